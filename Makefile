@@ -1,0 +1,54 @@
+# dltasks: `make help` lists the targets. Everything runs from a checkout with Python >= 3.11 and make.
+SHELL := /bin/bash
+PYTHON ?= python3
+TASKS := cbow
+TOOLS := .venv/tools
+TOX := $(TOOLS)/bin/tox
+
+# uv reads its own variable where pip reads PIP_FIND_LINKS; set only where the user has set pip's.
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint types dev clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@for task in $(TASKS); do \
+	  printf '  make %-12s %s\n' $$task "the assignment: train, evaluate, report" \
+	    test-$$task "test the $$task package alone" bench-$$task "measure its speed against its peers"; \
+	done
+
+test: $(TOX) ## build, install alone and test every package; lint, types, packaging
+	$(TOX) run
+
+lint: $(TOX) ## style and types
+	$(TOX) run -e lint,types
+
+$(TASKS:%=test-%): test-%: $(TOX)
+	$(TOX) run -e $$($(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')-$*
+
+dev: ## one environment, .venv/dev, with all packages editable
+	$(PYTHON) -m venv .venv/dev
+	DLTASKS_RELEASE=1 .venv/dev/bin/pip install --quiet -e './shared[data,nltk,report]' \
+	  $(TASKS:%=-e ./packages/%) --group test-cbow --group lint --group types
+	@echo "Activate it with: source .venv/dev/bin/activate"
+
+# A task's own environment. pip is asked each time: it re-installs what has changed in the checkout.
+.venv/%/installed: FORCE
+	@test -x .venv/$*/bin/python || $(PYTHON) -m venv .venv/$*
+	@echo "installing packages/$* into .venv/$*"
+	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check ./packages/$*
+	@touch $@
+
+include packages/*/assignment.mk
+
+$(TOX):
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'tox>=4.22' $(if $(NO_UV),,'tox-uv>=1.20')
+
+clean: ## remove environments and caches; runs/ stays
+	rm -rf .venv .tox .pytest_cache .hypothesis .mypy_cache .ruff_cache dist
+
+FORCE:

@@ -1,0 +1,6 @@
+"""What the five dltasks packages share.
+
+Nothing here imports torch; what needs torch lives in `shared.torch` and is imported only by name.
+"""
+
+__version__ = "0.1.0"

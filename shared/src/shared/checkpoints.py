@@ -1,0 +1,172 @@
+"""Checkpoints: folders that are whole, say what they hold, and are never unpickled.
+
+    runs/<task>/<name>/checkpoints/step-00001000/
+        manifest.json   format, step, metric, the sha256 of every other file
+        ...             what the task wrote
+
+A folder is written aside and renamed. The last and the best one are found by what the manifests say, not by name or
+time. A damaged one is named and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from shared.files import sha256_of, whole_folder, write_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are as they were written.
+
+    Parameters
+    ----------
+    folder : Path
+    step : int
+        Training steps (the task says which) done when it was written.
+    metric : float or None
+        What "best" compares.
+    facts : dict
+        What the task noted beside its files.
+    """
+
+    folder: Path
+    step: int
+    metric: float | None
+    facts: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Parameters
+    ----------
+    folder : Path
+        Usually `<run>/checkpoints`.
+    keep : int
+        How many of the newest to keep; named ones are kept always.
+    say : callable
+        Takes one line about a damaged checkpoint.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, say: Callable[[str], None] = print) -> None:
+        self.folder = folder
+        self.keep = keep
+        self.say = say
+
+    def save(
+        self,
+        step: int,
+        write: Callable[[Path], None],
+        *,
+        metric: float | None = None,
+        name: str | None = None,
+        **facts: Any,
+    ) -> Checkpoint:
+        """Write one checkpoint.
+
+        Parameters
+        ----------
+        step : int
+        write : callable
+            Takes an empty folder and puts the task's files into it.
+        metric : float, optional
+        name : str, optional
+            Instead of `step-N`: for checkpoints that stay, `best` for one.
+        **facts
+            Small JSON values: position in the data, versions.
+        """
+        folder = self.folder / (name or f"step-{step:08d}")
+        with whole_folder(folder) as aside:
+            write(aside)
+            hashes = {path.name: sha256_of(path) for path in sorted(aside.iterdir())}
+            manifest = {
+                "format": FORMAT,
+                "step": step,
+                "metric": metric,
+                "facts": facts,
+                "sha256": hashes,
+            }
+            write_json(aside / MANIFEST, manifest)
+        if name is None:
+            self._drop_old()
+        return Checkpoint(folder, step, metric, facts)
+
+    def last(self) -> Checkpoint | None:
+        """Return the undamaged checkpoint with the highest step, or None if there is none at all.
+
+        Raises
+        ------
+        UserError
+            There are checkpoints, and all of them are damaged.
+        """
+        return self._first_whole(sorted(self._manifests(), key=lambda pair: -pair[1]["step"]))
+
+    def best(self, *, highest: bool = True) -> Checkpoint | None:
+        """Return the undamaged checkpoint with the highest (or lowest) metric, or None if there is none at all."""
+        sign = -1 if highest else 1
+        scored = [pair for pair in self._manifests() if pair[1].get("metric") is not None]
+        return self._first_whole(sorted(scored, key=lambda pair: sign * pair[1]["metric"]))
+
+    def _manifests(self) -> list[tuple[Path, dict[str, Any]]]:
+        """Read the manifests; a folder whose manifest cannot be read counts as damaged."""
+        found, damaged = [], []
+        for folder in sorted(self.folder.glob("[!.]*")):
+            try:
+                manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+                found.append((folder, {"step": int(manifest["step"]), **manifest}))
+            except (OSError, ValueError, KeyError, TypeError):
+                damaged.append(folder)
+                self.say(
+                    f"{folder}: is damaged ({MANIFEST} cannot be read); the one before it is used."
+                )
+        if damaged and not found:
+            raise self._nothing_whole()
+        return found
+
+    def _first_whole(self, ordered: list[tuple[Path, dict[str, Any]]]) -> Checkpoint | None:
+        for folder, manifest in ordered:
+            problem = _problem(folder, manifest)
+            if problem is None:
+                return Checkpoint(
+                    folder, manifest["step"], manifest.get("metric"), manifest["facts"]
+                )
+            self.say(f"{folder}: is damaged ({problem}); the one before it is used.")
+        if ordered:
+            raise self._nothing_whole()
+        return None
+
+    def _nothing_whole(self) -> UserError:
+        return UserError(
+            f"{self.folder}: every checkpoint in it is damaged. Train again into another --out, or restore the folder."
+        )
+
+    def _drop_old(self) -> None:
+        newest_first = sorted(self.folder.glob("step-*"), reverse=True)
+        for folder in newest_first[self.keep :]:
+            shutil.rmtree(folder)
+
+
+def _problem(folder: Path, manifest: dict[str, Any]) -> str | None:
+    """Return what is wrong with a checkpoint's files, or None."""
+    if manifest.get("format") != FORMAT:
+        return f"format {manifest.get('format')}, this version reads {FORMAT}"
+    hashes = manifest.get("sha256")
+    if not isinstance(hashes, dict) or not isinstance(manifest.get("facts"), dict):
+        return f"{MANIFEST} is incomplete"
+    for name, expected in hashes.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            return f"{name} is missing"
+        if sha256_of(path) != expected:
+            return f"{name} has changed since it was written"
+    return None

@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM as a request that long work answers when it can: save, say how to resume, leave.
+
+The first signal only sets a flag, so no write is torn by it. A second one of the same kind ends the process at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+
+class Interrupted(Exception):
+    """Work was stopped by a signal after saving.
+
+    Parameters
+    ----------
+    signal_number : int
+        The process exits with 128 plus this: 130 for Ctrl-C, 143 for SIGTERM.
+    message : str
+        One line: what was saved and how to go on.
+    """
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+class StopRequest:
+    """Context in which SIGINT and SIGTERM are remembered instead of acted on.
+
+    Attributes
+    ----------
+    signal_number : int or None
+        The signal that came, or None.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        # Python delivers signals to the main thread only; elsewhere (a notebook's worker, a test) nothing is changed.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.signal_number = number

@@ -1,0 +1,65 @@
+"""`metrics.jsonl`: one JSON object a line, written as training goes."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from shared.files import whole_file
+
+
+class MetricsLog:
+    """Append-only log of what was measured when.
+
+    Every record has a `step`. After a resume, records past the checkpoint's step are dropped, so that the log of a run
+    that was killed reads like that of one that was not.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made at the first record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, step: int, **values: Any) -> None:
+        """Append one record; a NaN or infinite number is written as null."""
+        record = {"step": step} | {name: _finite(value) for name, value in values.items()}
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read all records; a last line torn by a kill is left out.
+
+        Raises
+        ------
+        UserError
+            A line before the last is not JSON.
+        """
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        found = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                if number < len(lines):
+                    raise UserError(
+                        f"{self.path}:{number}: is not JSON. Expected one object a line. Remove the line to go on."
+                    ) from None
+        return found
+
+    def keep_until(self, step: int) -> None:
+        """Drop the records past `step`."""
+        kept = [record for record in self.records() if record["step"] <= step]
+        with whole_file(self.path) as file:
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

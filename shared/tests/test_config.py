@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from shared.config import Problems, described_fields, differences, dump, load, parse, positional
+from shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of a made-up verb."""
+
+    learning_rate: float = 0.1
+    """Step size of SGD, > 0."""
+    objective: Literal["softmax", "negative"] = "softmax"
+    """What is trained."""
+    data: str | None = None
+    """Data folder."""
+    epochs: int = 3
+    """Passes over the data, >= 1."""
+    shrink: bool = False
+    """Shrink windows."""
+    widths: tuple[int, ...] = (1, 2)
+    """Layer widths."""
+
+    def __post_init__(self) -> None:
+        with Problems() as problem:
+            problem(self.learning_rate <= 0, "learning_rate", self.learning_rate, "a number > 0")
+            problem(self.epochs < 1, "epochs", self.epochs, ">= 1")
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Where it goes."""
+
+    out: str | None = None
+    """Run folder."""
+    resume: bool = False
+    """Go on."""
+
+
+@dataclass(frozen=True)
+class DemoQuery:
+    """A verb with things given by place."""
+
+    run: str = positional()
+    """Run folder."""
+    words: tuple[str, ...] = positional()
+    """Words."""
+    count: int = 10
+    """How many."""
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> dict[str, Path]:
+    path = tmp_path / "fast.yaml"
+    path.write_text("learning_rate: 6e-4\nepochs: 9\n")
+    return {"fast": path}
+
+
+def demo(words: list[str], recipes: dict[str, Path] | None = None) -> DemoConfig:
+    return parse("demo train", "Train.", [DemoConfig, DemoOptions], words, recipes or {})[0]
+
+
+def test_flags_win_over_file_and_file_over_recipe_whatever_their_order(
+    recipes: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("epochs: 5\nwidths: [7]\n")
+    mine = str(tmp_path / "mine.yaml")
+    config = demo(["--epochs", "4", "--config", mine, "--recipe", "fast"], recipes)
+    assert config == DemoConfig(learning_rate=6e-4, epochs=4, widths=(7,))
+    assert demo(["--config=" + mine, "--recipe=fast"], recipes).epochs == 5
+
+
+def test_saved_yaml_reads_back_equal_with_every_field_written_out(tmp_path: Path) -> None:
+    config = DemoConfig(learning_rate=1e-5, data=None, shrink=True, widths=(3, 4, 5))
+    text = dump(config)
+    (tmp_path / "config.yaml").write_text(text)
+    assert load(DemoConfig, tmp_path / "config.yaml") == config
+    assert "data: null" in text  # a later default must not change a saved run
+
+
+def test_underscores_are_accepted_and_booleans_have_a_no(recipes: dict[str, Path]) -> None:
+    assert demo(["--learning_rate", "2", "--shrink"]) == DemoConfig(learning_rate=2.0, shrink=True)
+    assert demo(["--shrink", "--no-shrink"]).shrink is False
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--epoch", "3"], "--epoch is not known to `demo train` (did you mean --epochs"),
+        (["--epochs", "2.5"], "--epochs is 2.5, expected a whole number."),
+        (["--objective", "soft"], "--objective is soft, expected one of softmax, negative."),
+        (["--learning-rate", "x"], "--learning-rate is x, expected a number."),
+        (
+            ["--learning-rate", "0", "--epochs", "0"],
+            "--learning-rate is 0.0, expected a number > 0; --epochs is 0",
+        ),
+        (["--recipe", "fsat"], "--recipe fsat does not exist (did you mean fast?)"),
+        (["--data"], "--data has no value"),
+        (["--widths", "[1, x]"], "--widths is x, expected a list, each a whole number"),
+        (["--recipe"], "--recipe has no value"),
+        (["--config", "none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_bad_command_lines_are_named_in_one_line(
+    words: list[str], expected: str, recipes: dict[str, Path]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        demo(words, recipes)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("epoch: 3", "'epoch' is not a setting (did you mean epochs?)"),
+        ("epochs: many", "mine.yaml: --epochs is many, expected a whole number."),
+        ("- 1", "holds a list"),
+        ("a: [", "mine.yaml:1: is not YAML"),
+    ],
+)
+def test_bad_files_are_named_in_one_line(text: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    for read in (
+        lambda: load(DemoConfig, tmp_path / "mine.yaml"),
+        lambda: demo(["--config", str(tmp_path / "mine.yaml")]),
+    ):
+        with pytest.raises(UserError) as caught:
+            read()
+        assert expected in str(caught.value)
+
+
+def test_resume_takes_the_saved_settings_as_the_lowest_layer(
+    tmp_path: Path, recipes: dict[str, Path]
+) -> None:
+    (tmp_path / "config.yaml").write_text(dump(DemoConfig(epochs=77)))
+    assert demo(["--out", str(tmp_path), "--resume"], recipes).epochs == 77
+    assert demo(["--out", str(tmp_path)], recipes).epochs == 3
+    assert demo(["--out", str(tmp_path), "--resume", "--recipe", "fast"], recipes).epochs == 9
+
+
+def test_things_given_by_place_keep_words_that_look_like_numbers() -> None:
+    (query,) = parse(
+        "demo ask", "Ask.", [DemoQuery], ["runs/a", "1984", "null", "true", "--count", "3"]
+    )
+    assert query == DemoQuery(run="runs/a", words=("1984", "null", "true"), count=3)
+
+
+def test_help_is_the_attribute_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        demo(["--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Step size of SGD, > 0. (type: float, default: 0.1)" in printed
+
+
+def test_print_config_is_a_config_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, recipes: dict[str, Path]
+) -> None:
+    with pytest.raises(SystemExit):
+        demo(["--recipe", "fast", "--print-config"], recipes)
+    (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
+    assert load(DemoConfig, tmp_path / "printed.yaml") == DemoConfig(learning_rate=6e-4, epochs=9)
+
+
+def test_field_without_docstring_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Undocumented:
+        """No help for its field."""
+
+        width: int = 1
+
+    with pytest.raises(TypeError, match="width has no attribute docstring"):
+        described_fields(Undocumented)
+
+
+def test_differences_name_the_flag_and_both_values() -> None:
+    changed = differences(DemoConfig(), DemoConfig(epochs=5, data="x"), allowed=["data"])
+    assert changed == ["--epochs: 3 -> 5"]

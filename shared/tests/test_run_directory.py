@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from shared.checkpoints import Checkpoints
+from shared.errors import UserError
+from shared.files import sha256_of, whole_file, whole_folder, write_json
+from shared.metrics_log import MetricsLog
+from shared.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of a made-up run."""
+
+    epochs: int = 3
+    """Passes over the data."""
+
+
+def start(path: Path, config: DemoConfig | None = None, *, resume: bool = False) -> RunDirectory:
+    return RunDirectory.start(
+        "demo", config or DemoConfig(), out=str(path), resume=resume, quiet=True
+    )
+
+
+def test_new_run_holds_its_settings_and_environment(tmp_path: Path) -> None:
+    with start(tmp_path / "run") as run:
+        run.say("hello")
+    assert (run.path / "config.yaml").read_text() == "epochs: 3\n"
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["packages"]["numpy"]
+    assert (run.path / "log.txt").read_text() == "hello\n"
+    assert not run.is_resumed
+
+
+def test_filled_folder_is_refused_unless_resumed(tmp_path: Path) -> None:
+    start(tmp_path / "run").close()
+    with pytest.raises(UserError, match="is not empty.*--resume"):
+        start(tmp_path / "run")
+    with start(tmp_path / "run", resume=True) as run:
+        assert run.is_resumed
+
+
+def test_folder_that_is_no_run_is_never_written_into(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="another --out"):
+            start(tmp_path, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_resume_with_other_settings_names_old_and_new(tmp_path: Path) -> None:
+    start(tmp_path / "run").close()
+    with pytest.raises(UserError, match="--epochs: 3 -> 5"):
+        start(tmp_path / "run", replace(DemoConfig(), epochs=5), resume=True)
+
+
+def test_two_runs_cannot_write_into_one_folder(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no file locks on this system")
+    with (
+        start(tmp_path / "run"),
+        pytest.raises(UserError, match="another run is writing"),
+    ):
+        start(tmp_path / "run", resume=True)
+    start(tmp_path / "run", resume=True).close()
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "from test_run_directory import start\n"
+        "from pathlib import Path\n"
+        "run = start(Path(sys.argv[1]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    here = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run"), here], check=False)
+    with start(tmp_path / "run", resume=True) as run:
+        assert run.is_resumed
+
+
+def test_reading_something_that_is_no_run_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a run.*demo train --out"):
+        RunDirectory.read(tmp_path, task="demo")
+    start(tmp_path / "run").close()
+    run = RunDirectory.read(tmp_path / "run", task="demo")
+    with pytest.raises(UserError, match="the run did not end.*--resume"):
+        run.summary()
+    (run.path / "summary.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        run.summary()
+
+
+def test_records_past_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for step in (1, 2, 3):
+        log.add(step, loss=1 / step)
+    with log.path.open("a") as file:
+        file.write('{"step": 4, "lo')  # killed while writing
+    log.keep_until(2)
+    log.add(3, loss=float("nan"))
+    assert [record["step"] for record in log.records()] == [1, 2, 3]
+    assert log.records()[-1]["loss"] is None
+
+
+def test_torn_record_before_the_last_is_named(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl:2: is not JSON"):
+        log.records()
+
+
+def write_number(value: int):
+    def write(folder: Path) -> None:
+        (folder / "weights").write_bytes(bytes([value]) * 100)
+
+    return write
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Checkpoints:
+    lines: list[str] = []
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3, say=lines.append)
+    checkpoints.lines = lines  # type: ignore[attr-defined]
+    for step, metric in ((5, 0.9), (20, 0.7), (100, 0.8)):
+        checkpoints.save(step, write_number(step), metric=metric, position=step * 2)
+    return checkpoints
+
+
+def test_last_and_best_are_found_by_what_is_inside(saved: Checkpoints) -> None:
+    (saved.folder / "step-00000100").rename(saved.folder / "aaa")
+    last, best, lowest = saved.last(), saved.best(), saved.best(highest=False)
+    assert last is not None and (last.step, last.facts) == (100, {"position": 200})
+    assert best is not None and best.step == 5
+    assert lowest is not None and lowest.step == 20
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "no manifest", "other format"])
+def test_damaged_checkpoint_is_named_and_the_one_before_used(
+    saved: Checkpoints, damage: str
+) -> None:
+    folder = saved.folder / "step-00000100"
+    manifest = folder / "manifest.json"
+    if damage == "cut":
+        (folder / "weights").write_bytes(b"d" * 99)
+    elif damage == "changed":
+        (folder / "weights").write_bytes(b"e" * 100)
+    elif damage == "missing":
+        (folder / "weights").unlink()
+    elif damage == "no manifest":
+        manifest.unlink()
+    else:
+        manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
+    found = saved.last()
+    assert found is not None and found.step == 20
+    assert "step-00000100: is damaged" in saved.lines[0]  # type: ignore[attr-defined]
+
+
+def test_nothing_but_damage_is_an_error_not_a_new_start(saved: Checkpoints) -> None:
+    for folder in saved.folder.iterdir():
+        (folder / "weights").unlink()
+    with pytest.raises(UserError, match="every checkpoint in it is damaged"):
+        saved.last()
+    for folder in saved.folder.iterdir():
+        (folder / "manifest.json").unlink()
+    with pytest.raises(UserError, match="every checkpoint in it is damaged"):
+        saved.last()
+    assert Checkpoints(saved.folder / "none").last() is None
+
+
+def test_old_checkpoints_go_and_named_ones_stay(saved: Checkpoints) -> None:
+    saved.save(1, write_number(1), name="best")
+    saved.save(200, write_number(200))
+    names = sorted(path.name for path in saved.folder.iterdir())
+    assert names == ["best", "step-00000020", "step-00000100", "step-00000200"]
+
+
+def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "vocab.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(target) as file:
+        file.write("half")
+        raise RuntimeError
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    with pytest.raises(RuntimeError), whole_folder(folder) as aside:
+        (aside / "weights").write_text("half")
+        raise RuntimeError
+    assert target.read_text() == (folder / "weights").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "vocab.txt"]
+
+
+def test_whole_folder_replaces_one_that_is_there(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with whole_folder(tmp_path / "best") as aside:
+            (aside / text).write_text(text)
+    assert [path.name for path in tmp_path.rglob("*")] == ["best", "new"]
+
+
+def test_nan_never_reaches_a_json_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "summary.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "x").startswith("ba7816bf8f01cfea")
