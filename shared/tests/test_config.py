@@ -14,6 +14,8 @@ from shared.errors import UserError
 class DemoConfig:
     """Settings of a made-up verb."""
 
+    recipe: str | None = None
+    """Settings by name."""
     learning_rate: float = 0.1
     """Step size of SGD, > 0."""
     objective: Literal["softmax", "negative"] = "softmax"
@@ -72,7 +74,9 @@ def test_flags_win_over_file_and_file_over_recipe_whatever_their_order(
     (tmp_path / "mine.yaml").write_text("epochs: 5\nwidths: [7]\n")
     mine = str(tmp_path / "mine.yaml")
     config = demo(["--epochs", "4", "--config", mine, "--recipe", "fast"], recipes)
-    assert config == DemoConfig(learning_rate=6e-4, epochs=4, widths=(7,))
+    assert config == DemoConfig(
+        recipe="fast", learning_rate=6e-4, epochs=4, widths=(7,)
+    )
     assert demo(["--config=" + mine, "--recipe=fast"], recipes).epochs == 5
 
 
@@ -165,7 +169,9 @@ def test_print_config_is_a_config_file(
     with pytest.raises(SystemExit):
         demo(["--recipe", "fast", "--print-config"], recipes)
     (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
-    assert load(DemoConfig, tmp_path / "printed.yaml") == DemoConfig(learning_rate=6e-4, epochs=9)
+    assert load(DemoConfig, tmp_path / "printed.yaml") == DemoConfig(
+        recipe="fast", learning_rate=6e-4, epochs=9
+    )
 
 
 def test_field_without_docstring_is_refused() -> None:

@@ -151,8 +151,8 @@ class Checkpoints:
         )
 
     def _drop_old(self) -> None:
-        newest_first = sorted(self.folder.glob("step-*"), reverse=True)
-        for folder in newest_first[self.keep :]:
+        numbered = [(int(path.name[len("step-") :]), path) for path in self.folder.glob("step-*")]
+        for _, folder in sorted(numbered, reverse=True)[self.keep :]:
             shutil.rmtree(folder)
 
 

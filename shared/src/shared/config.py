@@ -94,7 +94,8 @@ def parse(
     arguments : sequence of str
         The words after the verb.
     recipes : mapping of name to YAML file, optional
-        Adds `--recipe NAME`, `--config FILE` and `--print-config`.
+        Adds `--recipe NAME`, `--config FILE` and `--print-config`. The first class then has a field `recipe`, which
+        keeps the name.
 
     Returns
     -------
@@ -110,11 +111,10 @@ def parse(
     """
     words = [_hyphenated(word) for word in arguments]
     parser = _parser(prog, description, classes)
-    layers: list[Path] = []
     if recipes is not None:
         _add_layer_flags(parser, recipes)
         words, layers = _take_layers(words, recipes)
-    parser.set_defaults(_layered_defaults(classes[0], layers))
+        parser.set_defaults(_layered_defaults(classes[0], layers, recipes))
     values = vars(parser.parse_args(words))
     instances: list[Any] = [_instance(cls, values) for cls in classes]
     if values.get("print_config"):
@@ -193,7 +193,14 @@ def _parser(prog: str, description: str, classes: Sequence[type]) -> Any:
         def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
             raise UserError(_one_line(message, self)) from None
 
-    parser = Parser(prog=prog, description=description, allow_abbrev=False)
+    places = [
+        field.name.upper() + ("..." if typing.get_origin(kind) is tuple else "")
+        for cls in classes
+        for field, kind, _ in described_fields(cls)
+        if field.metadata.get("positional")
+    ]
+    usage = " ".join([prog, *places, "[options]"])
+    parser = Parser(prog=prog, usage=usage, description=description, allow_abbrev=False)
     for cls in classes:
         for field, kind, text in described_fields(cls):
             _add_field(parser, field, kind, text, jsonargparse.ActionYesNo)
@@ -248,8 +255,9 @@ def _add_field(
 
 def _add_layer_flags(parser: Any, recipes: Mapping[str, Path]) -> None:
     """Describe the layering flags in `--help`; `_take_layers` has taken their values out by then."""
-    names = ", ".join(recipes)
-    parser.add_argument("--recipe", type=str, metavar="NAME", help=f"Settings by name: {names}.")
+    for action in parser._actions:
+        if action.dest == "recipe":
+            action.help = f"{action.help} Known: {', '.join(recipes)}."
     parser.add_argument("--config", type=str, metavar="FILE", help="Settings from a YAML file.")
     parser.add_argument(
         "--print-config", action="store_true", help="Print the settings as YAML and stop."
@@ -292,12 +300,17 @@ def _value_of(name: str, words: Sequence[str]) -> str | None:
     return None
 
 
-def _layered_defaults(cls: type, layers: Sequence[Path]) -> dict[str, Any]:
+def _layered_defaults(
+    cls: type, layers: Sequence[Path], recipes: Mapping[str, Path]
+) -> dict[str, Any]:
+    names = {path: name for name, path in recipes.items()}
     values: dict[str, Any] = {}
     for path in layers:
         layer = read_mapping(path)
         _refuse_unknown(layer, [f.name for f in dataclasses.fields(typing.cast(Any, cls))], path)
         values |= _typed(_parser(str(path), "", [cls]), layer, path)
+        if path in names:
+            values["recipe"] = names[path]
     return values
 
 

@@ -1,0 +1,5 @@
+"""`python -m cbow` is the `cbow` command."""
+
+from cbow.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,149 @@
+"""The page of a run: what was trained, both curves of the assignment, neighbors, a map of words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cbow.config import ReportOptions, TrainConfig
+from cbow.queries import load_model
+from cbow.vectors import WordVectors
+from shared import config as configuration
+from shared.report import Report, save_plot
+from shared.run_directory import RunDirectory
+
+WORDS_WITH_NEIGHBORS = 12
+WORDS_ON_MAP = 150
+
+
+def run(options: ReportOptions) -> int:
+    """Make the page of a finished run (verb `report`)."""
+    folder = RunDirectory.read(options.run, task="cbow")
+    page = write_page(folder, Path(options.out) if options.out else None)
+    print(f"The page is {page}.")
+    return 0
+
+
+def write_page(run: RunDirectory, out: Path | None = None) -> Path:
+    """Write a run's page, and its two plots as PNG beside it.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        A run that has ended.
+    out : Path, optional
+        Default: `report.html` in the run's folder.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    summary = run.summary()
+    config = configuration.load(TrainConfig, run.path / "config.yaml")
+    vectors = load_model(str(run.path))
+    out = out or run.path / "report.html"
+    curves = epoch_curves(run.metrics.records())
+
+    page = Report(f"cbow: {summary['recipe'] or 'own settings'}", _subtitle(summary))
+    page.table(["", ""], _facts(summary, config), caption="What came out")
+    page.heading("Training")
+    loss = {"mean loss": curves["train_loss"]}
+    page.lines("Loss by epoch", "epoch", "mean loss per sample (nats)", loss)
+    save_plot(
+        out.parent / "loss.png", "Loss by epoch", "epoch", "mean loss per sample (nats)", loss
+    )
+    if "recall" in curves:
+        recall = {"recall@40": _percent(curves["recall"])}
+        caption = "Share of the listed synonyms among a word's 40 nearest, itself counted."
+        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recall, caption=caption)
+        save_plot(out.parent / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recall)
+    page.heading("Words")
+    page.table(
+        ["word", "nearest, nearest first"],
+        _neighbors(vectors),
+        caption="Neighbors of frequent words",
+    )
+    words, xs, ys = word_map(vectors)
+    caption = "The first two principal components; frequent words only. Distances on paper are a rough guide."
+    page.scatter("Map of words", xs, ys, words, caption=caption)
+    page.heading("Run it again")
+    page.code(f"cbow train --config {run.path.name}/config.yaml --out another-folder")
+    page.code(configuration.dump(config))
+    return page.save(out)
+
+
+def epoch_curves(records: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """Return (epochs, values) of the loss, and of the recall where it was measured, from a metrics log."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for record in records:
+        for name, key in (("train_loss", "train_loss"), ("recall", "recall_at_40")):
+            if record.get(key) is not None:
+                epochs, values = curves.setdefault(name, ([], []))
+                epochs.append(record["epoch"])
+                values.append(record[key])
+    return curves
+
+
+def word_map(vectors: WordVectors) -> tuple[list[str], list[float], list[float]]:
+    """Place frequent words in the plane by principal components.
+
+    Returns
+    -------
+    words : list of str
+    xs, ys : list of float
+        Coordinates of each, for rows scaled to length 1.
+    """
+    words = _frequent(vectors)[:WORDS_ON_MAP]
+    rows = vectors.unit[[vectors.row(word) for word in words]]  # (W, D)
+    centered = rows - rows.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
+    plane = np.zeros((len(words), 2))  # a vector of size 1 has one component only
+    plane[:, : min(2, len(sizes))] = left[:, :2] * sizes[:2]
+    return words, plane[:, 0].tolist(), plane[:, 1].tolist()
+
+
+def _frequent(vectors: WordVectors) -> list[str]:
+    """Return the words by falling count, without `<unk>` and single letters."""
+    return [word for word in vectors.tokens if len(word) > 1 and word != "<unk>"]
+
+
+def _neighbors(vectors: WordVectors) -> list[list[str]]:
+    # The most frequent words of all are function words, whose neighbors tell little.
+    frequent = _frequent(vectors)
+    skip = min(30, len(frequent) // 3)
+    return [
+        [word, ", ".join(other for other, _ in vectors.most_similar_tokens(word, 8)[1:])]
+        for word in frequent[skip : skip + WORDS_WITH_NEIGHBORS]
+    ]
+
+
+def _percent(curve: tuple[list[float], list[float]]) -> tuple[list[float], list[float]]:
+    epochs, values = curve
+    return epochs, [100 * value for value in values]
+
+
+def _subtitle(summary: dict[str, Any]) -> str:
+    data = summary["data"]
+    made_up = " (made up)" if data["is_sample"] else ""
+    return f"{data['name']}{made_up}, {data['tokens']:,} tokens, {data['vocabulary']:,} words"
+
+
+def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
+    metrics = summary["metrics"]
+    facts: list[list[Any]] = [["mean loss of the last epoch", f"{metrics['train_loss']:.4f}"]]
+    if "recall_at_40" in metrics:
+        low, high = metrics["recall_interval"]
+        interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f}"
+        facts.append(["recall@40", f"{100 * metrics['recall_at_40']:.2f} % ({interval})"])
+    facts += [
+        ["objective", f"{config.architecture}, {config.objective}"],
+        ["epochs", f"{config.epochs}"],
+        ["training time", f"{summary['seconds']:.1f} s"],
+        ["samples per second", f"{summary['samples_per_second']:,.0f}"],
+        ["seed", f"{config.seed}"],
+        ["device", summary["device"]],
+    ]
+    return facts

@@ -1,0 +1,437 @@
+"""The training loop: epochs over blocks of the corpus, with a bar, checkpoints, and an exact resume.
+
+What a run does next follows from its configuration and its place (epoch, block, position in the block), and random draws
+are a pure function of seed and place. So weights and place are the whole state.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig, TrainOptions
+from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus, reopen
+from cbow.evaluate import synonym_recall
+from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
+from cbow.model import final_vectors, initial_weights
+from cbow.queries import SYNONYMS, VECTORS, recall_lines
+from cbow.report import write_page
+from cbow.synonyms import load_synonyms
+from shared.checkpoints import Checkpoint
+from shared.errors import UserError
+from shared.interrupt import Interrupted, StopRequest
+from shared.progress import progress_bar
+from shared.run_directory import RunDirectory, versions
+from shared.vocabulary import Vocabulary
+
+WEIGHTS = "weights.safetensors"
+VOCABULARY = "vocab.txt"
+IDS = "corpus.ids"
+NEIGHBORS = 40
+TIMING_SECONDS = 1.0
+
+
+@dataclass
+class Place:
+    """Where training stands, and what it has measured so far."""
+
+    epoch: int = 0
+    """Epochs done."""
+    block: int = 0
+    """Start of the current block in the encoded corpus."""
+    control: NDArray[np.int64] | None = None
+    """Positions of the threads in the current block; None: at its start."""
+    loss: float = 0.0
+    """Sum over the samples of this epoch."""
+    samples: int = 0
+    """Samples of this epoch."""
+    words: int = 0
+    """Words trained on in this epoch."""
+    all_samples: int = 0
+    """Samples of all epochs."""
+    seconds: float = 0.0
+    """Spent training, before and after a resume."""
+
+
+def run(config: TrainConfig, options: TrainOptions) -> int:
+    """Train, evaluate, write the page (verb `train`)."""
+    folder = train(config, options)
+    if not options.quiet:
+        print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+    return 0
+
+
+def train(config: TrainConfig, options: TrainOptions) -> Path:
+    """Train word vectors into a run folder.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    UserError
+        The data, the folder or a setting is of no use; the loss is no longer finite.
+    Interrupted
+        After Ctrl-C or SIGTERM, when all is saved.
+    """
+    if options.resume and options.out and (Path(options.out) / "config.yaml").is_file():
+        config = replace(
+            config, minutes=None
+        )  # the run's own number of epochs was fixed when it started
+    corpus = find_corpus(config)
+    saved = Path(options.out or "") / VOCABULARY
+    if options.resume and options.out and saved.is_file():
+        vocabulary = Vocabulary.load(saved)
+    else:
+        vocabulary = count_words(corpus, config, quiet=options.quiet)
+    if config.minutes is not None:
+        config = _epochs_that_fit(config, corpus, vocabulary)
+    with RunDirectory.start(
+        "cbow",
+        config,
+        out=options.out,
+        resume=options.resume,
+        quiet=options.quiet,
+        may_change=MAY_CHANGE_ON_RESUME,
+    ) as run:
+        if (run.path / "summary.json").exists():
+            run.say(f"{run.path}: this run has ended already; nothing is left to do.")
+            return run.path
+        _Training(run, config, corpus, vocabulary).go()
+        return run.path
+
+
+class _Training:
+    """One run from its first or last checkpoint to its summary."""
+
+    def __init__(
+        self, run: RunDirectory, config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.corpus = corpus
+        self.vocabulary = vocabulary
+        self.synonyms = self._synonyms()
+        self.encoded = self._encoded()
+        checkpoint = run.checkpoints.last()
+        U, V, self.place = (
+            self._restore(checkpoint) if checkpoint else (*self._first_weights(), Place())
+        )
+        self.engine = build_engine(config, self.encoded.counts, U, V)
+        self.saved_at = time.monotonic()
+        self.save_cost = 0.0
+
+    def go(self) -> None:
+        """Train to the end, then write vectors, summary and page."""
+        self._say_start()
+        if self.place.all_samples == 0:
+            self._save()  # so that even a first epoch that diverges leaves a good state
+        with StopRequest() as stop:
+            while self.place.epoch < self.config.epochs:
+                self._epoch(stop)
+        self._finish()
+
+    def _epoch(self, stop: StopRequest) -> None:
+        """Train one epoch, or what is left of it."""
+        place = self.place
+        label = f"epoch {place.epoch + 1}/{self.config.epochs}"
+        began, before = time.monotonic(), place.samples
+        with progress_bar(
+            self.encoded.length, label=label, unit="token", quiet=self.run.quiet
+        ) as bar:
+            bar.update(place.block)
+            for block, ids in self.encoded.blocks(place.block):
+                place.block = block
+                self._block(ids, stop, bar)
+                place.control = None
+            place.block = 0
+        rate = (place.samples - before) / max(time.monotonic() - began, 1e-9)
+        self._end_epoch(rate)
+
+    def _block(self, ids: NDArray[np.int32], stop: StopRequest, bar: Any) -> None:
+        """Train on one block in a thread of its own; this one minds the bar, the clock and signals."""
+        place, engine = self.place, self.engine
+        control = engine.new_control(ids) if place.control is None else place.control
+        first = engine.new_control(ids)[:, NEXT]
+        rate, slope = learning_rate(self.config, place.epoch, place.block, self.encoded.length)
+        key = stream_key(self.config.seed, place.epoch, place.block)
+        outcome = "stopped"
+        with ThreadPoolExecutor(1) as pool:
+            while outcome != "done":
+                began, stats = time.monotonic(), engine.new_stats()
+                control[:, STOP] = 0
+                work = pool.submit(engine.run, ids, control, stats, rate, rate_slope=slope, key=key)
+                while not wait([work], timeout=0.1).done:
+                    done = place.block + int((control[:, NEXT] - first).sum())
+                    bar.update(done - bar.n)
+                    if stop.signal_number is not None or self._is_save_due():
+                        control[:, STOP] = 1
+                outcome = work.result()
+                if outcome == "diverged":
+                    raise self._diverged()
+                place.loss += float(stats[:, LOSS].sum())
+                place.samples += int(stats[:, SAMPLES].sum())
+                place.words += int(stats[:, WORDS].sum())
+                place.all_samples += int(stats[:, SAMPLES].sum())
+                place.seconds += time.monotonic() - began
+                place.control = control
+                if place.samples:
+                    bar.set_postfix(loss=f"{place.loss / place.samples:.3f}", refresh=False)
+                if stop.signal_number is not None:
+                    self._save()
+                    raise self._interrupted(stop.signal_number)
+                if self._is_save_due():
+                    self._save()
+        bar.update(place.block + len(ids) - bar.n)
+
+    def _end_epoch(self, samples_per_second: float) -> None:
+        """Log the epoch and go on to the next."""
+        place = self.place
+        if place.samples == 0:
+            raise UserError(
+                f"{self.corpus.listing['name']}: --subsample {self.config.subsample} leaves no two words in any "
+                "line. Raise it, or set it to 0."
+            )
+        loss = place.loss / place.samples
+        place.epoch += 1
+        found: dict[str, Any] = {}
+        line = f"epoch {place.epoch:>3}  loss {loss:.4f}"
+        if self.synonyms:
+            recall = synonym_recall(self._vectors(), self.synonyms, k=NEIGHBORS, resamples=1)
+            found = {f"recall_at_{NEIGHBORS}": recall.recall}
+            line += f"  recall@{NEIGHBORS} {100 * recall.recall:.2f} %"
+        self.run.metrics.add(
+            place.all_samples,
+            epoch=place.epoch,
+            train_loss=loss,
+            **found,
+            samples=place.samples,
+            words=place.words,
+            seconds=round(place.seconds, 3),
+            samples_per_second=round(samples_per_second),
+        )
+        self.run.say(f"{line}  {samples_per_second:,.0f} samples/s")
+        place.loss, place.samples, place.words = 0.0, 0, 0
+        if self._is_save_due():
+            self._save()
+
+    def _finish(self) -> None:
+        """Write what a finished run holds; the encoded corpus and the checkpoints have served."""
+        self._save()
+        vectors = self._vectors()
+        vectors.save(self.run.path / VECTORS)
+        last = self.run.metrics.records()[-1]
+        metrics: dict[str, Any] = {"train_loss": last["train_loss"]}
+        if self.synonyms:
+            recall = synonym_recall(vectors, self.synonyms, k=NEIGHBORS)
+            metrics[f"recall_at_{NEIGHBORS}"] = recall.recall
+            metrics["recall_interval"] = list(recall.interval)
+            metrics["recall_ceiling"] = recall.ceiling
+            for line in recall_lines(recall, SYNONYMS):
+                self.run.say(line)
+        place = self.place
+        self.run.write_summary(
+            {
+                "task": "cbow",
+                "recipe": self.config.recipe,
+                "seed": self.config.seed,
+                "data": self._data(),
+                "device": f"CPU, {self.config.threads} thread{'s' * (self.config.threads > 1)}",
+                "epochs": place.epoch,
+                "seconds": round(place.seconds, 3),
+                "samples_per_second": round(place.all_samples / max(place.seconds, 1e-9)),
+                "metrics": metrics,
+                "versions": versions(("numpy", "numba")),
+            }
+        )
+        self.run.say(f"trained {place.all_samples:,} samples in {place.seconds:.1f} s")
+        write_page(self.run)
+        (self.run.path / IDS).unlink()
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            **self.corpus.listing,
+            "is_sample": self.corpus.is_sample,
+            "tokens": self.encoded.tokens,
+            "vocabulary": len(self.vocabulary),
+        }
+
+    def _say_start(self) -> None:
+        data, place = self._data(), self.place
+        if data["is_sample"]:
+            self.run.say(
+                "No data is given and none lies in the default place: this is a small made-up sample. "
+                "`cbow fetch` downloads the real data."
+            )
+        self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
+        if self.run.is_resumed:
+            self.run.say(f"goes on after {place.all_samples:,} samples, in epoch {place.epoch + 1}")
+
+    def _synonyms(self) -> dict[str, list[str]]:
+        """Load the synonym list, kept in the run so that it can be evaluated without the data.
+
+        A list that shares no pair with the vocabulary (another corpus') measures nothing and is left out.
+        """
+        if self.corpus.synonyms is None:
+            return {}
+        synonyms = load_synonyms(self.corpus.synonyms)
+        known = self.vocabulary
+        if not any(
+            word in known and any(s in known for s in others) for word, others in synonyms.items()
+        ):
+            self.run.say(
+                f"{self.corpus.synonyms.name}: none of its pairs are in the vocabulary; left out"
+            )
+            return {}
+        kept = self.run.path / SYNONYMS
+        if not kept.exists():
+            shutil.copyfile(self.corpus.synonyms, kept)
+        return synonyms
+
+    def _encoded(self) -> EncodedCorpus:
+        path = self.run.path / IDS
+        if not (self.run.path / VOCABULARY).exists():
+            self.vocabulary.save(self.run.path / VOCABULARY)
+        if path.exists():
+            return reopen(path, self.vocabulary)
+        return encode(self.corpus, self.vocabulary, path, quiet=self.run.quiet)
+
+    def _first_weights(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        config = self.config
+        return initial_weights(len(self.vocabulary), config.dimension, config.seed, config.initial)
+
+    def _vectors(self) -> Any:
+        return final_vectors(self.config, self.vocabulary, *self.engine.weights())
+
+    def _is_save_due(self) -> bool:
+        pause = max(self.config.checkpoint_seconds, 20 * self.save_cost)
+        return time.monotonic() - self.saved_at >= pause
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        place = self.place
+        U, V = self.engine.weights()
+        arrays = {"U": U, "V": V}
+        if place.control is not None:
+            arrays["control"] = place.control
+
+        def write(folder: Path) -> None:
+            from safetensors.numpy import save_file
+
+            save_file(arrays, folder / WEIGHTS)
+
+        facts = {
+            name: value for name, value in vars(place).items() if name not in ("control", "seconds")
+        }
+        data = self.corpus.listing
+        self.run.checkpoints.save(
+            place.all_samples, write, **facts, seconds=place.seconds, data=data
+        )
+        self.saved_at = time.monotonic()
+        self.save_cost = self.saved_at - began
+
+    def _restore(self, checkpoint: Checkpoint) -> tuple[NDArray[Any], NDArray[Any], Place]:
+        from safetensors.numpy import load_file
+
+        facts = dict(checkpoint.facts)
+        data = facts.pop("data")
+        if data != self.corpus.listing:
+            raise UserError(
+                f"{self.run.path}: was trained on {data['name']} with other content (sha256 of the listing "
+                f"{data['sha256'][:12]}..., now {self.corpus.listing['sha256'][:12]}...). Give the same --data."
+            )
+        arrays = load_file(checkpoint.folder / WEIGHTS)
+        self.run.metrics.keep_until(checkpoint.step)
+        return arrays["U"], arrays["V"], Place(**facts, control=arrays.get("control"))
+
+    def _diverged(self) -> UserError:
+        last = self.run.checkpoints.last()
+        kept = f"The state after {last.step:,} samples is kept in {last.folder}." if last else ""
+        return UserError(
+            f"the loss is no longer a finite number (epoch {self.place.epoch + 1}, learning rate "
+            f"{self.config.learning_rate}). {kept} Train with a lower --learning-rate into another --out."
+        )
+
+    def _interrupted(self, signal_number: int) -> Interrupted:
+        return Interrupted(
+            signal_number,
+            f"stopped and saved after {self.place.all_samples:,} samples. "
+            f"Go on with: cbow train --out {self.run.path} --resume",
+        )
+
+
+def build_engine(
+    config: TrainConfig, counts: NDArray[np.int64], U: NDArray[Any], V: NDArray[Any]
+) -> Engine:
+    """Return the engine that a configuration asks for."""
+    return Engine(
+        counts,
+        U,
+        V,
+        objective=config.objective,
+        architecture=config.architecture,
+        window=config.window,
+        negatives=config.negatives,
+        gradient=config.cbow_gradient,
+        subsample=config.subsample,
+        shrink_windows=config.shrink_window,
+        threads=config.threads,
+    )
+
+
+def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> tuple[float, float]:
+    """Return the learning rate at a block's start and its slope per position in the block.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    epoch : int
+        From 0.
+    block : int
+        Place of the block in the encoded corpus.
+    length : int
+        Entries of the encoded corpus.
+    """
+    first = config.learning_rate
+    if config.schedule == "halve":
+        return first * 0.5 ** (epoch // config.halve_every), 0.0
+    if config.schedule == "constant":
+        return first, 0.0
+    slope = (config.min_learning_rate - first) / (config.epochs * length)
+    return first + slope * (epoch * length + block), slope
+
+
+def _epochs_that_fit(config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary) -> TrainConfig:
+    """Time training for a moment on weights that are thrown away, and fix the number of epochs.
+
+    The number goes into the saved configuration, so that from there the run is as deterministic as any.
+    """
+    import tempfile
+
+    assert config.minutes is not None
+    with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
+        encoded = encode(corpus, vocabulary, Path(folder) / IDS, quiet=True)
+        weights = initial_weights(len(vocabulary), config.dimension, config.seed, config.initial)
+        engine = build_engine(config, encoded.counts, *weights)
+        _, ids = next(encoded.blocks())
+        some = ids[: int(np.flatnonzero(ids == -1)[0]) + 1]
+        engine.run(some, engine.new_control(some), engine.new_stats(), 0.0)  # compiles
+        control, began = engine.new_control(ids), time.monotonic()
+        start = control[:, NEXT].copy()
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(engine.run, ids, control, engine.new_stats(), config.learning_rate)
+            wait([work], timeout=TIMING_SECONDS)
+            control[:, STOP] = 1
+            work.result()
+        rate = float((control[:, NEXT] - start).sum()) / (time.monotonic() - began)
+        epochs = max(1, int(60 * config.minutes * rate / encoded.length))
+    return replace(config, epochs=epochs, minutes=None)

@@ -1,0 +1,394 @@
+"""The compiled engines take the same steps as the numpy reference, from any stopping point."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from cbow import reference
+from cbow.huffman import build_huffman
+from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
+from cbow.kernels.arithmetic import exp32
+from cbow.kernels.lines import keep_probability, split_at_lines
+from cbow.kernels.logistic import alias_table
+
+SIZE, DIMENSION, WINDOW, RATE, KEY = 11, 6, 3, 0.1, 12345
+OBJECTIVES = ("softmax", "negative", "hierarchical")
+MASK = 2**64 - 1
+
+
+def make_text(lines=12, size=SIZE, seed=1):
+    """Lines of 1 to 13 ids with many repeats, and the block they make."""
+    generator = np.random.default_rng(seed)
+    text = [generator.integers(0, size, generator.integers(1, 14)).tolist() for _ in range(lines)]
+    text += [[4], [], [2, 2, 2, 2, 5]]
+    return text, np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
+
+
+def make_weights(size=SIZE, dimension=DIMENSION, seed=0, spread=1.0):
+    generator = np.random.default_rng(seed)
+    U = generator.uniform(-spread, spread, (size, dimension)).astype(np.float32)
+    V = generator.uniform(-spread, spread, (dimension, size)).astype(np.float32)
+    return U, V
+
+
+def make_engine(size=SIZE, dimension=DIMENSION, **options):
+    options.setdefault("window", WINDOW)
+    return Engine(np.arange(size, 0, -1), *make_weights(size, dimension), **options)
+
+
+def train(engine, ids, rate=RATE, rate_slope=0.0, key=KEY):
+    control, stats = engine.new_control(ids), engine.new_stats()
+    outcome = engine.run(ids, control, stats, rate, rate_slope=rate_slope, key=key)
+    return outcome, stats.sum(axis=0)
+
+
+def mix(x):
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def draw(position, number, key=KEY):
+    """The documented draw, in Python integers."""
+    stream = mix((key + 0x9E3779B97F4A7C15 * (position + 1)) & MASK)
+    return mix((stream + 0x9E3779B97F4A7C15 * (number + 1)) & MASK)
+
+
+def negative_words(engine, position, first, number):
+    words = []
+    for k in range(first, first + number):
+        x = draw(position, 2 + k)
+        slot = ((x >> 32) * len(engine.alias)) >> 32
+        words.append(slot if (x & 0xFFFFFFFF) < engine.threshold[slot] else engine.alias[slot])
+    return words
+
+
+def reference_training(engine, text, gradient="true", rate=RATE, rate_slope=0.0,
+                       shrink=False, keep=None):
+    """Train in float64 with `reference` alone; U, V, losses."""
+    U, V = (np.asarray(matrix, dtype=np.float64) for matrix in engine.weights())
+    losses, offset = [], 0
+    for line in text:
+        kept = [i for i in range(len(line)) if keep is None
+                or (draw(offset + i, 0) >> 11) / 2**53 < keep[line[i]]]
+        words = [line[i] for i in kept]
+        for index, place in enumerate(kept if len(kept) > 1 else []):
+            position = offset + place
+            reach = draw(position, 1) % engine.window + 1 if shrink else engine.window
+            around = words[max(0, index - reach):index] + words[index + 1:index + 1 + reach]
+            samples = ([([words[index]], word) for word in around] if engine.skip_gram
+                       else [(around, words[index])])
+            for number, (inputs, target) in enumerate(samples):
+                if engine.objective == "softmax":
+                    result = reference.gradients(U, V, inputs, target, gradient=gradient)
+                elif engine.objective == "negative":
+                    negatives = negative_words(
+                        engine, position, number * engine.negatives, engine.negatives
+                    )
+                    result = reference.negative_sampling_gradients(
+                        U, V, inputs, target, negatives, gradient=gradient
+                    )
+                else:
+                    result = reference.hierarchical_gradients(
+                        U, V, inputs, *engine.huffman.of(target), gradient=gradient
+                    )
+                losses.append(result[0])
+                reference.update(U, V, result[1], result[2], rate + rate_slope * position)
+        offset += len(line) + 1
+    return U, V, losses
+
+
+def assert_same_weights(engine, U, V, atol=2e-5):
+    own_U, own_V = engine.weights()
+    np.testing.assert_allclose(own_U, U, atol=atol)
+    np.testing.assert_allclose(own_V, V, atol=atol)
+
+
+@pytest.mark.parametrize("gradient", reference.GRADIENTS)
+@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_kernel_takes_the_steps_of_the_reference(objective, architecture, gradient):
+    text, ids = make_text()
+    engine = make_engine(objective=objective, architecture=architecture, gradient=gradient,
+                         negatives=12)  # more negatives than words: repeats and targets occur
+    U, V, losses = reference_training(engine, text, gradient)
+    outcome, stats = train(engine, ids)
+    assert outcome == "done"
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == len(losses)
+    assert stats[LOSS] == pytest.approx(sum(losses), rel=1e-5)
+    assert stats[WORDS] == sum(len(line) for line in text if len(line) > 1)
+
+
+@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_subsampling_shrinking_windows_and_decay_follow_their_definitions(objective, architecture):
+    text, ids = make_text(lines=20)
+    engine = make_engine(objective=objective, architecture=architecture, shrink_windows=True,
+                         subsample=0.05)
+    slope = -RATE / len(ids)
+    U, V, losses = reference_training(
+        engine, text, rate_slope=slope, shrink=True, keep=engine.keep
+    )
+    _, stats = train(engine, ids, rate_slope=slope)
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == len(losses)
+    assert 0 < stats[WORDS] < sum(len(line) for line in text if len(line) > 1)
+
+
+@pytest.mark.parametrize(("size", "dimension"), [(2, 1), (255, 4), (256, 5), (257, 11), (600, 20)])
+def test_exact_engine_works_at_the_edges_of_its_tiles(size, dimension):
+    text, ids = make_text(size=size, lines=6)
+    engine = make_engine(size, dimension)
+    if size > 200:  # the last word, in the last tile, takes part
+        text, ids = [[0, size - 1, 1, size - 1]], np.array([0, size - 1, 1, size - 1, -1], np.int32)
+    if size == 2:
+        text, ids = [[0, 1, 1, 0, 1, 0, 0]], np.array([0, 1, 1, 0, 1, 0, 0, -1], np.int32)
+    U, V, _ = reference_training(engine, text)
+    train(engine, ids)
+    assert_same_weights(engine, U, V)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_repeated_context_word_gets_every_gradient(objective):
+    ids = np.array([1, 1, 3, 1, 2, -1], dtype=np.int32)
+    engine = make_engine(objective=objective, window=4)
+    U, V, _ = reference_training(engine, [[1, 1, 3, 1, 2]])
+    train(engine, ids)
+    assert_same_weights(engine, U, V, atol=2e-6)
+
+
+@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_stopping_and_continuing_gives_the_same_bits(objective, architecture):
+    _, ids = make_text(lines=5)
+    ids = np.concatenate([ids, np.arange(150, dtype=np.int32) % SIZE, [np.int32(-1)]])
+    options = {"objective": objective, "architecture": architecture, "shrink_windows": True,
+               "subsample": 0.2}
+    whole = make_engine(**options)
+    _, stats = train(whole, ids, rate_slope=-1e-4)
+
+    pieces = make_engine(**options)
+    control, sums = pieces.new_control(ids), pieces.new_stats()
+    end, stops = control[0, 1], 0
+    for cut in range(1, len(ids)):  # ends at every position at which it can be cut cleanly
+        if ids[cut - 1] == -1:
+            control[0, 1] = cut
+            pieces.run(ids, control, sums, RATE, rate_slope=-1e-4, key=KEY)
+            pieces.set_weights(*pieces.weights())  # through the assignment's layout
+            stops += 1
+    control[0, 1] = end
+    assert pieces.run(ids, control, sums, RATE, rate_slope=-1e-4, key=KEY) == "done"
+    assert stops > 3
+    for own, expected in zip(pieces.weights(), whole.weights(), strict=True):
+        np.testing.assert_array_equal(own, expected)
+    np.testing.assert_allclose(sums[0], stats, rtol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_stop_request_inside_a_long_line_loses_nothing(objective, architecture):
+    generator = np.random.default_rng(3)
+    ids = np.append(generator.integers(0, 2000, 40_000), -1).astype(np.int32)
+    options = {"size": 2000, "dimension": 20, "objective": objective,
+               "architecture": architecture, "window": 1}
+    if objective == "softmax":
+        ids = np.append(ids[:4_000], -1).astype(np.int32)
+    whole = make_engine(**options)
+    train(whole, ids)
+
+    engine = make_engine(**options)
+    control, stats = engine.new_control(ids), engine.new_stats()
+    stops, outcome = 0, ""
+    while outcome != "done":
+        control[:, STOP] = 0
+        before = control[0, NEXT]
+        outcomes = []
+        worker = threading.Thread(target=lambda results=outcomes: results.append(
+            engine.run(ids, control, stats, RATE, key=KEY)))
+        worker.start()
+        while worker.is_alive() and control[0, NEXT] == before:  # alive: it moves while we look
+            time.sleep(0)
+        control[:, STOP] = 1
+        asked = time.perf_counter()
+        worker.join()
+        outcome = outcomes[0]
+        if outcome == "stopped":
+            stops += 1
+            assert time.perf_counter() - asked < 0.5  # 50 ms wanted; tests share their machine
+            assert before < control[0, NEXT] < len(ids)
+            assert engine.run(ids, control, stats, RATE, key=KEY) == "stopped"  # still asked to
+    assert stops > 0
+    for own, expected in zip(engine.weights(), whole.weights(), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_an_epoch_of_the_assignments_first_test_matches_the_reference_to_1e_4():
+    """Like debug.txt: 50 tokens, V 21, D 8, window 3, learning rate 1.0; ten epochs."""
+    generator = np.random.default_rng(5)
+    text = [generator.integers(1, 21, 4).tolist() for _ in range(13)]
+    ids = np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
+    engine = make_engine(21, 8)
+    U, V = (matrix.astype(np.float64) for matrix in engine.weights())
+    for _ in range(10):
+        losses = [reference.step(U, V, context, target, 1.0)
+                  for line in text for context, target in reference.windows(line, WINDOW)]
+        outcome, stats = train(engine, ids, rate=1.0)
+        assert outcome == "done"
+        assert stats[LOSS] / stats[SAMPLES] == pytest.approx(np.mean(losses), abs=1e-4)
+
+
+def test_large_scores_do_not_overflow():
+    ids = np.array([0, 1, 2, 3, 0, -1], dtype=np.int32)
+    for sign in (1, -1):  # far above and far below zero
+        for objective in OBJECTIVES:
+            U = np.full((300, 2), 30.0)
+            V = sign * np.random.default_rng(0).uniform(20, 40, (2, 300))
+            engine = Engine(np.ones(300), U, V, objective=objective)
+            wanted = reference_training(engine, [[0, 1, 2, 3, 0]], rate=1e-4)
+            outcome, stats = train(engine, ids, rate=1e-4)
+            assert outcome == "done"
+            assert stats[LOSS] == pytest.approx(sum(wanted[2]), rel=1e-3)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_the_run(objective, bad):
+    _, ids = make_text()
+    U, V = make_weights()
+    U[2, 1] = bad
+    engine = Engine(np.ones(SIZE), U, V, objective=objective)
+    control = engine.new_control(ids)
+    assert engine.run(ids, control, engine.new_stats(), RATE) == "diverged"
+    assert control[0, NEXT] < len(ids)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_two_threads_learn(objective):
+    ids = np.tile(np.array([1, 2, 3, 4, -1, 5, 6, 7, 8, -1], dtype=np.int32), 200)
+    engine = make_engine(objective=objective, threads=2, window=1)
+    means = []
+    for epoch in range(4):
+        outcome, stats = train(engine, ids, key=stream_key(1, epoch))
+        assert outcome == "done"
+        assert stats[SAMPLES] == 1600  # each sample once, whatever the number of threads
+        means.append(stats[LOSS] / stats[SAMPLES])
+    assert means[-1] < 0.8 * means[0]
+
+
+def test_blocks_are_cut_between_lines():
+    _, ids = make_text(lines=40)
+    for parts in (1, 2, 3, 7):
+        bounds = split_at_lines(ids, parts)
+        assert bounds[0] == 0 and bounds[-1] == len(ids) and (np.diff(bounds) >= 0).all()
+        assert all(ids[bound - 1] == -1 for bound in bounds[1:-1])
+    assert split_at_lines(np.array([1, 2, 3], dtype=np.int32), 2).tolist() == [0, 3, 3]
+
+
+def test_lines_of_one_token_and_empty_blocks_change_nothing():
+    for ids in ([], [-1], [3, -1, 4, -1, -1], [3]):
+        engine = make_engine()
+        before = engine.weights()
+        outcome, stats = train(engine, np.array(ids, dtype=np.int32))
+        assert outcome == "done" and stats.sum() == 0
+        for own, expected in zip(engine.weights(), before, strict=True):
+            np.testing.assert_array_equal(own, expected)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_weights_come_back_as_they_went_in(objective):
+    U, V = make_weights(300, 7)
+    own_U, own_V = Engine(np.ones(300), U, V, objective=objective).weights()
+    np.testing.assert_array_equal(own_U, U)
+    np.testing.assert_array_equal(own_V, V)
+
+
+def test_ids_outside_the_vocabulary_are_refused():
+    engine = make_engine()
+    for bad in (SIZE, -2):
+        ids = np.array([1, bad, -1], dtype=np.int32)
+        with pytest.raises(ValueError, match="outside"):
+            engine.run(ids, engine.new_control(ids), engine.new_stats(), RATE)
+    with pytest.raises(ValueError, match="int32"):
+        engine.run(np.array([1, 2]), engine.new_control(ids), engine.new_stats(), RATE)
+
+
+def test_exp32_is_exp_to_float32_rounding():
+    for x in np.linspace(-86.9, 0, 20_001, dtype=np.float32):
+        assert exp32(x) == pytest.approx(np.exp(np.float64(x)), rel=4e-7)
+    assert exp32(np.float32(-88)) == 0 and exp32(np.float32(-np.inf)) == 0
+    assert exp32(np.float32(0)) == 1 and np.isnan(exp32(np.float32(np.nan)))
+
+
+def test_negatives_are_drawn_by_count_to_the_three_quarters():
+    counts = np.array([1, 100, 40, 7, 1, 0, 300])
+    threshold, alias = alias_table(counts)
+    chance = np.zeros(len(counts))
+    for slot in range(len(counts)):
+        own = threshold[slot] / 2**32
+        chance[slot] += own / len(counts)
+        chance[alias[slot]] += (1 - own) / len(counts)
+    np.testing.assert_allclose(chance, counts**0.75 / (counts**0.75).sum(), atol=1e-8)
+
+
+def test_frequent_words_are_kept_by_word2vecs_formula():
+    counts = np.array([900, 90, 10])
+    keep = keep_probability(counts, 0.05)
+    share = counts / 1000
+    expected = np.minimum((np.sqrt(share / 0.05) + 1) * 0.05 / share, 1)
+    np.testing.assert_allclose(keep, expected)
+    assert len(keep_probability(counts, 0)) == 0
+
+
+def test_huffman_codes_are_prefix_free_and_as_short_as_possible():
+    counts = np.random.default_rng(2).integers(1, 50, 40)
+    tree = build_huffman(counts)
+    words = ["".join(map(str, tree.of(word)[0])) for word in range(40)]
+    assert not any(a != b and b.startswith(a) for a in words for b in words)
+    heap = counts.tolist()
+    heapq.heapify(heap)
+    shortest = 0
+    while len(heap) > 1:
+        merged = heapq.heappop(heap) + heapq.heappop(heap)
+        shortest += merged
+        heapq.heappush(heap, merged)
+    assert sum(n * len(word) for n, word in zip(counts, words, strict=True)) == shortest
+
+
+def test_huffman_probabilities_of_all_words_sum_to_one():
+    tree = build_huffman([5, 3, 3, 1, 9])
+    U, V = make_weights(5, 3)
+    U, V = U.astype(np.float64), V.astype(np.float64)
+    total = sum(np.exp(-reference.hierarchical_gradients(U, V, [1, 2], *tree.of(word))[0])
+                for word in range(5))
+    assert total == pytest.approx(1.0)
+    assert build_huffman([7]).offsets.tolist() == [0, 0]
+
+
+PROGRAM = """
+import numpy as np
+from cbow.kernels import Engine
+r = np.random.default_rng(0)
+e = Engine(np.ones(300), r.normal(size=(300, 7)), r.normal(size=(7, 300)))
+ids = np.append(r.integers(0, 300, 500), -1).astype(np.int32)
+e.run(ids, e.new_control(ids), e.new_stats(), 0.1)
+print(*(m.tobytes().hex()[:4000] for m in e.weights()))
+"""
+
+
+def test_fresh_and_cached_machine_code_give_the_same_bits(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    fresh, cached = (
+        subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True,
+                       capture_output=True, text=True).stdout
+        for _ in range(2)
+    )
+    assert list(tmp_path.rglob("*.nbc")), "nothing was cached"
+    assert fresh == cached

@@ -1,0 +1,225 @@
+"""What word vectors promise: cosines, neighbors, analogies, and files that come back the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cbow.vectors import FORMATS, WordVectors, centered, joined, unit_rows
+from shared.errors import UserError
+
+TOKENS = ["<unk>", "king", "queen", "man", "woman", "zero"]
+MATRIX = np.array([[1, 1, 1], [5, 1, 0], [5, 0, 1], [1, 1, 0], [1, 0, 1], [0, 0, 0]], dtype=float)
+
+
+@pytest.fixture
+def vectors() -> WordVectors:
+    return WordVectors(TOKENS, MATRIX, counts=[1, 9, 8, 7, 6, 5])
+
+
+def test_vectors_are_float32_and_found_by_word(vectors):
+    assert vectors.matrix.dtype == np.float32
+    assert vectors["queen"].tolist() == [5, 0, 1]
+    assert "queen" in vectors and "prince" not in vectors and len(vectors) == 6
+
+
+def test_similarity_is_the_cosine(vectors):
+    assert vectors.similarity("king", "man") == pytest.approx(6 / np.sqrt(26 * 2), abs=1e-6)
+    assert vectors.similarity("king", "king") == pytest.approx(1, abs=1e-6)
+
+
+def test_rows_of_zeros_give_zero_and_never_nan(vectors):
+    assert vectors.similarity("zero", "king") == 0
+    nearest = vectors.most_similar_tokens("zero", 6)
+    assert nearest[0] == ("zero", 0) and not np.isnan([cosine for _, cosine in nearest]).any()
+    assert ("zero", 0) in vectors.most_similar_tokens("king", 6)
+
+
+def test_huge_and_tiny_vectors_keep_their_direction():
+    vectors = WordVectors(["a", "b", "c"], np.array([[3e30, 4e30], [3e-30, 4e-30], [4, -3]]))
+    assert vectors.similarity("a", "b") == pytest.approx(1, abs=1e-6)
+    assert vectors.similarity("a", "c") == pytest.approx(0, abs=1e-6)
+
+
+def test_the_word_itself_is_the_first_of_its_neighbors(vectors):
+    assert [word for word, _ in vectors.most_similar_tokens("king", 3)] == ["king", "queen", "man"]
+    twins = WordVectors(["a", "b", "c"], np.ones((3, 2)))
+    assert [word for word, _ in twins.most_similar_tokens("c", 3)] == ["c", "a", "b"]
+
+
+def test_asking_for_more_neighbors_than_words_gives_all_words(vectors):
+    assert len(vectors.most_similar_tokens("king", 99)) == 6
+
+
+def test_analogy_subtracts_and_leaves_out_the_words_asked_with(vectors):
+    answers = vectors.analogy(["king", "woman"], ["man"], n=2)
+    assert answers[0][0] == "queen"
+    assert not {"king", "woman", "man"} & {
+        word for word, _ in vectors.analogy(["king", "woman"], ["man"], n=9)
+    }
+    assert len(vectors.analogy(["king", "woman"], ["man"], n=9)) == 3
+
+
+def test_analogy_gives_each_word_the_same_weight_whatever_its_length():
+    short = WordVectors(["a", "b", "x", "y"], np.array([[1, 0], [0, 1], [1, 1], [1, 0.1]]))
+    long = WordVectors(["a", "b", "x", "y"], np.array([[100, 0], [0, 1], [1, 1], [1, 0.1]]))
+    assert short.analogy(["a", "b"], n=1)[0][0] == long.analogy(["a", "b"], n=1)[0][0] == "x"
+
+
+def test_analogy_of_no_words_is_refused(vectors):
+    with pytest.raises(UserError, match="at least one word"):
+        vectors.analogy([], [])
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("kings", "'king'"), ("King", "'king'"), ("QUEEN", "'queen'")]
+)
+def test_an_unknown_word_is_answered_with_near_spellings(vectors, word, hint):
+    with pytest.raises(UserError, match=f"(?s)^No vector for '{word}'.*{hint}") as error:
+        vectors.similarity(word, "man")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_word_like_no_other_is_one_line_too(vectors):
+    with pytest.raises(UserError, match="No word is spelled like it"):
+        vectors.most_similar_tokens("xylophone", 3)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "matrix", "counts", "message"),
+    [
+        (["a"], np.ones((2, 2)), None, "shape"),
+        (["a", "a"], np.ones((2, 2)), None, "two rows"),
+        (["a", "b"], np.array([[1, 2], [3, np.nan]]), None, "'b' is not finite"),
+        (["a", "b"], np.ones((2, 2)), [1], "counts"),
+        (["a", "b"], np.ones(2), None, "shape"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(tokens, matrix, counts, message):
+    with pytest.raises(ValueError, match=message):
+        WordVectors(tokens, matrix, counts)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("counts", [None, [3, 2, 1, 1]])
+def test_saved_vectors_come_back_the_same(tmp_path, suffix, counts):
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    words = ["<unk>", "naïve", "日本", 'quote"\\']
+    matrix = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    path = tmp_path / f"vectors{suffix}"
+    WordVectors(words, matrix, counts).save(path)
+    back = WordVectors.load(path)
+    assert back.tokens == words and np.array_equal(back.matrix, matrix)
+    assert back.counts is None if counts is None else back.counts.tolist() == counts
+
+
+@pytest.mark.parametrize("form", ["word2vec-text", "word2vec-binary"])
+def test_word2vec_files_come_back_the_same(tmp_path, vectors, form):
+    pytest.importorskip("shared.vectors")
+    vectors.export(tmp_path / "vectors.vec", form)
+    back = WordVectors.load(tmp_path / "vectors.vec")
+    assert back.tokens == TOKENS
+    np.testing.assert_allclose(back.matrix, vectors.matrix, rtol=1e-5)
+
+
+def test_gensim_reads_our_binary_export(tmp_path, vectors):
+    pytest.importorskip("shared.vectors")
+    gensim = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    vectors.export(tmp_path / "vectors.bin", "word2vec-binary")
+    theirs = gensim.KeyedVectors.load_word2vec_format(tmp_path / "vectors.bin", binary=True)
+    assert theirs.index_to_key == TOKENS and np.array_equal(theirs.vectors, vectors.matrix)
+
+
+def test_projector_files_hold_one_row_per_word(tmp_path, vectors):
+    vectors.export(tmp_path / "projector", "projector")
+    rows = (tmp_path / "projector/vectors.tsv").read_text().splitlines()
+    names = (tmp_path / "projector/metadata.tsv").read_text().splitlines()
+    assert rows[1].split("\t") == ["5", "1", "0"] and len(rows) == 6
+    assert names[0] == "word\tcount" and names[2] == "king\t9" and len(names) == 7
+
+
+def test_projector_metadata_of_one_column_has_no_header(tmp_path):
+    WordVectors(["a", "b"], np.eye(2)).export(tmp_path, "projector")
+    assert (tmp_path / "metadata.tsv").read_text() == "a\nb\n"
+
+
+def test_a_word_with_a_tab_is_refused_by_the_projector_format(tmp_path):
+    with pytest.raises(UserError, match="tab"):
+        WordVectors(["a\tb"], np.ones((1, 2))).export(tmp_path, "projector")
+
+
+def test_unknown_formats_are_named_with_the_known_ones(tmp_path, vectors):
+    with pytest.raises(UserError, match="csv.*projector"):
+        vectors.export(tmp_path / "x", "csv")
+    with pytest.raises(UserError, match=r"\.npz or \.safetensors"):
+        vectors.save(tmp_path / "x.txt")
+    assert "projector" in FORMATS
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"not vectors at all, longer than 8"])
+def test_damaged_files_are_one_line_with_the_path(tmp_path, suffix, content):
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    path = tmp_path / f"torn{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="torn") as error:
+        WordVectors.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_archive_is_refused(tmp_path, vectors):
+    path = tmp_path / "vectors.npz"
+    vectors.save(path)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="damaged"):
+        WordVectors.load(path)
+
+
+def test_arrays_of_someone_else_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", matrix=np.eye(2))
+    with pytest.raises(UserError, match="not vectors of ours"):
+        WordVectors.load(tmp_path / "other.npz")
+
+
+def test_nothing_is_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    trap = np.array([Trap()], dtype=object)
+    np.savez(tmp_path / "trap.npz", format=trap, tokens=trap, matrix=trap)
+    with pytest.raises(UserError, match="damaged"):
+        WordVectors.load(tmp_path / "trap.npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_whose_words_and_rows_disagree_is_damaged(tmp_path):
+    tokens = np.frombuffer(json.dumps(["a"]).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", format="dltasks-vectors-1", tokens=tokens, matrix=np.eye(2))
+    with pytest.raises(UserError, match="damaged"):
+        WordVectors.load(tmp_path / "x.npz")
+
+
+def test_a_missing_file_names_the_formats(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        WordVectors.load(tmp_path / "missing.npz")
+
+
+def test_centered_rows_have_no_mean_and_keep_their_differences():
+    rows = np.random.default_rng(0).normal(5, 1, size=(7, 3))
+    assert np.allclose(centered(rows).mean(axis=0), 0)
+    assert np.allclose(np.diff(centered(rows), axis=0), np.diff(rows, axis=0))
+
+
+def test_joined_cosines_are_the_weighted_mean_of_the_parts_cosines():
+    generator = np.random.default_rng(1)
+    first, second = generator.normal(3, 1, size=(9, 4)), generator.normal(size=(9, 2)) * 100
+    table = joined([first, second], [1.0, 0.5])
+    assert table.shape == (9, 6) and table.dtype == np.float32
+    a, b = unit_rows(centered(first)), unit_rows(centered(second))
+    expected = (a @ a.T + 0.25 * (b @ b.T)) / 1.25
+    np.testing.assert_allclose(unit_rows(table) @ unit_rows(table).T, expected, atol=1e-5)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from shared import tokenizers
+from shared.errors import UserError
+from shared.tokenizers import (
+    TOKENIZERS,
+    nltk_lower_tokens,
+    nltk_tokens,
+    review_tokens,
+    space_tokens,
+    tokenizer,
+    word_tokens,
+)
+
+# Characters on which a shortcut could go wrong: separators of every kind, case changes of length, digits of other
+# scripts, combining marks, and a lone surrogate.
+TRICKY = st.text(
+    st.sampled_from(
+        "aZ_09 .,'\"-\t\n\x00\x1c\x85\xa0\xad\u0130\u00df\u01c5\u0301\u0663\u2028\u4e2d\ud800"
+    )
+)
+
+
+@settings(deadline=None)
+@given(st.text() | TRICKY)
+def test_word_tokens_equals_the_courseworks_definition(text):
+    assert word_tokens(text) == [word for word in re.split(r"\W", text.lower()) if word]
+
+
+def test_word_tokens_of_the_courseworks_example():
+    assert word_tokens("It's  useful. ") == ["it", "s", "useful"]
+
+
+@settings(deadline=None)
+@given(st.text() | TRICKY)
+def test_review_tokens_are_lower_case_letters_and_digits_in_order(text):
+    tokens = review_tokens(text)
+    without_breaks = re.sub(r"<\s*br\s*/?\s*>", " ", text, flags=re.IGNORECASE)
+    assert "".join(tokens) == "".join(char for char in without_breaks.lower() if char.isalnum())
+
+
+def test_review_tokens_drop_html_breaks_and_punctuation():
+    text = 'A _great_ film.<br /><br />Don\'t miss it!<BR>10/10 caf\u00e9\x85so "good"'
+    assert review_tokens(text) == "a great film don t miss it 10 10 caf\u00e9 so good".split()
+    assert review_tokens("one<br/>two") == ["one", "two"]
+
+
+def test_space_tokens_keep_case_and_punctuation():
+    assert space_tokens(" The <unk> @-@ end . \n") == ["The", "<unk>", "@-@", "end", "."]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("abN09 ,.-"), max_size=30))
+def test_own_path_for_plain_sentences_gives_what_nltk_gives(text):
+    destructive = pytest.importorskip("nltk.tokenize.destructive")
+    assume(not tokenizers._NEEDS_NLTK.search(text))
+    assert nltk_tokens(text) == destructive.NLTKWordTokenizer().tokenize(text)
+
+
+@pytest.mark.parametrize(
+    "text, tokens",
+    [
+        ("You cannot do that.", ["You", "can", "not", "do", "that", "."]),
+        ("We're gonna-be", ["We", "'re", "gon", "na", "-be"]),
+        ("It isn't Ann's hat, is it?", "It is n't Ann 's hat , is it ?".split()),
+        ("It costs $3,50 (or 5:30).", "It costs $ 3,50 ( or 5:30 ) .".split()),
+        ("A man walks. He sits.", "A man walks . He sits .".split()),
+        (
+            "Dr. Who and Mr. T. left the U.S. today.",
+            "Dr. Who and Mr. T. left the U.S. today .".split(),
+        ),
+        ("", []),
+    ],
+)
+def test_nltk_tokens_of_known_sentences(text, tokens):
+    pytest.importorskip("nltk")
+    assert nltk_tokens(text) == tokens
+
+
+@pytest.mark.parametrize(
+    "raw, tokenized",
+    [
+        ('He wears a ""cool"" hat.', "He wears a `` cool '' hat ."),
+        ('He wears a "cool" hat.', "He wears a `` cool '' hat ."),
+        ("Two men, one dog. They don't run!", "Two men , one dog . They do n't run !"),
+        ("The man's T-shirt says: stop.", "The man 's T-shirt says : stop ."),
+    ],
+)
+def test_raw_and_tokenized_text_give_the_same_tokens(raw, tokenized):
+    pytest.importorskip("nltk")
+    assert nltk_tokens(raw) == nltk_tokens(tokenized)
+    assert nltk_tokens(" ".join(nltk_tokens(raw))) == nltk_tokens(raw)
+
+
+def test_nltk_lower_tokens_lower_the_case_after_splitting():
+    pytest.importorskip("nltk")
+    assert nltk_lower_tokens("In the U.S. HE'S home.") == "in the u.s. he 's home .".split()
+
+
+def test_missing_nltk_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nltk.tokenize.destructive", None)
+    tokenizers._nltk_tokenizer.cache_clear()
+    with pytest.raises(UserError, match=re.escape('pip install "dltasks-shared[nltk]"')):
+        nltk_tokens("plain text")
+    tokenizers._nltk_tokenizer.cache_clear()
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_every_tokenizer_is_found_by_its_name(name):
+    if name.startswith("nltk"):
+        pytest.importorskip("nltk")
+    assert tokenizer(name)("one two") == ["one", "two"]
+
+
+def test_unknown_tokenizer_names_the_known_ones_and_the_nearest():
+    with pytest.raises(UserError, match=r'word, nltk, .*Did you mean "review"') as caught:
+        tokenizer("reviews")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,103 @@
+"""Packages install from a checkout, wherever it lies, and can be published. The full installs: tests/wheelhouse.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
+
+
+def requirements(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", [])
+
+
+def build_wheel(package: Path, out: Path, cwd: Path, **env: str) -> Path:
+    clean = {name: value for name, value in os.environ.items() if name != "DLTASKS_RELEASE"}
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", out, package], check=True, cwd=cwd, env=clean | env)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a copy of the checkout in a folder whose name has a space and is not ASCII."""
+    copy = tmp_path / "my père's checkout"
+    for folder in ("shared", "packages"):
+        shutil.copytree(
+            ROOT / folder,
+            copy / folder,
+            ignore=shutil.ignore_patterns("__pycache__", "tests", "dist"),
+        )
+    return copy
+
+
+def test_every_package_carries_the_same_hook() -> None:
+    hooks = {(package / "hatch_build.py").read_bytes() for package in PACKAGES}
+    assert len(PACKAGES) > 0
+    assert len(hooks) == 1
+
+
+def test_package_of_a_checkout_needs_that_checkouts_shared(checkout: Path, tmp_path: Path) -> None:
+    wheel = build_wheel(checkout / "packages" / "cbow", tmp_path / "out", cwd=tmp_path)
+    (shared,) = (text for text in requirements(wheel) if text.startswith("dltasks-shared"))
+    assert shared.endswith((checkout / "shared").as_uri())
+    assert "[data,report]" in shared
+
+
+def test_editable_install_finds_the_same_folder(checkout: Path, tmp_path: Path) -> None:
+    # What `pip install -e` asks of the backend, without an install.
+    code = "import hatchling.build as b, os, sys; os.chdir(sys.argv[1]); print(b.build_editable(sys.argv[2]))"
+    package = checkout / "packages" / "cbow"
+    (tmp_path / "out").mkdir()
+    subprocess.run([sys.executable, "-c", code, package, tmp_path / "out"], check=True)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert (checkout / "shared").as_uri() in " ".join(requirements(wheel))
+
+
+def test_release_has_ranges_and_no_folder(checkout: Path, tmp_path: Path) -> None:
+    package = checkout / "packages" / "cbow"
+    wheel = build_wheel(package, tmp_path / "out", cwd=tmp_path, DLTASKS_RELEASE="1")
+    assert "file:" not in " ".join(requirements(wheel))
+    assert "dltasks-shared[data,report]<0.2,>=0.1" in requirements(wheel)
+
+
+def test_package_folder_outside_a_checkout_falls_back_to_the_range(
+    checkout: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone" / "deep" / "cbow"
+    shutil.copytree(checkout / "packages" / "cbow", alone)
+    wheel = build_wheel(alone, tmp_path / "out", cwd=tmp_path)
+    assert "file:" not in " ".join(requirements(wheel))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_wheel_holds_recipes_and_types(package: Path, tmp_path: Path) -> None:
+    wheel = build_wheel(package, tmp_path / "out", cwd=tmp_path)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert f"{package.name}/py.typed" in names
+    assert any(name.startswith(f"{package.name}/recipes/") for name in names)
+    assert not any("test" in Path(name).parts[0] for name in names)
+
+
+def test_pins_live_in_constraints_only() -> None:
+    for package in [*PACKAGES, ROOT / "shared"]:
+        text = (package / "pyproject.toml").read_text(encoding="utf-8")
+        project = tomllib.loads(text)
+        hook = project["tool"]["hatch"].get("metadata", {}).get("hooks", {}).get("custom", {})
+        listed = project["project"].get("dependencies", []) + hook.get("dependencies", [])
+        assert listed
+        assert not [requirement for requirement in listed if "==" in requirement]
