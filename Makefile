@@ -11,17 +11,18 @@ export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint types dev clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+.PHONY: help test lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+.PRECIOUS: .venv/%/installed
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@for task in $(TASKS); do \
-	  printf '  make %-12s %s\n' $$task "the assignment: train, evaluate, report" \
+	  printf '  make %-12s %s\n' $$task "the $$task assignment: train, evaluate, report" \
 	    test-$$task "test the $$task package alone" bench-$$task "measure its speed against its peers"; \
 	done
 
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
-	$(TOX) run
+	$(TOX) run $(TOX_FLAGS)
 
 lint: $(TOX) ## style and types
 	$(TOX) run -e lint,types
@@ -35,18 +36,31 @@ dev: ## one environment, .venv/dev, with all packages editable
 	  $(TASKS:%=-e ./packages/%) --group test-cbow --group lint --group types
 	@echo "Activate it with: source .venv/dev/bin/activate"
 
-# A task's own environment. pip is asked each time: it re-installs what has changed in the checkout.
+# The assignment: the real data where it lies ($DLTASKS_DATA/<task> or the cache folder), else the sample.
+RECIPE_cbow := baseline
+
+$(TASKS): %: .venv/%/installed
+	.venv/$*/bin/$(subst _,-,$*) train --recipe $(RECIPE_$*) --seed 42
+
+$(TASKS:%=bench-%): bench-%: .venv/%/installed
+	.venv/$*/bin/$(subst _,-,$*) bench
+
+# A task's own environment. pip is asked each time: it installs again what has changed in the checkout.
 .venv/%/installed: FORCE
 	@test -x .venv/$*/bin/python || $(PYTHON) -m venv .venv/$*
 	@echo "installing packages/$* into .venv/$*"
 	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check ./packages/$*
 	@touch $@
 
-include packages/*/assignment.mk
-
 $(TOX):
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'tox>=4.22' $(if $(NO_UV),,'tox-uv>=1.20')
+
+dist: ## wheels and sdists to publish, in dist/
+	$(PYTHON) -m venv .venv/build
+	.venv/build/bin/python -m pip install --quiet --disable-pip-version-check 'build>=1.2'
+	for package in shared $(TASKS:%=packages/%); do \
+	  DLTASKS_RELEASE=1 .venv/build/bin/python -m build --outdir dist $$package || exit; done
 
 clean: ## remove environments and caches; runs/ stays
 	rm -rf .venv .tox .pytest_cache .hypothesis .mypy_cache .ruff_cache dist

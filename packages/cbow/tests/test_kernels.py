@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+
 from cbow import reference
 from cbow.huffman import build_huffman
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
@@ -145,12 +146,11 @@ def test_subsampling_shrinking_windows_and_decay_follow_their_definitions(object
 
 @pytest.mark.parametrize(("size", "dimension"), [(2, 1), (255, 4), (256, 5), (257, 11), (600, 20)])
 def test_exact_engine_works_at_the_edges_of_its_tiles(size, dimension):
-    text, ids = make_text(size=size, lines=6)
-    engine = make_engine(size, dimension)
-    if size > 200:  # the last word, in the last tile, takes part
-        text, ids = [[0, size - 1, 1, size - 1]], np.array([0, size - 1, 1, size - 1, -1], np.int32)
-    if size == 2:
-        text, ids = [[0, 1, 1, 0, 1, 0, 0]], np.array([0, 1, 1, 0, 1, 0, 0, -1], np.int32)
+    text, _ = make_text(size=size, lines=6) if size > 200 else ([[0, 1, 1, 0, 1, 0, 0]], None)
+    text.append([0, size - 1, 1, size - 1])  # the last word, in the last tile, takes part
+    ids = np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
+    # Spread 2: scores far apart, so the largest one often comes late and rescales what was summed.
+    engine = Engine(np.ones(size), *make_weights(size, dimension, spread=2.0), window=WINDOW)
     U, V, _ = reference_training(engine, text)
     train(engine, ids)
     assert_same_weights(engine, U, V)
@@ -167,7 +167,7 @@ def test_repeated_context_word_gets_every_gradient(objective):
 
 @pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_stopping_and_continuing_gives_the_same_bits(objective, architecture):
+def test_cutting_a_block_at_line_ends_gives_the_same_bits(objective, architecture):
     _, ids = make_text(lines=5)
     ids = np.concatenate([ids, np.arange(150, dtype=np.int32) % SIZE, [np.int32(-1)]])
     options = {"objective": objective, "architecture": architecture, "shrink_windows": True,
@@ -178,7 +178,7 @@ def test_stopping_and_continuing_gives_the_same_bits(objective, architecture):
     pieces = make_engine(**options)
     control, sums = pieces.new_control(ids), pieces.new_stats()
     end, stops = control[0, 1], 0
-    for cut in range(1, len(ids)):  # ends at every position at which it can be cut cleanly
+    for cut in range(1, len(ids)):
         if ids[cut - 1] == -1:
             control[0, 1] = cut
             pieces.run(ids, control, sums, RATE, rate_slope=-1e-4, key=KEY)
@@ -230,10 +230,14 @@ def test_a_stop_request_inside_a_long_line_loses_nothing(objective, architecture
         np.testing.assert_array_equal(own, expected)
 
 
-def test_an_epoch_of_the_assignments_first_test_matches_the_reference_to_1e_4():
-    """Like debug.txt: 50 tokens, V 21, D 8, window 3, learning rate 1.0; ten epochs."""
-    generator = np.random.default_rng(5)
-    text = [generator.integers(1, 21, 4).tolist() for _ in range(13)]
+def test_ten_epochs_like_the_assignments_first_test_match_the_reference():
+    """Like debug.txt: V 21, D 8, window 3, learning rate 1.0, sentences from a small grammar.
+
+    The text has to be learnable: on random lines this learning rate diverges, and then rounding
+    alone pulls any two float32 programs apart.
+    """
+    text = [[subject, verb, 10, thing] for subject, verb in ((1, 4), (2, 5), (3, 5))
+            for thing in (11, 12, 13)] + [[14, 15, 16], [17, 18, 19, 20]]
     ids = np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
     engine = make_engine(21, 8)
     U, V = (matrix.astype(np.float64) for matrix in engine.weights())
@@ -242,7 +246,7 @@ def test_an_epoch_of_the_assignments_first_test_matches_the_reference_to_1e_4():
                   for line in text for context, target in reference.windows(line, WINDOW)]
         outcome, stats = train(engine, ids, rate=1.0)
         assert outcome == "done"
-        assert stats[LOSS] / stats[SAMPLES] == pytest.approx(np.mean(losses), abs=1e-4)
+        assert stats[LOSS] / stats[SAMPLES] == pytest.approx(np.mean(losses), abs=1e-5)
 
 
 def test_large_scores_do_not_overflow():

@@ -23,7 +23,7 @@ class TrainConfig:
     corpus: str = "treebank.txt"
     """File to train on inside the data folder; where it is missing, all .txt and .gz files there."""
     synonyms: str | None = None
-    """Synonym list that recall is measured on after each epoch; default: synonyms.json in the data folder, if there."""
+    """Synonym list that recall is measured by after each epoch; default: synonyms.json of the data folder."""
     encoding: str = "utf-8"
     """Text encoding of the corpus."""
     tokenizer: Literal["word", "space", "nltk", "review"] = "word"
@@ -48,7 +48,7 @@ class TrainConfig:
     shrink_window: bool = False
     """Draw each window's size from 1 to `window`, as word2vec does."""
     subsample: float = 0.0
-    """Frequent words are left out at random above this share of the corpus, >= 0; 0: never; word2vec's default is 1e-3."""
+    """Words above this share of the corpus are left out at random, >= 0; 0: never; word2vec's default is 1e-3."""
     negatives: int = 5
     """Negative samples for each word (objective negative), >= 1."""
     negative_power: float = 0.75
@@ -75,7 +75,7 @@ class TrainConfig:
     vectors: Vectors = "input"
     """What a word's vector is in the end: its input row, or the sum of input row and output column."""
     remove_components: int = 0
-    """Take the mean and this many first principal components out of the final vectors, >= 0; 0: leave them as they are."""
+    """Take the mean and so many first principal components out of the final vectors, >= 0; 0: leave them alone."""
     checkpoint_seconds: float = 5.0
     """Seconds between checkpoints, > 0; more where writing one takes over a twentieth of that."""
 
@@ -218,8 +218,8 @@ class ExportOptions:
     format: Literal["npz", "safetensors", "word2vec-text", "word2vec-binary", "projector"] = (
         "word2vec-binary"
     )
-    """npz, safetensors; word2vec-text, word2vec-binary: as gensim reads them; projector: two .tsv files for TensorBoard's
-    embedding projector."""
+    """npz, safetensors; word2vec-text, word2vec-binary: as gensim reads them; projector: two .tsv files for the
+    TensorBoard Embedding Projector."""
     out: str | None = None
     """File to write (projector: folder); default: vectors.<ending> in the working folder."""
 

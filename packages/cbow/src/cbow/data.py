@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,6 +249,8 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
     except FileNotFoundError:
         raise UserError(f"{path}: not found. Expected a text file or a folder of them.") from None
     except UnicodeDecodeError as error:
+        if b"\0" in error.object:
+            raise UserError(f"{path}: holds NUL bytes, so it is no text. Expected a text file or .gz.") from None
         line = _undecodable_line(path, encoding)
         raise UserError(
             f"{path}:{line}: is not {encoding} ({error.reason}). Name the file's encoding with --encoding, "
@@ -257,7 +260,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
         raise UserError(
             f"--encoding {encoding} is not known. Expected utf-8, latin-1, gb18030 or the like."
         ) from None
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
             f"{path}: is a damaged .gz file ({error}). Fetch or pack it again."
         ) from None
@@ -314,8 +317,7 @@ def _batches(lines: Iterator[list[str]]) -> Iterator[list[list[str]]]:
 
 def _undecodable_line(path: Path, encoding: str) -> int:
     """Return the number of the first line that cannot be decoded; read again, since an error does not tell it."""
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode(encoding)

@@ -48,7 +48,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     curves = epoch_curves(run.metrics.records())
 
     page = Report(f"cbow: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["", ""], _facts(summary, config), caption="What came out")
+    page.table(["what", "came out"], _facts(summary, config))
     page.heading("Training")
     loss = {"mean loss": curves["train_loss"]}
     page.lines("Loss by epoch", "epoch", "mean loss per sample (nats)", loss)
@@ -111,9 +111,9 @@ def _frequent(vectors: WordVectors) -> list[str]:
 
 
 def _neighbors(vectors: WordVectors) -> list[list[str]]:
-    # The most frequent words of all are function words, whose neighbors tell little.
-    frequent = _frequent(vectors)
-    skip = min(30, len(frequent) // 3)
+    # Short and very frequent words are function words, whose neighbors tell little.
+    frequent = [word for word in _frequent(vectors) if len(word) > 3]
+    skip = min(20, len(frequent) // 3)
     return [
         [word, ", ".join(other for other, _ in vectors.most_similar_tokens(word, 8)[1:])]
         for word in frequent[skip : skip + WORDS_WITH_NEIGHBORS]

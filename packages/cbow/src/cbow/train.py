@@ -1,7 +1,7 @@
 """The training loop: epochs over blocks of the corpus, with a bar, checkpoints, and an exact resume.
 
-What a run does next follows from its configuration and its place (epoch, block, position in the block), and random draws
-are a pure function of seed and place. So weights and place are the whole state.
+What a run does next follows from its configuration and its place (epoch, block, position in it); random draws are
+a pure function of seed and place. So weights and place are the whole state.
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ class _Training:
         began = time.monotonic()
         place = self.place
         U, V = self.engine.weights()
-        arrays = {"U": U, "V": V}
+        arrays: dict[str, NDArray[Any]] = {"U": U, "V": V}
         if place.control is not None:
             arrays["control"] = place.control
 

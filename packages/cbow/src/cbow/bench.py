@@ -1,0 +1,310 @@
+"""Speed against the peers, measured in one run: the assignment's own loop, and gensim where it is installed.
+
+Every engine runs once a round, in turn, so that a machine whose speed drifts does so for all of them; medians and
+ratios are printed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbow.config import BenchOptions, TrainConfig, TrainOptions
+from cbow.data import END_OF_LINE, count_words, encode, find_corpus
+from cbow.evaluate import synonym_recall
+from cbow.kernels import SAMPLES, stream_key
+from cbow.model import initial_weights
+from cbow.reference import one_hot, softmax, windows
+from cbow.synonyms import load_synonyms
+from cbow.train import build_engine, learning_rate, train
+from cbow.vectors import WordVectors
+
+EXACT = TrainConfig(epochs=1)
+SAMPLING = TrainConfig(
+    objective="negative",
+    dimension=100,
+    window=5,
+    negatives=5,
+    initial="word2vec",
+    learning_rate=0.05,
+    schedule="linear",
+    epochs=10,
+    cbow_gradient="word2vec",
+)
+NAIVE_SAMPLES = 2000
+LARGE_VOCABULARY = 50_000
+STARTS = 5
+
+
+def run(options: BenchOptions) -> int:
+    """Time the engines and print tables (verb `bench`)."""
+    with tempfile.TemporaryDirectory(prefix="cbow-bench-") as folder:
+        bench = _Bench(options, Path(folder))
+        found: dict[str, Any] = {"start_up": start_up_seconds(), "exact": bench.exact()}
+        found["sampling"] = bench.sampling()
+        if options.large:
+            found["large"] = large(options.large, options.threads, Path(folder))
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print("\n".join(_as_text(found, options)))
+    return 0
+
+
+class _Bench:
+    """The corpus once, and each comparison on it."""
+
+    def __init__(self, options: BenchOptions, folder: Path) -> None:
+        self.options = options
+        config = replace(EXACT, data=options.data)
+        corpus = find_corpus(config)
+        self.vocabulary = count_words(corpus, config, quiet=True)
+        self.encoded = encode(corpus, self.vocabulary, folder / "corpus.ids", quiet=True)
+        _, self.ids = next(self.encoded.blocks())
+        self.name = corpus.listing["name"]
+        self.synonyms = load_synonyms(corpus.synonyms) if corpus.synonyms else {}
+
+    def exact(self) -> dict[str, Any]:
+        """Compare batch-1 SGD with the full softmax to the assignment's numpy loop, in samples a second."""
+        first = initial_weights(len(self.vocabulary), EXACT.dimension, EXACT.seed)
+        engine = build_engine(EXACT, self.encoded.counts, *first)
+        self._compile(engine)
+
+        def ours() -> float:
+            engine.set_weights(*first)
+            stats = engine.new_stats()
+            seconds = _timed(lambda: engine.run(self.ids, engine.new_control(self.ids), stats, 0.1))
+            return float(stats[:, SAMPLES].sum()) / seconds
+
+        def theirs() -> float:
+            U, V = first[0].copy(), first[1].copy()
+            samples = [sample for line in self._lines() for sample in windows(line, EXACT.window)]
+            samples = samples[:NAIVE_SAMPLES]
+            return len(samples) / _timed(lambda: assignment_loop(U, V, samples, 0.1))
+
+        return _compare(self.options.runs, {"cbow": ours, "assignment's loop": theirs})
+
+    def sampling(self) -> dict[str, Any]:
+        """Compare negative sampling to gensim at the same settings, in words a second, with both recalls."""
+        config = replace(SAMPLING, threads=self.options.threads)
+        recalls: dict[str, list[float]] = {"cbow": []}
+
+        def ours() -> float:
+            first = initial_weights(
+                len(self.vocabulary), config.dimension, config.seed, config.initial
+            )
+            engine = build_engine(config, self.encoded.counts, *first)
+            self._compile(engine)
+            engine.set_weights(*first)
+            seconds = _timed(lambda: self._epochs(engine, config))
+            recalls["cbow"].append(self._recall(list(self.vocabulary), engine.weights()[0]))
+            return config.epochs * self.encoded.tokens / seconds
+
+        engines: dict[str, Callable[[], float]] = {"cbow": ours}
+        if importlib.util.find_spec("gensim") is not None:
+            lines = [[self.vocabulary.tokens[i] for i in line] for line in self._lines()]
+            recalls["gensim"] = []
+
+            def theirs() -> float:
+                model = gensim_model(config)
+                model.build_vocab(lines)
+                seconds = _timed(
+                    lambda: model.train(lines, total_examples=len(lines), epochs=config.epochs)
+                )
+                recalls["gensim"].append(self._recall(model.wv.index_to_key, model.wv.vectors))
+                return config.epochs * self.encoded.tokens / seconds
+
+            engines["gensim"] = theirs
+        found = _compare(self.options.runs, engines)
+        return {**found, "recall_at_40": {name: statistics.mean(r) for name, r in recalls.items()}}
+
+    def _epochs(self, engine: Any, config: TrainConfig) -> None:
+        for epoch in range(config.epochs):
+            rate, slope = learning_rate(config, epoch, 0, len(self.ids))
+            control, stats = engine.new_control(self.ids), engine.new_stats()
+            key = stream_key(config.seed, epoch, 0)
+            engine.run(self.ids, control, stats, rate, rate_slope=slope, key=key)
+
+    def _compile(self, engine: Any) -> None:
+        line = self.ids[: int(np.flatnonzero(self.ids == END_OF_LINE)[0]) + 1]
+        engine.run(line, engine.new_control(line), engine.new_stats(), 0.0)
+
+    def _lines(self) -> Iterator[NDArray[np.int32]]:
+        ends = np.flatnonzero(self.ids == END_OF_LINE)
+        yield from (
+            line[line != END_OF_LINE] for line in np.split(self.ids, ends + 1) if len(line) > 1
+        )
+
+    def _recall(self, tokens: list[str], rows: NDArray[Any]) -> float:
+        if not self.synonyms:
+            return float("nan")
+        return synonym_recall(WordVectors(tokens, rows), self.synonyms, resamples=1).recall
+
+
+def assignment_loop(
+    U: NDArray[Any], V: NDArray[Any], samples: list[tuple[list[int], int]], rate: float
+) -> float:
+    """Train as the assignment's code does: one-hot vectors and dense products, one sample at a time.
+
+    Parameters
+    ----------
+    U, V : float64 arrays (V, D) and (D, V)
+        Changed in place.
+    samples : list of (context ids, target id)
+    rate : float
+
+    Returns
+    -------
+    float
+        Mean loss (nats).
+    """
+    total = 0.0
+    for context, target in samples:
+        inputs = np.mean([one_hot(len(U), word) for word in context], axis=0)  # (V,)
+        hidden = inputs @ U
+        scores = hidden @ V
+        error = softmax(scores) - one_hot(len(U), target)
+        largest = scores.max()
+        total += largest + np.log(np.exp(scores - largest).sum()) - scores[target]
+        d_hidden = V @ error
+        V -= rate * np.outer(hidden, error)
+        U -= rate * np.outer(inputs, d_hidden)
+    return total / len(samples)
+
+
+def gensim_model(config: TrainConfig) -> Any:
+    """Return gensim's untrained Word2Vec at the same settings; its windows shrink always."""
+    from gensim.models import Word2Vec
+
+    return Word2Vec(
+        vector_size=config.dimension,
+        window=config.window,
+        min_count=1,
+        workers=config.threads,
+        sg=0,
+        negative=config.negatives,
+        ns_exponent=config.negative_power,
+        sample=config.subsample,
+        alpha=config.learning_rate,
+        min_alpha=config.min_learning_rate,
+        seed=config.seed,
+        shrink_windows=config.shrink_window,
+    )
+
+
+def start_up_seconds() -> dict[str, float]:
+    """Return the median seconds of `cbow --help` in a process of its own."""
+    code = "from cbow.cli import main; main(['--help'])"
+    seconds = []
+    for _ in range(STARTS):
+        command = [sys.executable, "-c", code]
+        seconds.append(
+            _timed(lambda command=command: subprocess.run(command, check=True, stdout=-3))
+        )
+    return {"seconds": statistics.median(seconds)}
+
+
+def large(million_tokens: int, threads: int, folder: Path) -> dict[str, Any]:
+    """Train one epoch on made-up text and tell how much memory the process took beyond a small run's.
+
+    Words are drawn by Zipf's law, 20 a line; the text is written a piece at a time.
+    """
+    config = replace(
+        SAMPLING, epochs=1, threads=threads, max_vocab_size=LARGE_VOCABULARY, dimension=100
+    )
+    found: dict[str, Any] = {"million_tokens": million_tokens}
+    for name, tokens in (("small", 1_000_000), ("large", million_tokens * 1_000_000)):
+        path = folder / f"{name}.txt"
+        write_made_up_text(path, tokens)
+        began = time.perf_counter()
+        train(replace(config, data=str(path)), TrainOptions(out=str(folder / name), quiet=True))
+        found[f"{name}_seconds"] = time.perf_counter() - began
+        found[f"{name}_peak_megabytes"] = _peak_megabytes()
+        path.unlink()
+    return found
+
+
+def write_made_up_text(path: Path, tokens: int, seed: int = 1) -> None:
+    """Write `tokens` words by Zipf's law, 20 a line, a piece at a time."""
+    random = np.random.default_rng(seed)
+    words = np.array([f"w{i}" for i in range(LARGE_VOCABULARY)])
+    shares = 1 / np.arange(1, LARGE_VOCABULARY + 1)
+    bounds = np.cumsum(shares / shares.sum())
+    with path.open("w", encoding="ascii") as file:
+        for start in range(0, tokens, 1_000_000):
+            count = min(1_000_000, tokens - start)
+            drawn = words[np.searchsorted(bounds, random.random(count)).clip(max=len(words) - 1)]
+            for line in range(0, count, 20):
+                file.write(" ".join(drawn[line : line + 20]) + "\n")
+
+
+def _compare(runs: int, engines: dict[str, Callable[[], float]]) -> dict[str, Any]:
+    """Run every engine once a round; return the median speed of each and the ratio of the first to the others."""
+    speeds: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(runs):
+        for name, engine in engines.items():
+            speeds[name].append(engine())
+    first, *others = engines
+    ratios = {
+        name: statistics.median(a / b for a, b in zip(speeds[first], speeds[name], strict=True))
+        for name in others
+    }
+    return {
+        "per_second": {name: statistics.median(s) for name, s in speeds.items()},
+        "ratio": ratios,
+    }
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _peak_megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes here
+
+
+def _as_text(found: dict[str, Any], options: BenchOptions) -> list[str]:
+    lines = [f"`cbow --help`: {found['start_up']['seconds']:.2f} s (median of {STARTS})", ""]
+    for title, name, unit in (
+        ("exact engine, full softmax, D 20, window 4, one thread", "exact", "samples/s"),
+        (
+            f"negative sampling, D 100, window 5, 5 negatives, {options.threads} thread(s)",
+            "sampling",
+            "words/s",
+        ),
+    ):
+        lines.append(f"{title} (medians of {options.runs})")
+        for engine, speed in found[name]["per_second"].items():
+            ratio = found[name]["ratio"].get(engine)
+            recall = found[name].get("recall_at_40", {}).get(engine)
+            line = f"  {engine:<18} {speed:>12,.0f} {unit}"
+            line += f"   recall@40 {100 * recall:.2f} %" if recall is not None else ""
+            lines.append(line + (f"   cbow is {ratio:.1f} x as fast" if ratio else ""))
+        lines.append("")
+    if "gensim" not in found["sampling"]["per_second"]:
+        lines.append(
+            'gensim is not installed: pip install "dltasks-cbow[peers]" compares to it too.'
+        )
+    if "large" in found:
+        big = found["large"]
+        lines.append(
+            f"made-up text: 1 million tokens {big['small_seconds']:.1f} s, peak {big['small_peak_megabytes']:.0f} MB; "
+            f"{big['million_tokens']} million {big['large_seconds']:.1f} s, peak {big['large_peak_megabytes']:.0f} MB"
+        )
+    return lines

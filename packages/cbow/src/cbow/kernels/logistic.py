@@ -1,0 +1,279 @@
+"""Negative sampling and hierarchical softmax: a few logistic regressions per sample.
+
+Both objectives ask yes/no questions about the hidden layer, one per row of the output matrix:
+negative sampling "is this the word?" for the target and K drawn words, hierarchical softmax "left
+here?" for each inner node on the way to the target. So they share one step, which is the true
+gradient: all scores before any update; a negative drawn twice is one question that counts twice.
+
+Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arithmetic import FAST, compiled, draw, exp32, stream_at
+from .lines import (
+    DIVERGED,
+    END,
+    FIRST_FREE_DRAW,
+    LOSS,
+    NEXT,
+    SAMPLES,
+    STATUS,
+    STOP,
+    WORDS,
+    gather_context,
+    keep_words,
+    line_bounds,
+    window_reach,
+)
+
+LANES = 16
+CHECK_EVERY = 64  # words of a line between two looks at the stop request
+NOISE_POWER = 0.75
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+def alias_table(
+    counts: npt.ArrayLike,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
+    """Tables (V,) to draw words with probability proportional to count^0.75 in constant time.
+
+    Slot w, drawn uniformly, gives w if 32 random bits are below threshold[w], else alias[w]
+    (Walker 1977; Vose 1991). The 0.75 is from Mikolov et al. 2013, arXiv 1310.4546, section 2.2.
+    """
+    weights = np.asarray(counts, dtype=np.float64) ** NOISE_POWER
+    return _build_alias(weights * (len(weights) / weights.sum()))
+
+
+@compiled()
+def _build_alias(weights: Any) -> Any:
+    """Alias tables for weights (V,) of mean 1."""
+    size = len(weights)
+    threshold = np.full(size, 0xFFFFFFFF, dtype=np.uint32)
+    alias = np.arange(size).astype(np.int32)
+    left = weights.copy()
+    small = np.empty(size, dtype=np.int64)
+    large = np.empty(size, dtype=np.int64)
+    smalls = larges = 0
+    for word in range(size):
+        if left[word] < 1.0:
+            small[smalls] = word
+            smalls += 1
+        else:
+            large[larges] = word
+            larges += 1
+    while smalls > 0 and larges > 0:
+        smalls -= 1
+        low, high = small[smalls], large[larges - 1]
+        threshold[low] = np.uint32(left[low] * 4294967295.0)
+        alias[low] = high
+        left[high] -= 1.0 - left[low]
+        if left[high] < 1.0:
+            larges -= 1
+            small[smalls] = high
+            smalls += 1
+    return threshold, alias
+
+
+@compiled()
+def draw_word(x: Any, threshold: Any, alias: Any) -> Any:
+    """Word drawn from alias tables by the random uint64 `x`."""
+    slot = np.int64(((x >> _32) * np.uint64(len(alias))) >> _32)
+    if (x & _LOW_32) < np.uint64(threshold[slot]):
+        return slot
+    return np.int64(alias[slot])
+
+
+@compiled(inline=False)
+def train_logistic(
+    ids: Any, control: Any, stats: Any, U: Any, outputs: Any, negatives: Any, threshold: Any,
+    alias: Any, codes: Any, points: Any, offsets: Any, window: Any, skip_gram: Any, divide: Any,
+    shrink: Any, keep: Any, key: Any, rate: Any, rate_slope: Any,
+) -> None:
+    """Train on ids[control[NEXT] : control[END]], until the end or until control[STOP] is set.
+
+    Parameters
+    ----------
+    U, outputs : float32 (V, D)
+        Input rows, and the output matrix with one row per word or inner node.
+    negatives : int
+        K; 0 means hierarchical softmax.
+    threshold, alias : uint32 (V,), int32 (V,)
+        See `alias_table`.
+    codes, points, offsets : int8, int32, int64 (V + 1,)
+        See `huffman.HuffmanCodes`.
+    ids, control, stats, window, skip_gram, divide, shrink, keep, key, rate, rate_slope
+        As for `train_softmax`.
+    """
+    longest = negatives + 1
+    for word in range(len(offsets) - 1):
+        longest = max(longest, offsets[word + 1] - offsets[word])
+    rows = np.zeros(longest, dtype=np.int64)
+    signs = np.zeros(longest, dtype=np.float32)
+    times = np.zeros(longest, dtype=np.float32)
+    steps = np.zeros(longest, dtype=np.float32)
+    hidden = np.zeros(U.shape[1], dtype=np.float32)
+    d_hidden = np.zeros(U.shape[1], dtype=np.float32)
+    context = np.zeros(2 * window, dtype=np.int64)
+    center = np.zeros(1, dtype=np.int64)
+    kept = np.zeros(1024, dtype=np.int64)
+    tally = np.array([0.0, 1.0])  # loss, product of probabilities
+    position = control[NEXT]
+    while position < control[END]:
+        start, stop = line_bounds(ids, position, control[END])
+        if stop - start > len(kept):
+            kept = np.zeros(stop - start, dtype=np.int64)
+        number = keep_words(ids, start, stop, keep, key, kept)
+        index = 0
+        while index < number and kept[index] < position:
+            index += 1
+        while index < number and number > 1:
+            here = kept[index]
+            if index % CHECK_EVERY == 0:
+                control[NEXT] = here
+                if control[STOP] != 0:
+                    return
+            learning_rate = np.float32(rate + rate_slope * here)
+            stream = stream_at(key, here)
+            drawn = FIRST_FREE_DRAW
+            reach = window_reach(window, shrink, key, here)
+            words = gather_context(ids, kept, number, index, reach, context)
+            center[0] = ids[here]
+            samples = words if skip_gram else 1
+            for sample in range(samples):
+                inputs = center if skip_gram else context[:words]
+                target = context[sample] if skip_gram else center[0]
+                if negatives > 0:
+                    asked = _ask_words(
+                        target, stream, drawn, negatives, threshold, alias, rows, signs, times
+                    )
+                    drawn += negatives
+                else:
+                    asked = _ask_nodes(target, codes, points, offsets, rows, signs, times)
+                _train_sample(
+                    inputs, asked, rows, signs, times, steps, learning_rate, divide,
+                    U, outputs, hidden, d_hidden, tally,
+                )
+            stats[SAMPLES] += samples
+            stats[WORDS] += 1.0
+            index += 1
+            if index % CHECK_EVERY == 0 or index == number:
+                loss = tally[0] - math.log(tally[1])
+                tally[0], tally[1] = 0.0, 1.0
+                if not math.isfinite(loss):
+                    control[NEXT] = here
+                    control[STATUS] = DIVERGED
+                    return
+                stats[LOSS] += loss
+        position = stop + 1
+        control[NEXT] = min(position, control[END])
+        if control[STOP] != 0:
+            return
+
+
+@compiled()
+def _ask_words(
+    target: Any, stream: Any, drawn: Any, negatives: Any, threshold: Any, alias: Any,
+    rows: Any, signs: Any, times: Any,
+) -> Any:
+    """Questions of negative sampling; how many. A negative equal to the target is skipped."""
+    rows[0], signs[0], times[0] = target, _ONE, _ONE
+    asked = 1
+    for k in range(negatives):
+        word = draw_word(draw(stream, drawn + k), threshold, alias)
+        known = 0
+        while known < asked and rows[known] != word:
+            known += 1
+        if known == asked:
+            rows[asked], signs[asked], times[asked] = word, -_ONE, _ONE
+            asked += 1
+        elif known > 0:
+            times[known] += _ONE
+    return asked
+
+
+@compiled()
+def _ask_nodes(
+    target: Any, codes: Any, points: Any, offsets: Any, rows: Any, signs: Any, times: Any
+) -> Any:
+    """Questions of hierarchical softmax; how many. Turn 0 is the answer yes."""
+    first = offsets[target]
+    asked = offsets[target + 1] - first
+    for k in range(asked):
+        rows[k] = points[first + k]
+        signs[k] = _ONE if codes[first + k] == 0 else -_ONE
+        times[k] = _ONE
+    return asked
+
+
+@compiled(FAST)
+def _train_sample(
+    inputs: Any, asked: Any, rows: Any, signs: Any, times: Any, steps: Any, learning_rate: Any,
+    divide: Any, U: Any, outputs: Any, hidden: Any, d_hidden: Any, tally: Any,
+) -> None:
+    """One step of SGD; adds the loss to `tally`."""
+    dimension = len(hidden)
+    inverse = np.float32(1.0 / len(inputs))
+    first = U[inputs[0]]
+    for d in range(dimension):
+        hidden[d] = first[d]
+        d_hidden[d] = _ZERO
+    for i in range(1, len(inputs)):
+        row = U[inputs[i]]
+        for d in range(dimension):
+            hidden[d] += row[d]
+    for d in range(dimension):
+        hidden[d] *= inverse
+
+    for k in range(asked):
+        row = outputs[rows[k]]
+        score = _ZERO
+        for d in range(dimension):
+            score += hidden[d] * row[d]
+        steps[k] = score
+    for k in range(asked):
+        signed = signs[k] * steps[k]
+        # s(x) and s(-x) from one exp of a negative number; s is the sigmoid.
+        small = exp32(-abs(signed))
+        likely = _ONE / (_ONE + small)
+        unlikely = small * likely
+        right, wrong = (unlikely, likely) if signed < _ZERO else (likely, unlikely)
+        steps[k] = learning_rate * times[k] * signs[k] * wrong
+        _add_loss(signed, right, times[k], tally)
+
+    for k in range(asked):  # no row occurs twice
+        row = outputs[rows[k]]
+        step = steps[k]
+        for d in range(dimension):
+            old = row[d]
+            d_hidden[d] += step * old
+            row[d] = old + step * hidden[d]
+    if divide:
+        for d in range(dimension):
+            d_hidden[d] *= inverse
+    for i in range(len(inputs)):
+        row = U[inputs[i]]
+        for d in range(dimension):
+            row[d] += d_hidden[d]
+
+
+@compiled()
+def _add_loss(signed: Any, probability: Any, times: Any, tally: Any) -> None:
+    """Add -times log(probability): most by a product, whose logarithm is taken now and then."""
+    if signed < -80.0:  # too unlikely for float32; there log s(x) = x
+        tally[0] -= times * signed
+        return
+    for _ in range(int(times)):
+        tally[1] *= probability
+        if tally[1] < 1e-200:
+            tally[0] -= math.log(tally[1])
+            tally[1] = 1.0

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cbow.cli import VERBS
+from shared.config import load, recipes_in
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def test_torch_is_not_here_and_nothing_misses_it() -> None:
+    if "TOX_ENV_NAME" not in os.environ:
+        pytest.skip("only tox installs cbow alone")
+    assert importlib.util.find_spec("torch") is None
+
+
+def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from cbow.cli import main; main(['--help']);"
+        "heavy = {'torch', 'numba', 'numpy', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_its_options(verb: str, cbow: Caller) -> None:
+    code, printed, error = cbow(verb, "--help")
+    assert (code, error) == (0, "")
+    assert f"usage: cbow {verb}" in printed
+
+
+@pytest.mark.parametrize("name", ["baseline", "best", "debug"])
+def test_recipe_reads_strictly_and_says_what_to_expect(name: str, cbow: Caller, tmp_path: Path) -> None:
+    from cbow.config import TrainConfig
+
+    code, printed, _ = cbow("train", "--recipe", name, "--print-config")
+    assert code == 0
+    (tmp_path / "printed.yaml").write_text(printed)
+    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
+    import cbow as package
+
+    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
+    header = path.read_text(encoding="utf-8").splitlines()[:3]
+    assert f"cbow train --recipe {name}" in header[0]
+    assert "Expected" in header[1]
+
+
+def line_of(run: Path, text: str) -> Path:
+    """Write a corpus beside the runs and return its path."""
+    path = run.parent / "corpus.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+BAD_TRAINING = {
+    "empty corpus": ("", [], "corpus.txt: has no words"),
+    "one token a line": ("a\nb\n", [], "corpus.txt: has no line of two tokens"),
+    "V = 1": ("a a\n", ["--max-vocab-size", "1"], "--max-vocab-size is 1, expected >= 2"),
+    "all words too rare": ("a b\n", ["--min-count", "5"], "has no words seen at least 5 times"),
+    "window 0": ("a b\n", ["--window", "0"], "--window is 0, expected >= 1"),
+    "negative lr": ("a b\n", ["--learning-rate", "-1"], "--learning-rate is -1.0, expected a number > 0"),
+    "lr is no number": ("a b\n", ["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
+    "two at once": ("a b\n", ["--window", "0", "--epochs", "0"], "--epochs is 0, expected >= 1"),
+    "unknown flag": ("a b\n", ["--windw", "3"], "--windw is not known to `cbow train` (did you mean --window"),
+    "unknown recipe": ("a b\n", ["--recipe", "basline"], "--recipe basline does not exist (did you mean baseline"),
+    "missing synonyms": ("a b\n", ["--synonyms", "none.json"], "--synonyms none.json: not found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TRAINING)
+def test_bad_training_is_refused_in_one_line(case: str, cbow: Caller, tmp_path: Path) -> None:
+    text, words, expected = BAD_TRAINING[case]
+    (tmp_path / "corpus.txt").write_text(text)
+    code, _, error = cbow("train", "--data", "corpus.txt", "--out", "run", *words)
+    assert code == 2
+    assert expected in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()  # the mended command can be given the same --out
+
+
+def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_run: Path) -> None:
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "torn.txt").write_text("<unk> 1\nthe 5\nof")
+    (tmp_path / "vocab.txt").write_text("<unk> 1\nthe 5\nof")
+    (tmp_path / "synonyms.json").write_text("not json")
+    (tmp_path / "odd.json").write_text('{"word": "no list"}')
+    (tmp_path / "torn.safetensors").write_bytes((small_run / "vectors.safetensors").read_bytes()[:1000])
+    cases = [
+        (("train", "--data", "none", "--out", "run"), "--data none: not found"),
+        (("train", "--data", "binary.txt", "--out", "run"), "binary.txt: holds NUL bytes"),
+        (("evaluate", small_run, "--synonyms", "synonyms.json"), "synonyms.json"),
+        (("evaluate", small_run, "--synonyms", "odd.json"), "odd.json"),
+        (("evaluate", small_run, "--synonyms", "none.json"), "none.json"),
+        (("evaluate", "torn.safetensors", "--synonyms", small_run / "synonyms.json"), "torn.safetensors"),
+        (("evaluate", tmp_path), "is not a run (no config.yaml in it)"),
+        (("neighbors", "none", "word"), "none: no such file"),
+        (("neighbors", small_run), "words"),
+        (("synonyms", "vocab.txt"), "vocab.txt:3"),
+        (("report", "none"), "none: is not a run"),
+        (("export", small_run, "--format", "word2vec"), "--format is word2vec, expected one of npz"),
+        (("explain", "--line", "alone"), "--line 'alone' has 1 tokens, expected two or more"),
+        (("explain", "--position", "9"), "--position is 9, expected 0 to 4"),
+    ]
+    for words, expected in cases:
+        code, _, error = cbow(*words)
+        assert code == 2, words
+        assert expected in error, (words, error)
+        assert error.count("\n") == 1, (words, error)
+
+
+def test_damaged_run_folder_is_named(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    for name, content, expected in [
+        ("summary.json", None, "summary.json: is missing, so the run did not end"),
+        ("summary.json", "{", "summary.json: is not JSON"),
+        ("vectors.safetensors", "x", "vectors.safetensors: damaged"),
+        ("vectors.safetensors", None, "vectors.safetensors: no such file"),
+    ]:
+        run = tmp_path / "damaged"
+        shutil.copytree(small_run, run)
+        (run / name).unlink()
+        if content is not None:
+            (run / name).write_text(content)
+        code, _, error = cbow("neighbors", run, "the")
+        assert code == 2
+        assert expected in error
+        shutil.rmtree(run)
+
+
+def test_torn_vocabulary_of_a_run_is_named_on_resume(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--quiet")
+    assert cbow(*words)[0] == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    vocabulary = tmp_path / "run" / "vocab.txt"
+    vocabulary.write_text(vocabulary.read_text()[:-3])
+    code, _, error = cbow(*words, "--resume")
+    assert code == 2
+    assert "vocab.txt:" in error
+
+
+def test_unknown_word_is_answered_with_near_spellings(cbow: Caller, small_run: Path) -> None:
+    known = next(
+        line.split()[0] for line in (small_run / "vocab.txt").read_text().splitlines() if len(line) > 8
+    )
+    code, _, error = cbow("neighbors", small_run, known + "x")
+    assert code == 2
+    assert f"No vector for '{known}x'" in error
+    assert f"'{known}'" in error.replace(f"'{known}x'", "")
+
+
+def test_queries_answer_in_text_and_json(cbow: Caller, small_run: Path) -> None:
+    synonyms = json.loads((small_run / "synonyms.json").read_text())
+    word, (other, *_) = synonyms[0]
+    code, printed, _ = cbow("neighbors", small_run, word, "--count", 5)
+    assert code == 0
+    assert other in printed
+    answer = json.loads(cbow("neighbors", small_run, word, "--count", 5, "--json")[1])
+    assert len(answer["neighbors"][word]) == 5
+    assert word not in [row["word"] for row in answer["neighbors"][word]]
+    cosine = json.loads(cbow("similarity", small_run, word, other, "--json")[1])["cosine"]
+    assert 0.5 < cosine <= 1
+    answers = json.loads(cbow("analogy", small_run, word, other, "the", "--json")[1])["answers"]
+    assert len(answers) == 5
+
+
+def test_evaluate_gives_recall_for_any_list(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    own = json.loads(cbow("evaluate", small_run, "--json")[1])
+    summary = json.loads((small_run / "summary.json").read_text())
+    assert own["recall_at_40"] == summary["metrics"]["recall_at_40"]
+    (tmp_path / "list.json").write_text(json.dumps([["the", ["nosuchword"]]]))
+    given = json.loads(cbow("evaluate", small_run, "--synonyms", "list.json", "--json")[1])
+    assert given["recall_at_40"] == 0.0
+    assert given["synonyms"]["ceiling"] == 0.0
+    code, printed, _ = cbow("evaluate", small_run, "--neighbors", 10)
+    assert code == 0
+    assert printed.startswith("recall@10 ")
+
+
+def test_evaluate_reads_analogies_and_pairs(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    words = [line.split()[0] for line in (small_run / "vocab.txt").read_text().splitlines()[20:24]]
+    (tmp_path / "questions.txt").write_text(f": section\n{' '.join(words)}\n")
+    (tmp_path / "pairs.tsv").write_text(
+        f"{words[0]}\t{words[1]}\t7\n{words[0]}\t{words[2]}\t3\n{words[1]}\t{words[3]}\t1\n"
+    )
+    scores = json.loads(
+        cbow("evaluate", small_run, "--analogies", "questions.txt", "--pairs", "pairs.tsv", "--json")[1]
+    )
+    assert scores["analogies"]["total"]["total"] == 1
+    assert scores["pairs"]["pairs"] == 3
+    assert "recall_at_40" not in scores
+
+
+def test_exports_hold_the_vectors_of_the_run(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    from cbow.vectors import WordVectors
+
+    ours = WordVectors.load(small_run / "vectors.safetensors")
+    for form, name in [("npz", "v.npz"), ("word2vec-text", "v.txt"), ("word2vec-binary", "v.bin")]:
+        assert cbow("export", small_run, "--format", form, "--out", name)[0] == 0
+        back = WordVectors.load(tmp_path / name)
+        assert back.tokens == ours.tokens
+        assert back.matrix.tobytes() == ours.matrix.tobytes()
+    assert cbow("export", small_run, "--format", "projector", "--out", "projector")[0] == 0
+    assert len((tmp_path / "projector" / "vectors.tsv").read_text().splitlines()) == len(ours)
+
+
+def test_gensim_reads_the_binary_export(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    from cbow.vectors import WordVectors
+
+    assert cbow("export", small_run, "--format", "word2vec-binary", "--out", "v.bin")[0] == 0
+    theirs = models.KeyedVectors.load_word2vec_format(str(tmp_path / "v.bin"), binary=True)
+    ours = WordVectors.load(small_run / "vectors.safetensors")
+    assert theirs.index_to_key == list(ours.tokens)
+    assert theirs.vectors.tobytes() == ours.matrix.tobytes()
+
+
+def test_sample_is_the_same_each_time_and_never_overwrites(cbow: Caller, tmp_path: Path) -> None:
+    assert cbow("sample", "--out", "a")[0] == cbow("sample", "--out", "b")[0] == 0
+    for name in ("treebank.txt", "synonyms.json", "debug.txt"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    code, _, error = cbow("sample", "--out", "a")
+    assert code == 2
+    assert "a: is not empty" in error
+
+
+def test_page_can_be_made_again(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    assert cbow("report", small_run, "--out", "page.html")[0] == 0
+    assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()
+    assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_explained_step_is_the_reference_step(cbow: Caller) -> None:
+    printed = cbow("explain", "--line", "b a b a", "--position", 1, "--window", 3)[1]
+    assert "(2 x)" in printed  # b stands twice in the context
+    before, after = (
+        float(text) for text in printed.split("loss of the same sample: ")[1].replace(" before,", "").split()[:2]
+    )
+    assert after < before
+
+
+def test_study_makes_both_plots_and_goes_on_where_it_was(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("study", "--data", sample_folder, "--epochs", 1, "--out", "study", "--quiet")
+    assert cbow(*words)[0] == 0
+    names = {path.name for path in (tmp_path / "study").iterdir()}
+    assert {"loss.png", "recall.png", "report.html", "study.json"} <= names
+    assert len(json.loads((tmp_path / "study" / "study.json").read_text())) == 5
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert cbow(*words, "--resume")[0] == 0
+    assert (tmp_path / "study" / "report.html").read_text() == page

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cbow import data, train
+from cbow.config import TrainConfig
+from cbow.vectors import WordVectors
+from shared.errors import UserError
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def vectors(run: Path) -> np.ndarray:
+    return WordVectors.load(run / "vectors.safetensors").matrix
+
+
+def losses(run: Path) -> list[float]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["train_loss"] for line in lines]
+
+
+def test_run_holds_what_its_readers_need(small_run: Path) -> None:
+    summary = json.loads((small_run / "summary.json").read_text())
+    assert summary["task"] == "cbow"
+    assert summary["metrics"]["train_loss"] == losses(small_run)[-1]
+    assert summary["metrics"]["recall_at_40"] > 0.5
+    assert summary["data"]["tokens"] == 24_000
+    assert len(losses(small_run)) == summary["epochs"] == 4
+    names = {path.name for path in small_run.iterdir()}
+    assert {"config.yaml", "environment.json", "log.txt", "vocab.txt", "synonyms.json"} <= names
+    assert {"report.html", "loss.png", "recall.png"} <= names
+    assert "corpus.ids" not in names
+
+
+def test_saved_config_alone_runs_it_again(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    code, _, _ = cbow("train", "--config", small_run / "config.yaml", "--out", "again", "--quiet")
+    assert code == 0
+    assert vectors(tmp_path / "again").tobytes() == vectors(small_run).tobytes()
+
+
+def test_other_seed_is_another_run(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
+    config = small_run / "config.yaml"
+    assert cbow("train", "--config", config, "--seed", 1, "--out", "other", "--quiet")[0] == 0
+    assert vectors(tmp_path / "other").tobytes() != vectors(small_run).tobytes()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("--objective", "softmax", "--learning-rate", "0.1"),
+        ("--objective", "negative", "--learning-rate", "0.05", "--subsample", "1e-3"),
+        ("--objective", "hierarchical", "--learning-rate", "0.05"),
+        ("--architecture", "skipgram", "--objective", "negative", "--shrink-window"),
+    ],
+    ids=["softmax", "negative", "hierarchical", "skipgram"],
+)
+def test_every_objective_learns(
+    settings: tuple[str, ...], cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    initial = ("--initial", "word2vec") if "softmax" not in settings else ()
+    words = (*settings, *initial, "--schedule", "linear", "--epochs", 8, "--quiet")
+    code, _, error = cbow("train", "--data", sample_folder, *words, "--out", out)
+    assert (code, error) == (0, "")
+    found = losses(out)
+    assert found[-1] < found[0]
+    assert json.loads((out / "summary.json").read_text())["metrics"]["recall_at_40"] > 0.8
+
+
+def test_threads_learn_as_well_as_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
+    words = ("--objective", "negative", "--initial", "word2vec", "--learning-rate", "0.05")
+    words += ("--epochs", 8, "--threads", 2, "--quiet")  # type: ignore[assignment]
+    assert cbow("train", "--data", sample_folder, *words, "--out", tmp_path / "run")[0] == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["metrics"]["recall_at_40"] > 0.8
+    samples = [json.loads(x)["samples"] for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert samples == [24_000] * 8  # every position once, whatever thread takes it
+
+
+SLOW = ("--epochs", 3, "--dimension", 100, "--checkpoint-seconds", 0.05, "--seed", 3)
+LOGISTIC = ("--epochs", 40, "--objective", "negative", "--negatives", 20, "--subsample", "1e-2",
+            "--schedule", "linear", "--dimension", 100, "--checkpoint-seconds", 0.05)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[SLOW, LOGISTIC], ids=["softmax", "negative"])
+def whole(
+    request: pytest.FixtureRequest, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Path]:
+    """Return a training command without its --out, and the run that it made without a stop."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    words = [sys.executable, "-m", "cbow", "train", "--data", sample_folder, *request.param]
+    command = [str(word) for word in words]
+    subprocess.run([*command, "--out", out, "--quiet"], check=True)
+    return command, out
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=str)
+def test_stopped_anywhere_and_resumed_is_bit_identical(
+    whole: tuple[list[str], Path], number: signal.Signals, tmp_path: Path
+) -> None:
+    command, uninterrupted = whole
+    out = tmp_path / "stopped"
+    stops = 0
+    for _ in range(3):
+        before = checkpoints_of(out)
+        process = subprocess.Popen([*command, "--out", out, "--resume"], stderr=-1, stdout=-1, text=True)
+        while process.poll() is None and not checkpoints_of(out) - before:
+            time.sleep(0.005)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+        stops += process.returncode != 0
+        if number == signal.SIGKILL:
+            assert process.returncode in (0, -signal.SIGKILL)
+        elif process.returncode:
+            assert process.returncode == 128 + number
+            assert "stopped and saved" in error
+            assert f"--out {out} --resume" in error
+    assert stops >= 2  # the last may have come to its end first
+    subprocess.run([*command, "--out", out, "--resume", "--quiet"], check=True)
+    assert vectors(out).tobytes() == vectors(uninterrupted).tobytes()
+    assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-9)  # sums are cut elsewhere
+
+
+def checkpoints_of(run: Path) -> set[str]:
+    return {path.name for path in (run / "checkpoints").glob("step-*")}
+
+
+def test_resume_without_a_run_starts_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
+    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--resume")
+    assert cbow(*words)[0] == 0
+    code, printed, _ = cbow(*words)
+    assert code == 0
+    assert "has ended already" in printed
+
+
+def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--data", sample_folder, *SLOW, "--out", tmp_path / "run")
+    assert cbow(*words, "--quiet")[0] == 0
+    whole = vectors(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+    (newest / "weights.safetensors").write_bytes(b"torn")
+    code, printed, _ = cbow(*words, "--resume")
+    assert code == 0
+    assert f"{newest.name}: is damaged" in printed
+    assert vectors(tmp_path / "run").tobytes() == whole.tobytes()
+
+
+def test_resume_on_other_data_is_refused(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
+    text = (sample_folder / "treebank.txt").read_text()
+    (tmp_path / "a.txt").write_text(text)
+    words = ("train", "--epochs", 1, "--out", tmp_path / "run", "--quiet")
+    assert cbow(*words, "--data", tmp_path / "a.txt")[0] == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    (tmp_path / "a.txt").write_text(text + "one more line\n")
+    code, _, error = cbow(*words, "--data", tmp_path / "a.txt", "--resume")
+    assert code == 2
+    assert "with other content" in error
+
+
+def test_huge_learning_rate_is_stopped_and_named_with_the_last_good_state_kept(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("--learning-rate", "1e30", "--out", tmp_path / "run")
+    code, _, error = cbow("train", "--data", sample_folder, *words)
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "the loss is no longer a finite number (epoch 1, learning rate 1e+30)" in error
+    (kept,) = (tmp_path / "run" / "checkpoints").glob("step-*")
+    assert str(kept) in error
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_learning_rate_schedules_are_functions_of_the_place_alone() -> None:
+    linear = TrainConfig(schedule="linear", learning_rate=1.0, min_learning_rate=0.0, epochs=4)
+    assert train.learning_rate(linear, 0, 0, 100)[0] == 1.0
+    rate, slope = train.learning_rate(linear, 2, 50, 100)
+    assert rate == pytest.approx(1 - 250 / 400)
+    assert train.learning_rate(linear, 3, 0, 100)[0] + 100 * slope == pytest.approx(0.0)
+    halve = TrainConfig(schedule="halve", learning_rate=0.1, halve_every=2)
+    assert [train.learning_rate(halve, epoch, 0, 100)[0] for epoch in range(5)] == [0.1, 0.1, 0.05, 0.05, 0.025]
+    assert train.learning_rate(TrainConfig(), 9, 5, 100) == (0.1, 0.0)
+
+
+def test_minutes_fix_a_number_of_epochs_that_is_recorded(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    words = ("train", "--data", sample_folder, "--minutes", "0.02", "--out", tmp_path / "run")
+    assert cbow(*words, "--quiet")[0] == 0
+    assert time.monotonic() - began < 30
+    saved = (tmp_path / "run" / "config.yaml").read_text()
+    epochs = json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"]
+    assert f"epochs: {epochs}\n" in saved
+    assert "minutes: null" in saved
+    assert cbow(*words, "--resume")[0] == 0  # the same words again do not clash with what was recorded
+
+
+def test_blocks_do_not_change_what_is_trained(
+    cbow: Caller, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The exact engine draws nothing at random, so cutting the corpus elsewhere must not matter.
+    monkeypatch.setattr(data, "BLOCK", 11_000)
+    config = small_run / "config.yaml"
+    assert cbow("train", "--config", config, "--out", "cut", "--quiet")[0] == 0
+    assert vectors(tmp_path / "cut").tobytes() == vectors(small_run).tobytes()
+
+
+def test_synonyms_of_another_corpus_are_left_out(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("--data", sample_folder, "--corpus", "debug.txt", "--dimension", 8, "--out", "run")
+    code, printed, _ = cbow("train", *words)
+    assert code == 0
+    assert "none of its pairs are in the vocabulary" in printed
+    assert "recall_at_40" not in json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+
+
+def test_subsampling_everything_away_is_named(cbow: Caller, sample_folder: Path) -> None:
+    words = ("--objective", "negative", "--subsample", "1e-12", "--out", "run", "--quiet")
+    code, _, error = cbow("train", "--data", sample_folder, *words)
+    assert code == 2
+    assert "leaves no two words in any line" in error
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write anywhere")
+def test_read_only_place_is_named(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, error = cbow("train", "--data", sample_folder, "--out", tmp_path / "locked" / "run")
+    assert code == 2
+    assert "Permission denied" in error
+
+
+def test_user_errors_are_what_the_library_raises() -> None:
+    with pytest.raises(UserError, match="--window is 0, expected >= 1"):
+        TrainConfig(window=0)
