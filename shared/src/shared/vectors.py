@@ -1,40 +1,28 @@
-"""Word vectors in files: GloVe text, word2vec text and word2vec binary.
+"""Word vectors in files: rows for a vocabulary out of a large one, word2vec files read and written.
 
-Shapes: V tokens of a vocabulary, N rows of a file, D numbers in a row. A file may be plain, gzipped (`.gz`), or in a
-`.zip`, with the name of the member behind it where the archive holds several: `glove.6B.zip/glove.6B.100d.txt`. Which
-of the three formats it has is seen from its first bytes. Numbers in binary files are little-endian float32.
+Shapes: V tokens of a vocabulary, N rows of a file, D numbers in a row. `vector_files` says which files can be read.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 import warnings
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import UserError
 from shared.files import whole_file
+from shared.vector_files import BadLines, numbers_of, opened, place_of, rows_of, shown, sniff
 from shared.vocabulary import Vocabulary
 
-_BLOCK = 1 << 20  # bytes read at once
-_LONGEST_TOKEN = 1 << 16  # bytes; more without a space is no binary vector file
-_LARGEST_DIMENSION = 1 << 20  # so that a header cannot ask for more memory than any real file needs
-_NUMBER_BYTES = b"0123456789+-.eE "
 _FORMAT_BREAKERS = re.compile(r"[ \t\n\r\v\f]")
-_ROW_INSIDE_TOKEN = re.compile(rb" -?\d+\.\d{3,}")  # a line feed was lost between two rows
-_EXPECTED = "Expected GloVe text, word2vec text or word2vec binary."
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,7 @@ def load_pretrained(
     Parameters
     ----------
     path : str or Path
-        GloVe text, word2vec text or binary; see the module's text for archives.
+        GloVe text, word2vec text or binary; see `vector_files` for archives.
     vocabulary : Vocabulary
     dimension : int or None
         D. None: the header's, or without one the commonest width of the first 100 lines.
@@ -121,24 +109,24 @@ def load_pretrained(
         The file cannot be read, has another dimension, or has a bad line that is not to be skipped.
     """
     source = str(path)
-    layout = _sniff(source, dimension)
+    layout = sniff(source, dimension)
     matrix = np.zeros((len(vocabulary), layout.dimension), dtype=np.float32)
     exact, lowered = _wanted(vocabulary, pad, case_fallback)
     quality = np.zeros(len(vocabulary), dtype=np.int8)  # 0 missing, 1 by lower case, 2 as written
-    bad = _BadLines(skip=on_bad_line == "skip")
+    bad = BadLines(skip=on_bad_line == "skip")
     seen: set[bytes] = set()
     duplicates = 0
-    with _opened(source) as file:
-        for number, token, payload in _rows(file, source, layout, bad):
+    with opened(source) as file:
+        for number, token, payload in rows_of(file, source, layout, bad):
             if token not in exact and token not in lowered:
                 continue
             if token in seen:
                 duplicates += 1
                 continue
-            row = _numbers(payload, layout)
+            row = numbers_of(payload, layout)
             if row is None:
-                place = _place(source, layout, number)
-                bad.report(f'{place}: a number of "{_shown(token)}" is not finite or no number')
+                place = place_of(source, layout, number)
+                bad.report(f'{place}: a number of "{shown(token)}" is not finite or no number')
                 continue
             seen.add(token)
             for index in lowered.get(token, ()):
@@ -175,7 +163,7 @@ def read_word2vec(
         The file cannot be read, has no header, has more or fewer rows than its header says, or has a bad row.
     """
     source = str(path)
-    layout = _sniff(source, None)
+    layout = sniff(source, None)
     if layout.rows is None:
         raise UserError(
             f"{source}:1: there is no header. Expected word2vec's `number-of-rows dimension` "
@@ -187,20 +175,20 @@ def read_word2vec(
     matrix = np.empty((min(wanted, first_room), layout.dimension), dtype=np.float32)
     places: dict[str, int] = {}
     duplicates = 0
-    with _opened(source) as file:
-        rows = _rows(file, source, layout, _BadLines(skip=False))
+    with opened(source) as file:
+        rows = rows_of(file, source, layout, BadLines(skip=False))
         for number, token, payload in rows if limit is None else islice(rows, wanted):
-            row = _numbers(payload, layout)
+            row = numbers_of(payload, layout)
             if row is None:
-                place = _place(source, layout, number)
+                place = place_of(source, layout, number)
                 raise UserError(
-                    f'{place}: a number of "{_shown(token)}" is not finite or no number. '
+                    f'{place}: a number of "{shown(token)}" is not finite or no number. '
                     "Write the file again."
                 )
             try:
                 text = token.decode()
             except UnicodeDecodeError as error:
-                place = _place(source, layout, number)
+                place = place_of(source, layout, number)
                 raise UserError(
                     f"{place}: the token {token[:40]!r} is not UTF-8. "
                     "Write the file again with UTF-8 tokens."
@@ -271,213 +259,6 @@ def write_word2vec(
                 file.write(token.encode() + b" " + row)
 
 
-# --- the three formats ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What a file says of itself: rows is None where there is no header."""
-
-    is_binary: bool
-    rows: int | None
-    dimension: int
-
-
-@dataclass
-class _BadLines:
-    """Stops at a bad line, or counts it."""
-
-    skip: bool
-    count: int = 0
-
-    def report(self, problem: str) -> None:
-        if not self.skip:
-            raise UserError(f"{problem}. Mend the line, or skip with --on-bad-line skip.")
-        self.count += 1
-
-
-def _sniff(source: str, dimension: int | None) -> _Layout:
-    """Find the format, the header and the dimension from the first bytes."""
-    with _opened(source) as file:
-        head = file.read(_BLOCK)
-    if not head.strip():
-        raise UserError(f"{source}: the file is empty. {_EXPECTED}")
-    first, _, rest = head.partition(b"\n")
-    header = re.fullmatch(rb"\s*(\d{1,99}) (\d{1,99})\s*", first)
-    if header is None or (dimension == 1 and int(header[2]) != 1):  # "7 5" may be a GloVe row
-        if b"\x00" in first:
-            raise UserError(f"{source}: a binary file without word2vec's header. {_EXPECTED}")
-        if dimension is None:
-            lines = head.split(b"\n")
-            whole = lines[:-1] or lines  # the last may be cut by the block
-            widths = Counter(line.rstrip().count(b" ") for line in whole[:100] if line.strip())
-            dimension = widths.most_common(1)[0][0]
-        layout = _Layout(is_binary=False, rows=None, dimension=dimension)
-    else:
-        rows, width = int(header[1]), int(header[2])
-        if dimension is not None and width != dimension:
-            raise UserError(f"{source}:1: vectors of {width} numbers. Expected {dimension}.")
-        layout = _Layout(is_binary=not _is_text(rest, width), rows=rows, dimension=width)
-    if not 1 <= layout.dimension <= _LARGEST_DIMENSION:
-        raise UserError(f"{source}:1: vectors of {layout.dimension} numbers. {_EXPECTED}")
-    return layout
-
-
-def _is_text(rest: bytes, dimension: int) -> bool:
-    """Tell text rows from binary ones, by what follows the header."""
-    row = rest.partition(b"\n")[0].rstrip().rsplit(b" ", dimension)
-    if len(row) == dimension + 1 and not b"".join(row[1:]).translate(None, _NUMBER_BYTES):
-        return True
-    # A torn first row is still text if it reads as text; float32 numbers do not.
-    start = rest[:4096]
-    text = start.decode(errors="ignore")
-    is_utf8 = len(text.encode()) > len(start) - 4  # the last character may be cut
-    return is_utf8 and not re.search(r"[\x00-\x08\x0e-\x1f]", text)
-
-
-def _rows(
-    file: IO[bytes], source: str, layout: _Layout, bad: _BadLines
-) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield (number of the line or row, token, bytes of its numbers), held to the header."""
-    if layout.rows is not None:
-        file.readline()
-    if layout.is_binary:
-        return _binary_rows(file, source, layout)
-    return _text_rows(file, source, layout, bad)
-
-
-def _text_rows(
-    file: IO[bytes], source: str, layout: _Layout, bad: _BadLines
-) -> Iterator[tuple[int, bytes, bytes]]:
-    dimension, first = layout.dimension, 1 if layout.rows is None else 2
-    number = first - 1
-    for number, line in enumerate(file, start=first):
-        if layout.rows is not None and number - first >= layout.rows:
-            raise _goes_on(source, layout)
-        line = line.rstrip()  # word2vec.c leaves a space at the end
-        spaces = line.count(b" ")
-        if spaces == dimension:
-            token, _, payload = line.partition(b" ")
-        elif spaces > dimension:  # a token that contains spaces
-            token = line.rsplit(b" ", dimension)[0]
-            payload = line[len(token) + 1 :]
-            if _ROW_INSIDE_TOKEN.search(token):
-                bad.report(f"{source}:{number}: two rows in one. Expected {dimension} numbers")
-                continue
-        else:
-            bad.report(f"{source}:{number}: {spaces} numbers. Expected a token and {dimension}")
-            continue
-        if not token:
-            bad.report(f"{source}:{number}: the token is empty. Expected one before the numbers")
-            continue
-        # Deleting what belongs into numbers is 20 times as fast as reading them, and finds damage.
-        if payload.translate(None, _NUMBER_BYTES):
-            bad.report(
-                f'{source}:{number}: "{_shown(token)}" is not followed by {dimension} numbers'
-            )
-            continue
-        yield number, token, payload
-    if layout.rows is not None and number - first + 1 < layout.rows:
-        raise _ends_early(source, layout, number - first + 1)
-
-
-def _binary_rows(
-    file: IO[bytes], source: str, layout: _Layout
-) -> Iterator[tuple[int, bytes, bytes]]:
-    rows, size = cast(int, layout.rows), 4 * layout.dimension
-    buffer, position, number = b"", 0, 0
-    while number < rows:
-        space = buffer.find(b" ", position)
-        end = space + 1 + size
-        if space < 0 or end > len(buffer):
-            if space < 0 and len(buffer) - position > _LONGEST_TOKEN:
-                raise UserError(f"{source}: row {number + 1} has no end of token. {_EXPECTED}")
-            block = file.read(max(_BLOCK, min(size, 64 * _BLOCK)))
-            if not block:
-                raise _ends_early(source, layout, number)
-            buffer, position = buffer[position:] + block, 0
-            continue
-        number += 1
-        token = buffer[position:space].lstrip(b"\n")  # word2vec.c ends every row with a line feed
-        if not token:
-            raise UserError(f"{source}: row {number} has an empty token. {_EXPECTED}")
-        yield number, token, buffer[space + 1 : end]
-        position = end
-    if (buffer[position:] + file.read(2)).strip(b"\n"):
-        raise _goes_on(source, layout)
-
-
-def _ends_early(source: str, layout: _Layout, complete: int) -> UserError:
-    return UserError(
-        f"{source}: the file ends after {complete} whole rows, its header promises {layout.rows}. "
-        "It is cut off, or the header is wrong: get the file again."
-    )
-
-
-def _goes_on(source: str, layout: _Layout) -> UserError:
-    return UserError(
-        f"{source}: the file goes on after the {layout.rows} rows that its header promises. "
-        "The header is wrong: get or write the file again."
-    )
-
-
-def _place(source: str, layout: _Layout, number: int) -> str:
-    return f"{source}, row {number}" if layout.is_binary else f"{source}:{number}"
-
-
-def _numbers(payload: bytes, layout: _Layout) -> NDArray[np.float32] | None:
-    """Return a row's numbers (D,), or None where one is no finite float32."""
-    if layout.is_binary:
-        row = np.frombuffer(payload, dtype="<f4")
-    else:
-        try:
-            with np.errstate(over="ignore"):
-                row = np.array(payload.split(b" "), dtype=np.float32)
-        except ValueError:
-            return None
-    return row if np.isfinite(row).all() else None
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[IO[bytes]]:
-    """Open a plain file, a `.gz` or the member of a `.zip`, and name it where it proves damaged."""
-    try:
-        archive, _, member = source.rpartition(".zip")
-        archive += ".zip"
-        if (not member or member[0] in "/\\") and Path(archive).is_file():
-            with zipfile.ZipFile(archive) as folder:
-                name = _member(folder, archive, member[1:])
-                # The outer buffer makes lines in C; the archive's own readline is Python.
-                with folder.open(name) as raw, io.BufferedReader(cast(Any, raw), _BLOCK) as file:
-                    yield file
-        elif source.endswith(".gz"):
-            with gzip.open(source) as gz, io.BufferedReader(cast(Any, gz), _BLOCK) as file:
-                yield file
-        else:
-            with open(source, "rb", buffering=_BLOCK) as file:
-                yield file
-    except FileNotFoundError as error:
-        raise UserError(f"{source}: there is no such file. {_EXPECTED}") from error
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"{source}: cannot be read ({error}). Get the file again.") from error
-
-
-def _member(folder: zipfile.ZipFile, archive: str, name: str) -> str:
-    """Return the asked-for member of an archive, or its only one."""
-    names = [entry for entry in folder.namelist() if not entry.endswith("/")]
-    if name in names:
-        return name
-    if not name and len(names) == 1:
-        return names[0]
-    problem = f'there is no "{name}" in the archive' if name else f"{len(names)} files in it"
-    raise UserError(
-        f"{archive}: {problem}. Expected {archive}/NAME with a name out of: {', '.join(names[:8])}."
-    )
-
-
-# --- from rows to a vocabulary's matrix -------------------------------------------------------------------------------
-
-
 def _wanted(
     vocabulary: Vocabulary, pad: str, case_fallback: bool
 ) -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
@@ -537,9 +318,3 @@ def _coverage(
         skipped_lines=skipped_lines,
         first_missing=tuple(first),
     )
-
-
-def _shown(token: bytes) -> str:
-    """Return a token as text that fits into a message."""
-    text = token.decode(errors="replace")
-    return text if len(text) <= 40 else f"{text[:40]}..."

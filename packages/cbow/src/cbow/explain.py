@@ -43,7 +43,8 @@ def explain(options: ExplainOptions) -> list[str]:
     vocabulary = Vocabulary.build(tokens)
     samples = list(reference.windows(vocabulary.ids(tokens), options.window))
     context, target = samples[options.position]
-    U, V = initial_weights(len(vocabulary), options.dimension, options.seed)
+    first = initial_weights(len(vocabulary), options.dimension, options.seed)
+    U, V = first[0].astype(np.float64), first[1].astype(np.float64)
 
     hidden, scores = reference.forward(U, V, context)
     probabilities = reference.softmax(scores)
@@ -63,7 +64,7 @@ def explain(options: ExplainOptions) -> list[str]:
         f"target      {words[target]} ({target}), {options.window} words each side: "
         f"{', '.join(f'{words[i]} ({i})' for i in context)}   (C = {count})",
         "",
-        f"weights     U ({size}, {dimension}): a row per input word;  V ({dimension}, {size}): a column per output word",
+        f"weights     U ({size}, {dimension}), a row per input word; V ({dimension}, {size}), a column per output word",
     ]
     lines += [f"  U[{words[i]}] = {_numbers(U[i])}" for i in rows]
     lines += [
