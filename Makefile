@@ -10,6 +10,10 @@ ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 endif
 
+# Pins live in constraints/ only; pip, and uv inside tox, read them from here.
+export PIP_CONSTRAINT ?= $(CURDIR)/constraints/cpu.txt
+export UV_CONSTRAINT ?= $(PIP_CONSTRAINT)
+
 .DEFAULT_GOAL := help
 .PHONY: help test lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
 .PRECIOUS: .venv/%/installed

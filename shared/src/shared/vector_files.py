@@ -49,6 +49,7 @@ class BadLines:
     count: int = 0
 
     def report(self, problem: str) -> None:
+        """Raise, or count one more."""
         if not self.skip:
             raise UserError(f"{problem}. Mend the line, or skip with --on-bad-line skip.")
         self.count += 1
@@ -180,6 +181,7 @@ def _goes_on(source: str, layout: Layout) -> UserError:
 
 
 def place_of(source: str, layout: Layout, number: int) -> str:
+    """Name a line of a text file or a row of a binary one."""
     return f"{source}, row {number}" if layout.is_binary else f"{source}:{number}"
 
 

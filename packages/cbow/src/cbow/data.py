@@ -33,6 +33,7 @@ LONGEST_LINE = 10_000
 BLOCK = 1 << 20
 """Tokens that training holds in memory at once, ends of line included."""
 _CHARACTERS = 1 << 20
+_TOKENS_AT_ONCE = 1 << 17  # as Python strings, about 10 MB
 
 
 @dataclass(frozen=True)
@@ -303,12 +304,12 @@ def _pieces(tokens: list[str]) -> Iterator[list[str]]:
 
 
 def _batches(lines: Iterator[list[str]]) -> Iterator[list[list[str]]]:
-    """Group lines until they hold about a million tokens, so that numpy's cost per call does not count."""
+    """Group lines until they hold many tokens, so that numpy's cost per call does not count."""
     batch, tokens = [], 0
     for line in lines:
         batch.append(line)
         tokens += len(line)
-        if tokens >= BLOCK:
+        if tokens >= _TOKENS_AT_ONCE:
             yield batch
             batch, tokens = [], 0
     if batch:

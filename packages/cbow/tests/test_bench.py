@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cbow import reference
+from cbow.bench import assignment_loop, write_made_up_text
+from cbow.model import initial_weights
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def test_the_loop_we_measure_against_computes_the_same_steps() -> None:
+    samples = [([1, 2, 2], 3), ([0, 4], 2), ([3], 1)]
+    U, V = initial_weights(5, 3, seed=1)
+    expected_U, expected_V = U.copy(), V.copy()
+    losses = [reference.step(expected_U, expected_V, context, target, 0.5) for context, target in samples]
+    assert assignment_loop(U, V, samples, 0.5) == pytest.approx(np.mean(losses))
+    np.testing.assert_allclose(U, expected_U)
+    np.testing.assert_allclose(V, expected_V)
+
+
+def test_bench_prints_ratios(cbow: Caller, sample_folder: Path) -> None:
+    code, printed, _ = cbow("bench", "--data", sample_folder, "--runs", 1, "--json")
+    assert code == 0
+    found = json.loads(printed)
+    speeds = found["exact"]["per_second"]
+    assert found["exact"]["ratio"]["assignment's loop"] == pytest.approx(
+        speeds["cbow"] / speeds["assignment's loop"]
+    )
+    assert found["sampling"]["recall_at_40"]["cbow"] > 0.5
+
+
+PEAK = """
+import resource, sys
+from cbow.cli import main
+assert main(["train", "--data", sys.argv[1], "--out", sys.argv[2], "--objective", "negative", "--dimension", "8",
+             "--epochs", "1", "--quiet", "--max-vocab-size", "2000"]) == 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+"""
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+    peaks = []
+    for million in (2, 8):
+        path = tmp_path / f"{million}.txt"
+        write_made_up_text(path, million * 1_000_000)
+        command = [sys.executable, "-c", PEAK, path, tmp_path / f"run{million}"]
+        done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+        peaks.append(int(done.stdout.splitlines()[-1]))
+    # 6 million more tokens are 24 MB as ids and over 300 MB as Python strings.
+    assert peaks[1] - peaks[0] < 12, peaks

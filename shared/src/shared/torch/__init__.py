@@ -1,0 +1,17 @@
+"""What the torch packages share: loop, data order, checkpoints, schedules, masks, evaluation.
+
+Importing this package costs nothing; each module below imports torch itself. `config`, `schedule` and `budget` do
+without, so that a command's `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+_found = find_spec("torch")
+# A folder that happens to be called `torch` on the path is found too, but has no file of its own.
+if _found is None or _found.origin is None:
+    raise ModuleNotFoundError(
+        'shared.torch needs torch, which is not installed. Install it with: pip install "dltasks-shared[torch]"',
+        name="torch",
+    )

@@ -1,0 +1,136 @@
+"""The settings that every torch task has; a task's `TrainConfig` inherits them and adds its own. Imports no torch.
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
+    hidden: int = 256
+    '''Size of the hidden state, >= 1.'''
+
+    def check(self, problem: Problems) -> None:
+        super().check(problem)
+        problem(self.hidden < 1, "hidden", self.hidden, ">= 1")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.config import Problems
+
+# What a run may be resumed with although it was started with something else: none of these changes its outcome.
+MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", "profile_steps")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Settings of the training loop."""
+
+    seed: int = 1
+    """Seed of all random numbers, >= 0."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
+    precision: Literal["float32", "bf16", "auto", "fp16"] = "float32"
+    """Number format of the forward pass; auto: bf16 where the hardware has it; fp16 is refused (no loss scaling)."""
+    threads: int = 0
+    """CPU threads of each process, >= 0; 0: as torch chooses. Another number gives slightly different results."""
+    workers: int = 0
+    """Processes that prepare batches, >= 0; 0: the training process does it. Results do not depend on it."""
+    compile: bool = False
+    """Compile the model with torch.compile; needs a C++ compiler on a CPU and a minute at the start."""
+
+    epochs: int = 10
+    """Passes over the training data, >= 1; `steps` and `minutes` go before it."""
+    steps: int | None = None
+    """Updates in all instead of `epochs`, >= 1."""
+    minutes: float | None = None
+    """Train as many steps as fit into this time (timed at the start, then fixed), evaluations included, > 0."""
+    accumulation: int = 1
+    """Batches that make one update, >= 1."""
+    clip_norm: float | None = None
+    """The gradient's norm is cut down to this, > 0; null: never."""
+
+    schedule: Literal[
+        "constant", "linear", "cosine", "one_cycle", "decay", "inverse_sqrt", "plateau"
+    ] = "constant"
+    """Course of the learning rate; decay: times `decay_factor` every `decay_epochs`; plateau: the same at each
+    evaluation that gives no new best."""
+    warmup: float = 0.0
+    """Share of the steps in which the learning rate rises (linear, cosine, one_cycle, inverse_sqrt), 0 to below 1."""
+    final_factor: float = 0.0
+    """Share of the learning rate that is left at the end (linear, cosine, one_cycle), 0 to 1."""
+    decay_factor: float = 0.5
+    """What decay and plateau multiply the learning rate with, above 0 and at most 1."""
+    decay_epochs: int = 1
+    """Epochs between two decays, >= 1."""
+
+    ema_decay: float | None = None
+    """Decay of the moving average of the weights, which is then evaluated and kept, 0 to below 1; null: none."""
+    average_patience: int | None = None
+    """Evaluate and keep the mean of the weights, from the first evaluation on that is worse than the best up to this
+    many before it, >= 1; null: never."""
+    patience: int | None = None
+    """Stop after this many evaluations in a row without a new best, >= 1; null: never."""
+    evaluate_every: int = 0
+    """Steps between evaluations, >= 0; 0: at the end of each epoch. The last step is always evaluated."""
+
+    log_every: int = 100
+    """Steps between two lines of the log, >= 1."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints, >= 0; 0: by time only."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between checkpoints, > 0."""
+    checkpoint_epochs: tuple[int, ...] = ()
+    """Epochs whose checkpoints are kept by name, each >= 1."""
+    profile_steps: int = 0
+    """Steps to profile near the start (trace and table in the run folder), >= 0; 0: none."""
+
+    def __post_init__(self) -> None:
+        with Problems() as problem:
+            self.check(problem)
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range; a task adds its own after `super().check(problem)`."""
+        for name, least in (
+            ("seed", 0),
+            ("threads", 0),
+            ("workers", 0),
+            ("epochs", 1),
+            ("accumulation", 1),
+            ("decay_epochs", 1),
+            ("evaluate_every", 0),
+            ("log_every", 1),
+            ("checkpoint_every", 0),
+            ("profile_steps", 0),
+        ):
+            problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
+        for name in ("steps", "average_patience", "patience"):
+            value = getattr(self, name)
+            problem(value is not None and value < 1, name, value, ">= 1")
+        for name in ("minutes", "clip_norm"):
+            value = getattr(self, name)
+            problem(value is not None and not value > 0, name, value, "> 0")
+        problem(
+            not self.checkpoint_seconds > 0, "checkpoint_seconds", self.checkpoint_seconds, "> 0"
+        )
+        problem(not 0 <= self.warmup < 1, "warmup", self.warmup, "0 to below 1")
+        problem(not 0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+        problem(
+            not 0 < self.decay_factor <= 1,
+            "decay_factor",
+            self.decay_factor,
+            "above 0 and at most 1",
+        )
+        decay = self.ema_decay
+        problem(decay is not None and not 0 <= decay < 1, "ema_decay", decay, "0 to below 1")
+        problem(
+            self.ema_decay is not None and self.average_patience is not None,
+            "average_patience",
+            self.average_patience,
+            "null where --ema-decay is given",
+        )
+        problem(
+            any(epoch < 1 for epoch in self.checkpoint_epochs),
+            "checkpoint_epochs",
+            self.checkpoint_epochs,
+            "numbers >= 1",
+        )

@@ -1,0 +1,163 @@
+"""Where and how to compute: device, number format, threads, seeds, and the Accelerator made of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from typing import Any
+
+import numpy as np
+import torch
+
+from shared.errors import UserError
+from shared.torch.config import LoopConfig
+
+
+def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
+    """Return the `accelerate.Accelerator` of this process, with device, precision and threads as configured.
+
+    Under `torchrun` or `accelerate launch` it joins the group of processes (gloo on CPUs, nccl on GPUs).
+
+    Parameters
+    ----------
+    config : LoopConfig
+    **ddp_options
+        For `DistributedDataParallel`, for example `find_unused_parameters=True`.
+
+    Raises
+    ------
+    UserError
+        The device is not there, or the precision is not to be had on it.
+    """
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.state import AcceleratorState
+
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    # accelerate keeps the first precision (and, of one process, the first device) for the life of the process.
+    is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    AcceleratorState._reset_state(reset_partial_state=is_alone)
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(**ddp_options)],
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `cpu`, `cuda` or `mps`; `auto` takes a GPU if there is one.
+
+    Raises
+    ------
+    UserError
+        It is not there.
+    """
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, is_there in has.items() if is_there))
+    if name not in has:
+        raise UserError(f"--device is {name}, expected auto, {', '.join(has)}.")
+    if not has[name]:
+        there = ", ".join(kind for kind, is_there in has.items() if is_there)
+        raise UserError(f"--device is {name}, but torch {torch.__version__} sees only: {there}.")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """Return `float32` or `bf16`; `auto` takes bf16 where the hardware computes in it.
+
+    Raises
+    ------
+    UserError
+        fp16 is asked for, or bf16 on a GPU without it.
+    """
+    if name == "auto":
+        return "bf16" if has_bf16(device) else "float32"
+    if name == "fp16":
+        why = (
+            "torch's LSTM fails in it on a CPU"
+            if device.type == "cpu"
+            else "it needs loss scaling, which is not built in"
+        )
+        raise UserError(f"--precision is fp16, which {why}. Take bf16 or float32.")
+    if name == "bf16" and device.type == "cuda" and not has_bf16(device):
+        raise UserError("--precision is bf16, which this GPU does not have. Take float32.")
+    return name
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16, rather than emulating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Private names of torch.cpu, absent in some versions.
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def require_compiler(device: torch.device) -> None:
+    """Refuse `--compile` where torch.compile would fail in its first step.
+
+    Raises
+    ------
+    UserError
+        On a CPU torch.compile writes C++, and there is no compiler.
+    """
+    names = [os.environ.get("CXX"), "g++", "clang++", "cl"]
+    if device.type == "cpu" and not any(name and shutil.which(name) for name in names):
+        raise UserError(
+            "--compile on a CPU needs a C++ compiler (g++ or clang++), and none is found. Install one or leave it out."
+        )
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Return a batch (dicts, tuples, lists) with its tensors on a device; numpy arrays and plain values stay."""
+    from accelerate.utils import send_to_device
+
+    return send_to_device(batch, device, non_blocking=True)
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seed the global generators of Python, numpy and torch (every device) from one or several numbers >= 0.
+
+    Our own code draws from generators of its own; dropout and other people's code draw from these.
+    """
+    words = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
+    random.seed(words[0])
+    np.random.seed(words[1])
+    torch.manual_seed(words[2])
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the global generators as tensors and plain values, which load without unpickling."""
+    version, words, gauss = random.getstate()
+    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
+    states: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            place,
+            has_gauss,
+            cached,
+        ],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Put back what `random_states` returned."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, place, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

@@ -1,0 +1,161 @@
+"""The sums of the running steps: added up over processes, read late, checked, averaged for the log.
+
+One small tensor goes round the processes per update. It carries the loss' sum and count, and whether anyone wants to
+stop or to save, so that all processes do so at the same step. It is read one step late: a GPU that computes step n + 1
+while step n's figures are read never waits.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.interrupt import StopRequest
+
+STOP, SAVE, NORM = "stop", "save", "gradient_norm"
+
+
+def require_finite(step: int, name: str, value: float) -> None:
+    """Raise a `UserError` that names the step if a figure is NaN or infinite."""
+    if not math.isfinite(value):
+        raise UserError(
+            f"Step {step}: {name} is {value}, so training stops. The checkpoints before it are kept. "
+            "Lower the learning rate or set --clip-norm, and train into another --out."
+        )
+
+
+class Meter:
+    """Running sums since the last line of the log.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    stop : StopRequest
+    checkpoint_seconds : float
+        After this time without a checkpoint one is asked for; the first process' clock counts.
+    """
+
+    def __init__(self, accelerator: Any, stop: StopRequest, checkpoint_seconds: float) -> None:
+        self._accelerator, self._stop, self._every = accelerator, stop, checkpoint_seconds
+        self._saved_at = time.monotonic()
+        self._wide = torch.float32 if accelerator.device.type == "mps" else torch.float64
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._unread: tuple[int, list[str], Tensor] | None = None
+        self._sums: dict[str, float] = {}
+        self._updates = 0
+        self._seconds = self._waited = 0.0
+        self._is_asked = self._is_stopping = False
+
+    def over_processes(self, parts: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Add up what the micro-batches of one update gave, over all processes.
+
+        Parameters
+        ----------
+        parts : sequence of mapping
+            Each with `loss`, `count` and further sums, the same names every time.
+        """
+        now = time.monotonic()
+        is_time = self._accelerator.is_main_process and now - self._saved_at >= self._every
+        sums = {name: sum(self._number(part[name]) for part in parts) for name in parts[0]}
+        sums[STOP] = self._number(self._stop.signal_number is not None)
+        sums[SAVE] = self._number(is_time)
+        together = torch.stack([torch.as_tensor(value) for value in sums.values()])
+        if self._accelerator.num_processes > 1:
+            together = self._accelerator.reduce(together, "sum")
+        return dict(zip(sums, together.unbind(), strict=True))
+
+    def add(self, step: int, sums: Mapping[str, Tensor], seconds: float) -> None:
+        """Take the sums of one update; those of the one before are read now."""
+        self.settle()
+        together = torch.stack([self._number(value) for value in sums.values()])
+        self._unread = (step, list(sums), together)
+        self._updates += 1
+        self._seconds += seconds
+
+    def settle(self) -> None:
+        """Read the sums that are still unread.
+
+        Raises
+        ------
+        UserError
+            The loss, or the gradient's norm, is not finite.
+        """
+        if self._unread is None:
+            return
+        step, names, together = self._unread
+        self._unread = None
+        values = dict(zip(names, together.tolist(), strict=True))
+        require_finite(step, "the loss", values["loss"])
+        require_finite(step, "the gradient's norm", values.get(NORM, 0.0))
+        self._is_stopping = values.pop(STOP) > 0
+        self._is_asked = values.pop(SAVE) > 0
+        if NORM in values:
+            values[NORM] *= values[
+                "count"
+            ]  # a figure of the update, not a sum: means() divides again
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def waited(self, seconds: float) -> None:
+        """Note how long a batch was waited for."""
+        self._waited += seconds
+
+    def requests(self) -> tuple[bool, int | None]:
+        """Return whether a checkpoint is due, and the signal that asks to stop; the same in all processes."""
+        number = self._stop.signal_number or signal.SIGTERM
+        return self._is_asked, int(number) if self._is_stopping else None
+
+    def saved(self) -> None:
+        """Note that a checkpoint was written."""
+        self._saved_at = time.monotonic()
+        self._is_asked = False
+
+    def take(self) -> dict[str, float]:
+        """Return the figures since the last call, and start anew.
+
+        Returns
+        -------
+        dict
+            Means of all sums over the count, as `train_<name>`; `step_seconds`; `data_share`, the part of the time in
+            which batches were waited for; `per_second`, counted terms (tokens, examples) a second.
+        """
+        self.settle()
+        count = self._sums.pop("count", 0.0)
+        means = {f"train_{name}": total / max(count, 1.0) for name, total in self._sums.items()}
+        seconds = max(self._seconds, 1e-9)
+        speed = {
+            "step_seconds": seconds / max(self._updates, 1),
+            "data_share": min(1.0, self._waited / seconds),
+            "per_second": count / seconds,
+        }
+        self._sums, self._updates, self._seconds, self._waited = {}, 0, 0.0, 0.0
+        return means | speed
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run's next line of the log needs."""
+        return {
+            "sums": self._sums,
+            "updates": self._updates,
+            "seconds": self._seconds,
+            "waited": self._waited,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self._sums, self._updates = dict(state["sums"]), state["updates"]
+        self._seconds, self._waited = state["seconds"], state["waited"]
+
+    def _number(self, value: Any) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.detach().to(self._wide)
+        return torch.tensor(float(value), dtype=self._wide, device=self._accelerator.device)

@@ -1,0 +1,102 @@
+"""Where a run stands, and what it came to. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Position:
+    """Where training stands: all that changes, beside model, optimizers and what the task carries.
+
+    Parameters
+    ----------
+    step : int
+        Updates done.
+    epoch, epoch_step : int
+        Passes over the data done, and updates done of the present one.
+    epochs : float
+        Passes over the data done, with the part of the present one.
+    history : list of float
+        The metric of every evaluation so far.
+    seconds : float
+        Spent on training, evaluations included, over all resumptions.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    epoch_step: int = 0
+    epochs: float = 0.0
+    history: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def advance(self, epoch_steps: int) -> bool:
+        """Note one more update of an epoch that has `epoch_steps`; return whether it ended the epoch."""
+        self.step += 1
+        self.epoch_step += 1
+        is_epoch_end = self.epoch_step == epoch_steps
+        if is_epoch_end:
+            self.epoch, self.epoch_step = self.epoch + 1, 0
+        self.epochs = self.epoch + self.epoch_step / epoch_steps
+        return is_epoch_end
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to.
+
+    Parameters
+    ----------
+    steps, epochs : int
+        Updates and whole passes over the data that were done.
+    best, last : float or None
+        The metric of the best and of the last evaluation.
+    history : tuple of float
+        The metric of every evaluation.
+    is_stopped_early : bool
+        `patience` ended it.
+    seconds : float
+        Spent on training, evaluations included, over all resumptions.
+    """
+
+    steps: int
+    epochs: int
+    best: float | None
+    last: float | None
+    history: tuple[float, ...]
+    is_stopped_early: bool
+    seconds: float
+
+
+def best_index(history: Sequence[float], *, highest: bool) -> int:
+    """Return the place of the best value, the first of equals.
+
+    Parameters
+    ----------
+    history : sequence of float
+        Not empty.
+    highest : bool
+        Higher is better.
+    """
+    return history.index(max(history) if highest else min(history))
+
+
+def is_stalled(history: Sequence[float], patience: int | None, *, highest: bool) -> bool:
+    """Whether the last `patience` values or more brought no new best."""
+    if patience is None or not history:
+        return False
+    return len(history) - 1 - best_index(history, highest=highest) >= patience
+
+
+def is_time_for_mean(history: Sequence[float], wait: int | None, *, highest: bool) -> bool:
+    """Whether the last value is worse than the best until `wait` values before it.
+
+    References
+    ----------
+    Merity et al. 2017, arXiv 1708.02182, algorithm 1 (NT-ASGD), whose n is `wait`.
+    """
+    if wait is None or len(history) <= wait:
+        return False
+    early, last = history[:-wait], history[-1]
+    return last < max(early) if highest else last > min(early)

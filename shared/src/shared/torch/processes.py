@@ -1,0 +1,76 @@
+"""What several processes of one run must agree on: the run folder, small values, and whose files are written.
+
+Started by `torchrun --nproc-per-node N -m <task> train ...`; with one process all of this does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from shared.run_directory import RunDirectory
+
+
+class FollowerRun(RunDirectory):
+    """The run folder as a process sees it that must not write into it."""
+
+    def say(self, line: str) -> None:
+        """Say nothing: the first process says it."""
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write nothing: the first process writes it."""
+
+
+def start_run(
+    accelerator: Any,
+    task: str,
+    config: Any,
+    *,
+    out: str | None,
+    resume: bool,
+    quiet: bool = False,
+    may_change: Iterable[str] = (),
+) -> RunDirectory:
+    """Open a run's folder once for all processes; the parameters are those of `RunDirectory.start`.
+
+    Only the first process writes into it. A folder that it refuses is refused by all, so that none is left waiting.
+
+    Raises
+    ------
+    UserError
+        As `RunDirectory.start`.
+    """
+    run, problem = None, None
+    if accelerator.is_main_process:
+        try:
+            run = RunDirectory.start(
+                task, config, out=out, resume=resume, quiet=quiet, may_change=may_change
+            )
+        except UserError as error:
+            problem = str(error)
+    path, is_resumed, problem = from_first(
+        accelerator, (str(run.path) if run else "", bool(run and run.is_resumed), problem)
+    )
+    if problem is not None:
+        raise UserError(problem)
+    return run or FollowerRun(Path(path), quiet=True, is_resumed=is_resumed)
+
+
+def from_first(accelerator: Any, value: Any) -> Any:
+    """Return the first process' value in all of them."""
+    if accelerator.num_processes == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
+
+
+def of_all(accelerator: Any, value: Any) -> list[Any]:
+    """Return every process' value, in order of rank, in all of them."""
+    if accelerator.num_processes == 1:
+        return [value]
+    from accelerate.utils import gather_object
+
+    return gather_object([value])

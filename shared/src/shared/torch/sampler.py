@@ -1,0 +1,252 @@
+"""Which examples make which batch, as a pure function of seed, epoch, step, rank and number of processes.
+
+    order = Shuffled(len(dataset), batch_size=64, seed=1)
+    order.share(epoch=3, step=17, rank=0, world=2).indices       # this process' half of that batch
+
+Nothing is remembered from one batch to the next: to go on in the middle of an epoch is to ask for its next step.
+Any object with `steps` and `share` is an order; a language model's, for one, deals out places in a text.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.utils.data
+from numpy.typing import NDArray
+
+from shared.errors import UserError
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process' part of one batch.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Where in training, counted from 0; `step` counts batches of the epoch.
+    rank, world : int
+        Which process of how many.
+    indices : int array (B,)
+        Examples of the data, or whatever else tells the task what to fetch.
+    is_real : bool
+        False: the batch has fewer examples than there are processes. This one takes part with a copy that counts
+        for nothing.
+    """
+
+    epoch: int
+    step: int
+    rank: int
+    world: int
+    indices: NDArray[np.int64]
+    is_real: bool = True
+
+
+class Order(Protocol):
+    """The course of the training data."""
+
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches in an epoch."""
+
+    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+        """Return one process' part of one batch."""
+
+
+class Shuffled:
+    """Batches of one size from shuffled examples; what does not fill a batch at an epoch's end is left out.
+
+    Parameters
+    ----------
+    count : int
+        Examples of the data.
+    batch_size : int
+        Examples in a batch, over all processes, >= 1.
+    seed : int
+        Every epoch has another order, which is a function of (seed, epoch).
+
+    Raises
+    ------
+    UserError
+        There are fewer examples than make a batch.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected 1 or more")
+        if count < batch_size:
+            raise UserError(
+                f"{count} training examples do not fill one batch of {batch_size}. Take a smaller --batch-size."
+            )
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches in an epoch."""
+        return self.count // self.batch_size
+
+    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+        """Return one process' part of one batch."""
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([self.seed, epoch]).permutation(self.count))
+        batch = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        return split(batch, epoch, step, rank, world)
+
+
+class Batches:
+    """Batches that a function of the epoch deals out, for example by length.
+
+    Parameters
+    ----------
+    deal : callable
+        Takes the epoch and returns its batches, each an array of indices over all processes. It must be a pure
+        function, as `shared.batching.bucketed_batches` with a fixed seed is::
+
+            Batches(lambda epoch: bucketed_batches(lengths, batch_size=32, seed=1, epoch=epoch))
+    """
+
+    def __init__(self, deal: Callable[[int], Sequence[NDArray[np.int64]]]) -> None:
+        self._deal = deal
+        self._dealt: tuple[int, Sequence[NDArray[np.int64]]] = (-1, [])
+
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self._batches(epoch))
+
+    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+        """Return one process' part of one batch."""
+        return split(self._batches(epoch)[step], epoch, step, rank, world)
+
+    def _batches(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+        if self._dealt[0] != epoch:
+            self._dealt = (epoch, self._deal(epoch))
+        return self._dealt[1]
+
+
+def split(batch: NDArray[np.int64], epoch: int, step: int, rank: int, world: int) -> Share:
+    """Return every `world`-th example of a batch, from the `rank`-th on."""
+    own = batch[rank::world]
+    return Share(epoch, step, rank, world, own if len(own) else batch[:1], is_real=len(own) > 0)
+
+
+def evaluation_shares(
+    batches: int | Sequence[NDArray[np.int64]], rank: int, world: int, *, batch_size: int = 1
+) -> list[Share]:
+    """Return one process' batches of an evaluation: over all processes each example exactly once.
+
+    Parameters
+    ----------
+    batches : int or sequence of int arrays
+        The number of examples, of which this process takes every `world`-th, cut into `batch_size`; or batches made
+        elsewhere (by length), of which it takes every `world`-th. Processes may have different numbers of batches.
+    rank, world : int
+    batch_size : int
+        Examples in a batch of one process, >= 1; unused if batches are given.
+    """
+    if isinstance(batches, int):
+        own = np.arange(rank, batches, world)
+        mine = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
+    else:
+        mine = list(batches[rank::world])
+    return [Share(0, step, rank, world, indices) for step, indices in enumerate(mine)]
+
+
+class Loader:
+    """Fetches batches, ahead of time in other processes if wanted; the number of those changes nothing.
+
+    Parameters
+    ----------
+    fetch : callable
+        Takes a `Share` and returns the batch: tensors, arrays, plain values in dicts, tuples or lists. During the call
+        the global generators of torch, numpy and Python are seeded from (seed, epoch, step, rank), so it may draw
+        from them.
+    seed : int
+    workers : int
+        Processes that fetch; 0: this one.
+    pin_memory : bool
+        Put tensors where a GPU can copy them from in the background.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[Share], Any],
+        *,
+        seed: int = 0,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.fetch, self.seed, self.workers, self.pin_memory = fetch, seed, workers, pin_memory
+
+    def __call__(self, shares: Sequence[Share]) -> Generator[Any, None, None]:
+        """Yield the batch of each share, in order; close the iterator to stop early."""
+        fetched = _Fetched(shares, self.fetch, self.seed)
+        for batch in self._in_order(fetched):
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+    def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
+        if not self.workers and not self.pin_memory:
+            return (fetched[place] for place in range(len(fetched)))
+        with warnings.catch_warnings():
+            # Python 3.12 warns whenever a process with threads forks. The workers use none of what those threads hold.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+            # More workers than cores are slow, not wrong.
+            warnings.filterwarnings("ignore", "This DataLoader will create")
+            loader = torch.utils.data.DataLoader(
+                fetched,
+                batch_size=None,
+                collate_fn=_as_it_is,
+                num_workers=self.workers,
+                pin_memory=self.pin_memory,
+                # Without one of its own, a DataLoader draws from torch's global generator, and dropout changes with
+                # the number of times that loading started: a resumed run would differ.
+                generator=torch.Generator(),
+            )
+            return iter(loader)
+
+
+class _Fetched(torch.utils.data.Dataset):
+    """The batches of some shares, by place: what a DataLoader can read."""
+
+    def __init__(self, shares: Sequence[Share], fetch: Callable[[Share], Any], seed: int) -> None:
+        self.shares, self.fetch, self.seed = shares, fetch, seed
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def __getitem__(self, place: int) -> Any:
+        share = self.shares[place]
+        with _seeded(self.seed, share.epoch, share.step, share.rank):
+            try:
+                return self.fetch(share)
+            except (
+                UserError
+            ) as error:  # handed on as a value: a DataLoader would add a traceback to its message
+                return error
+
+
+@contextmanager
+def _seeded(*numbers: int) -> Iterator[None]:
+    """Seed the global generators of the CPU for a while, then put them back."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    words = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
+    random.seed(words[0])
+    np.random.seed(words[1])
+    torch.default_generator.manual_seed(words[2])
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

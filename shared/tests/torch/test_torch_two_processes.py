@@ -1,0 +1,76 @@
+"""One launch of two processes (gloo); each test looks at a part of what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy_task import ToyConfig, log_of, train
+from two_processes import EQUAL
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    out = tmp_path_factory.mktemp("two")
+    script = Path(__file__).with_name("two_processes.py")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(script), str(out)),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return out, json.loads((out / "results.json").read_text())
+
+
+def test_two_processes_ran_and_agree(launched):
+    assert launched[1]["processes"] == 2
+    assert launched[1]["agree"]
+
+
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("equal", {}),
+        ("equal_shuffled", {"by_length": False, "accumulation": 2, "clip_norm": 0.5}),
+    ],
+)
+def test_loss_equals_that_of_one_process_with_the_same_batch(name, changes, launched, tmp_path):
+    train(tmp_path / "one", ToyConfig(**EQUAL, **changes))
+    one, two = log_of(tmp_path / "one"), log_of(launched[0] / name)
+    assert len(one) == len(two) and one[-2]["step"] == 20
+    for a, b in zip(one, two, strict=True):
+        assert b == pytest.approx(a, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["float32", "bf16", "workers"])
+def test_killed_and_resumed_run_ends_with_the_same_bits(name, launched):
+    assert launched[1]["resumed"][name]
+
+
+def test_signal_to_one_process_stops_both_at_the_same_step(launched):
+    assert "stopped at step 5 of 18" in launched[1]["stopped"]
+    assert (launched[0] / "stopped" / "checkpoints" / "step-00000005" / "process-1.pt").is_file()
+
+
+def test_folder_that_one_process_refuses_is_refused_by_all(launched):
+    assert "is not empty" in launched[1]["refused"]
+
+
+def test_evaluation_counts_every_example_once_in_sets_that_do_not_divide(launched):
+    for count in (0, 1, 2, 7, 10):
+        assert launched[1]["evaluated"][str(count)] == [count * (count - 1) / 2, count]
+
+
+def test_minutes_give_both_processes_the_same_number_of_steps(launched):
+    assert launched[1]["planned"] >= 1
+    planned = [r for r in log_of(launched[0] / "minutes") if "planned_steps" in r]
+    assert planned[0]["planned_steps"] == launched[1]["planned"]

@@ -1,0 +1,96 @@
+"""What `test_torch_two_processes.py` runs under torchrun; the first process writes `results.json`."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from toy_task import Killed, ToyConfig, everything, is_same, log_of, train
+
+from shared.errors import UserError
+from shared.interrupt import Interrupted
+from shared.torch.device import make_accelerator
+from shared.torch.evaluation import Totals
+from shared.torch.processes import start_run
+from shared.torch.sampler import evaluation_shares
+
+EQUAL = {"dropout": 0.0, "steps": 20, "device": "cpu", "log_every": 1}
+
+
+def resumed_is_same(out: Path, **changes: Any) -> bool:
+    config = ToyConfig(device="cpu", epochs=3, checkpoint_every=2, log_every=1, **changes)
+    expected = everything(train(out / "whole", config))
+    with contextlib.suppress(Killed):
+        train(out / "killed", config, kill_at=9)
+    again = everything(train(out / "killed", config, resume=True))
+    is_log_same = not (out / "whole").exists() or log_of(out / "whole") == log_of(out / "killed")
+    return is_same(again, expected) and is_log_same
+
+
+def stopped_step(out: Path) -> str:
+    """The signal reaches only the second process."""
+    config = ToyConfig(device="cpu", epochs=3, log_every=1)
+    try:
+        train(out, config, signal_at=4, signal_rank=1)
+    except Interrupted as interrupted:
+        return str(interrupted)
+    return "not stopped"
+
+
+def refusal(out: Path) -> str:
+    accelerator = make_accelerator(ToyConfig(device="cpu"))
+    try:
+        start_run(accelerator, "toy", ToyConfig(), out=str(out), resume=False)
+    except UserError as error:
+        return str(error)
+    return "not refused"
+
+
+def evaluated(count: int) -> list[float]:
+    accelerator = make_accelerator(ToyConfig(device="cpu"))
+    totals = Totals()
+    for share in evaluation_shares(
+        count, accelerator.process_index, accelerator.num_processes, batch_size=2
+    ):
+        totals.add("index", float(share.indices.sum()), len(share.indices))
+    return list(totals.sums(accelerator).get("index", (0.0, 0.0)))
+
+
+def main(out: Path) -> None:
+    faulthandler.dump_traceback_later(
+        90, exit=True
+    )  # processes that wait for each other for ever say where
+    torch.set_num_threads(1)
+    accelerator = make_accelerator(ToyConfig(device="cpu"))
+    results: dict[str, Any] = {"processes": accelerator.num_processes}
+    train(out / "equal", ToyConfig(**EQUAL))
+    train(
+        out / "equal_shuffled", ToyConfig(**EQUAL, by_length=False, accumulation=2, clip_norm=0.5)
+    )
+    results["resumed"] = {
+        "float32": resumed_is_same(out / "float32"),
+        "bf16": resumed_is_same(out / "bf16", precision="bf16"),
+        "workers": resumed_is_same(out / "workers", workers=2, accumulation=2, ema_decay=0.9),
+    }
+    results["stopped"] = stopped_step(out / "stopped")
+    results["refused"] = refusal(out / "equal")
+    results["evaluated"] = {str(count): evaluated(count) for count in (0, 1, 2, 7, 10)}
+    minutes = train(out / "minutes", ToyConfig(device="cpu", minutes=0.01, log_every=1))
+    results["planned"] = minutes.outcome.steps
+    # Every process' own view, to be compared by the first one.
+    from accelerate.utils import gather_object
+
+    everyone = gather_object([json.dumps(results)])
+    results["agree"] = len(set(everyone)) == 1
+    if accelerator.is_main_process:
+        (out / "results.json").write_text(json.dumps(results))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
