@@ -15,7 +15,7 @@ export PIP_CONSTRAINT ?= $(CURDIR)/constraints/cpu.txt
 export UV_CONSTRAINT ?= $(PIP_CONSTRAINT)
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+.PHONY: help demo test lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
 .PRECIOUS: .venv/%/installed
 
 help: ## list the targets
@@ -24,6 +24,9 @@ help: ## list the targets
 	  printf '  make %-12s %s\n' $$task "the $$task assignment: train, evaluate, report" \
 	    test-$$task "test the $$task package alone" bench-$$task "measure its speed against its peers"; \
 	done
+
+demo: $(TASKS:%=.venv/%/installed) ## install every task, run each on its sample, compare the figures
+	$(PYTHON) tools/demo.py runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
 	$(TOX) run $(TOX_FLAGS)

@@ -74,9 +74,7 @@ def test_flags_win_over_file_and_file_over_recipe_whatever_their_order(
     (tmp_path / "mine.yaml").write_text("epochs: 5\nwidths: [7]\n")
     mine = str(tmp_path / "mine.yaml")
     config = demo(["--epochs", "4", "--config", mine, "--recipe", "fast"], recipes)
-    assert config == DemoConfig(
-        recipe="fast", learning_rate=6e-4, epochs=4, widths=(7,)
-    )
+    assert config == DemoConfig(recipe="fast", learning_rate=6e-4, epochs=4, widths=(7,))
     assert demo(["--config=" + mine, "--recipe=fast"], recipes).epochs == 5
 
 

@@ -63,6 +63,8 @@ def test_training_in_steps_is_training_at_once() -> None:
     vocabulary = Vocabulary.build(word for line in lines for word in line)
     whole, steps = CBOW(vocabulary, 5, seed=1), CBOW(vocabulary, 5, seed=1)
     losses = whole.train(lines, window=2, learning_rate=0.5, epochs=4)
-    twice = [loss for _ in range(2) for loss in steps.train(lines, window=2, learning_rate=0.5, epochs=2)]
+    twice = [
+        loss for _ in range(2) for loss in steps.train(lines, window=2, learning_rate=0.5, epochs=2)
+    ]
     assert losses == twice
     assert whole.U.tobytes() == steps.U.tobytes()

@@ -20,7 +20,9 @@ def test_the_loop_we_measure_against_computes_the_same_steps() -> None:
     samples = [([1, 2, 2], 3), ([0, 4], 2), ([3], 1)]
     U, V = initial_weights(5, 3, seed=1)
     expected_U, expected_V = U.copy(), V.copy()
-    losses = [reference.step(expected_U, expected_V, context, target, 0.5) for context, target in samples]
+    losses = [
+        reference.step(expected_U, expected_V, context, target, 0.5) for context, target in samples
+    ]
     assert assignment_loop(U, V, samples, 0.5) == pytest.approx(np.mean(losses))
     np.testing.assert_allclose(U, expected_U)
     np.testing.assert_allclose(V, expected_V)
@@ -52,7 +54,9 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         path = tmp_path / f"{million}.txt"
         write_made_up_text(path, million * 1_000_000)
         command = [sys.executable, "-c", PEAK, path, tmp_path / f"run{million}"]
-        done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(word) for word in command], check=True, capture_output=True, text=True
+        )
         peaks.append(int(done.stdout.splitlines()[-1]))
     # 6 million more tokens are 24 MB as ids and over 300 MB as Python strings.
     assert peaks[1] - peaks[0] < 12, peaks

@@ -32,7 +32,9 @@ def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
         seconds.append(time.perf_counter() - began)
         assert (done.returncode, done.stderr) == (0, "")
     assert min(seconds) < 0.5
@@ -46,7 +48,9 @@ def test_every_verb_explains_its_options(verb: str, cbow: Caller) -> None:
 
 
 @pytest.mark.parametrize("name", ["baseline", "best", "debug"])
-def test_recipe_reads_strictly_and_says_what_to_expect(name: str, cbow: Caller, tmp_path: Path) -> None:
+def test_recipe_reads_strictly_and_says_what_to_expect(
+    name: str, cbow: Caller, tmp_path: Path
+) -> None:
     from cbow.config import TrainConfig
 
     code, printed, _ = cbow("train", "--recipe", name, "--print-config")
@@ -74,11 +78,27 @@ BAD_TRAINING = {
     "V = 1": ("a a\n", ["--max-vocab-size", "1"], "--max-vocab-size is 1, expected >= 2"),
     "all words too rare": ("a b\n", ["--min-count", "5"], "has no words seen at least 5 times"),
     "window 0": ("a b\n", ["--window", "0"], "--window is 0, expected >= 1"),
-    "negative lr": ("a b\n", ["--learning-rate", "-1"], "--learning-rate is -1.0, expected a number > 0"),
-    "lr is no number": ("a b\n", ["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
+    "negative lr": (
+        "a b\n",
+        ["--learning-rate", "-1"],
+        "--learning-rate is -1.0, expected a number > 0",
+    ),
+    "lr is no number": (
+        "a b\n",
+        ["--learning-rate", "fast"],
+        "--learning-rate is fast, expected a number",
+    ),
     "two at once": ("a b\n", ["--window", "0", "--epochs", "0"], "--epochs is 0, expected >= 1"),
-    "unknown flag": ("a b\n", ["--windw", "3"], "--windw is not known to `cbow train` (did you mean --window"),
-    "unknown recipe": ("a b\n", ["--recipe", "basline"], "--recipe basline does not exist (did you mean baseline"),
+    "unknown flag": (
+        "a b\n",
+        ["--windw", "3"],
+        "--windw is not known to `cbow train` (did you mean --window",
+    ),
+    "unknown recipe": (
+        "a b\n",
+        ["--recipe", "basline"],
+        "--recipe basline does not exist (did you mean baseline",
+    ),
     "missing synonyms": ("a b\n", ["--synonyms", "none.json"], "--synonyms none.json: not found"),
 }
 
@@ -101,20 +121,28 @@ def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_r
     (tmp_path / "vocab.txt").write_text("<unk> 1\nthe 5\nof")
     (tmp_path / "synonyms.json").write_text("not json")
     (tmp_path / "odd.json").write_text('{"word": "no list"}')
-    (tmp_path / "torn.safetensors").write_bytes((small_run / "vectors.safetensors").read_bytes()[:1000])
+    (tmp_path / "torn.safetensors").write_bytes(
+        (small_run / "vectors.safetensors").read_bytes()[:1000]
+    )
     cases = [
         (("train", "--data", "none", "--out", "run"), "--data none: not found"),
         (("train", "--data", "binary.txt", "--out", "run"), "binary.txt: holds NUL bytes"),
         (("evaluate", small_run, "--synonyms", "synonyms.json"), "synonyms.json"),
         (("evaluate", small_run, "--synonyms", "odd.json"), "odd.json"),
         (("evaluate", small_run, "--synonyms", "none.json"), "none.json"),
-        (("evaluate", "torn.safetensors", "--synonyms", small_run / "synonyms.json"), "torn.safetensors"),
+        (
+            ("evaluate", "torn.safetensors", "--synonyms", small_run / "synonyms.json"),
+            "torn.safetensors",
+        ),
         (("evaluate", tmp_path), "is not a run (no config.yaml in it)"),
         (("neighbors", "none", "word"), "none: no such file"),
         (("neighbors", small_run), "words"),
         (("synonyms", "vocab.txt"), "vocab.txt:3"),
         (("report", "none"), "none: is not a run"),
-        (("export", small_run, "--format", "word2vec"), "--format is word2vec, expected one of npz"),
+        (
+            ("export", small_run, "--format", "word2vec"),
+            "--format is word2vec, expected one of npz",
+        ),
         (("explain", "--line", "alone"), "--line 'alone' has 1 tokens, expected two or more"),
         (("explain", "--position", "9"), "--position is 9, expected 0 to 4"),
     ]
@@ -160,7 +188,9 @@ def test_torn_vocabulary_of_a_run_is_named_on_resume(
 
 def test_unknown_word_is_answered_with_near_spellings(cbow: Caller, small_run: Path) -> None:
     known = next(
-        line.split()[0] for line in (small_run / "vocab.txt").read_text().splitlines() if len(line) > 8
+        line.split()[0]
+        for line in (small_run / "vocab.txt").read_text().splitlines()
+        if len(line) > 8
     )
     code, _, error = cbow("neighbors", small_run, known + "x")
     assert code == 2
@@ -203,7 +233,9 @@ def test_evaluate_reads_analogies_and_pairs(cbow: Caller, small_run: Path, tmp_p
         f"{words[0]}\t{words[1]}\t7\n{words[0]}\t{words[2]}\t3\n{words[1]}\t{words[3]}\t1\n"
     )
     scores = json.loads(
-        cbow("evaluate", small_run, "--analogies", "questions.txt", "--pairs", "pairs.tsv", "--json")[1]
+        cbow(
+            "evaluate", small_run, "--analogies", "questions.txt", "--pairs", "pairs.tsv", "--json"
+        )[1]
     )
     assert scores["analogies"]["total"]["total"] == 1
     assert scores["pairs"]["pairs"] == 3
@@ -253,7 +285,10 @@ def test_explained_step_is_the_reference_step(cbow: Caller) -> None:
     printed = cbow("explain", "--line", "b a b a", "--position", 1, "--window", 3)[1]
     assert "(2 x)" in printed  # b stands twice in the context
     before, after = (
-        float(text) for text in printed.split("loss of the same sample: ")[1].replace(" before,", "").split()[:2]
+        float(text)
+        for text in printed.split("loss of the same sample: ")[1]
+        .replace(" before,", "")
+        .split()[:2]
     )
     assert after < before
 

@@ -35,7 +35,11 @@ def test_encoded_lines_end_with_a_mark_and_empty_ones_vanish(tmp_path: Path) -> 
     encoded = encode(corpus, vocabulary, tmp_path / "ids")
     (start, ids), *rest = encoded.blocks()
     assert (start, ids.tolist(), rest) == (0, [1, 2, -1, 1, -1, 2, 0, -1], [])
-    assert encoded.counts.tolist() == [1, 2, 2]  # what stands in the text, unlike vocab.txt's 1 for <unk>
+    assert encoded.counts.tolist() == [
+        1,
+        2,
+        2,
+    ]  # what stands in the text, unlike vocab.txt's 1 for <unk>
     assert encoded.tokens == 5
     again = reopen(tmp_path / "ids", vocabulary)
     assert (again.length, again.counts.tolist()) == (encoded.length, encoded.counts.tolist())

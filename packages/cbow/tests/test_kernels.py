@@ -18,10 +18,19 @@ from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
 from cbow.kernels.arithmetic import exp32
 from cbow.kernels.lines import keep_probability, split_at_lines
 from cbow.kernels.logistic import alias_table
+from cbow.subwords import find_subwords
 
 SIZE, DIMENSION, WINDOW, RATE, KEY = 11, 6, 3, 0.1, 12345
 OBJECTIVES = ("softmax", "negative", "hierarchical")
 MASK = 2**64 - 1
+SUBWORDS = find_subwords(
+    "<unk> walk walks walked talk talks talked a aa banana bananas".split(), 2, 4
+)
+INPUTS = {
+    "positions": {"positions": True},
+    "subwords": {"subwords": SUBWORDS},
+    "both": {"positions": True, "subwords": SUBWORDS},
+}
 
 
 def make_text(lines=12, size=SIZE, seed=1):
@@ -32,16 +41,21 @@ def make_text(lines=12, size=SIZE, seed=1):
     return text, np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
 
 
-def make_weights(size=SIZE, dimension=DIMENSION, seed=0, spread=1.0):
+def make_weights(size=SIZE, dimension=DIMENSION, seed=0, spread=1.0, inputs=None):
     generator = np.random.default_rng(seed)
-    U = generator.uniform(-spread, spread, (size, dimension)).astype(np.float32)
+    U = generator.uniform(-spread, spread, (inputs or size, dimension)).astype(np.float32)
     V = generator.uniform(-spread, spread, (dimension, size)).astype(np.float32)
     return U, V
 
 
 def make_engine(size=SIZE, dimension=DIMENSION, **options):
     options.setdefault("window", WINDOW)
-    return Engine(np.arange(size, 0, -1), *make_weights(size, dimension), **options)
+    subwords = options.get("subwords")
+    inputs = size if subwords is None else subwords.size
+    if options.get("positions"):
+        inputs *= 2 * options["window"]
+    weights = make_weights(size, dimension, inputs=inputs)
+    return Engine(np.arange(size, 0, -1), *weights, **options)
 
 
 def train(engine, ids, rate=RATE, rate_slope=0.0, key=KEY):
@@ -71,37 +85,69 @@ def negative_words(engine, position, first, number):
     return words
 
 
-def reference_training(engine, text, gradient="true", rate=RATE, rate_slope=0.0,
-                       shrink=False, keep=None):
-    """Train in float64 with `reference` alone; U, V, losses."""
+def row_sums(engine):
+    """Matrix (T V, T R) of zeros and ones: which rows make up each word of each table."""
+    size = len(engine.counts)
+    one = np.eye(size)
+    if engine.rows > size:
+        one = np.zeros((size, engine.rows))
+        for word in range(size):
+            one[word, SUBWORDS.of(word)] = 1
+    return np.kron(np.eye(engine.tables), one)
+
+
+def reference_training(
+    engine, text, gradient="true", rate=RATE, rate_slope=0.0, shrink=False, keep=None
+):
+    """Train in float64 with `reference` alone; U, V, losses.
+
+    A word of a table is the sum of its rows, so by the chain rule a row's gradient is the sum over
+    the words that it is part of.
+    """
     U, V = (np.asarray(matrix, dtype=np.float64) for matrix in engine.weights())
+    sums, size = row_sums(engine), len(engine.counts)
     losses, offset = [], 0
     for line in text:
-        kept = [i for i in range(len(line)) if keep is None
-                or (draw(offset + i, 0) >> 11) / 2**53 < keep[line[i]]]
+        kept = [
+            i
+            for i in range(len(line))
+            if keep is None or (draw(offset + i, 0) >> 11) / 2**53 < keep[line[i]]
+        ]
         words = [line[i] for i in kept]
         for index, place in enumerate(kept if len(kept) > 1 else []):
             position = offset + place
             reach = draw(position, 1) % engine.window + 1 if shrink else engine.window
-            around = words[max(0, index - reach):index] + words[index + 1:index + 1 + reach]
-            samples = ([([words[index]], word) for word in around] if engine.skip_gram
-                       else [(around, words[index])])
+            around = words[max(0, index - reach) : index] + words[index + 1 : index + 1 + reach]
+            if engine.tables > 1:
+                places = [
+                    other - index + engine.window - (other > index)
+                    for other in range(len(words))
+                    if 0 < abs(other - index) <= reach
+                ]
+                around = [place * size + word for place, word in zip(places, around, strict=True)]
+            samples = (
+                [([words[index]], word) for word in around]
+                if engine.skip_gram
+                else [(around, words[index])]
+            )
             for number, (inputs, target) in enumerate(samples):
+                table = sums @ U
                 if engine.objective == "softmax":
-                    result = reference.gradients(U, V, inputs, target, gradient=gradient)
+                    result = reference.gradients(table, V, inputs, target, gradient=gradient)
                 elif engine.objective == "negative":
                     negatives = negative_words(
                         engine, position, number * engine.negatives, engine.negatives
                     )
                     result = reference.negative_sampling_gradients(
-                        U, V, inputs, target, negatives, gradient=gradient
+                        table, V, inputs, target, negatives, gradient=gradient
                     )
                 else:
                     result = reference.hierarchical_gradients(
-                        U, V, inputs, *engine.huffman.of(target), gradient=gradient
+                        table, V, inputs, *engine.huffman.of(target), gradient=gradient
                     )
                 losses.append(result[0])
-                reference.update(U, V, result[1], result[2], rate + rate_slope * position)
+                d_U = sums.T @ result[1]
+                reference.update(U, V, d_U, result[2], rate + rate_slope * position)
         offset += len(line) + 1
     return U, V, losses
 
@@ -117,8 +163,9 @@ def assert_same_weights(engine, U, V, atol=2e-5):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_kernel_takes_the_steps_of_the_reference(objective, architecture, gradient):
     text, ids = make_text()
-    engine = make_engine(objective=objective, architecture=architecture, gradient=gradient,
-                         negatives=12)  # more negatives than words: repeats and targets occur
+    engine = make_engine(
+        objective=objective, architecture=architecture, gradient=gradient, negatives=12
+    )  # more negatives than words: repeats and targets occur
     U, V, losses = reference_training(engine, text, gradient)
     outcome, stats = train(engine, ids)
     assert outcome == "done"
@@ -132,16 +179,80 @@ def test_kernel_takes_the_steps_of_the_reference(objective, architecture, gradie
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_subsampling_shrinking_windows_and_decay_follow_their_definitions(objective, architecture):
     text, ids = make_text(lines=20)
-    engine = make_engine(objective=objective, architecture=architecture, shrink_windows=True,
-                         subsample=0.05)
-    slope = -RATE / len(ids)
-    U, V, losses = reference_training(
-        engine, text, rate_slope=slope, shrink=True, keep=engine.keep
+    engine = make_engine(
+        objective=objective, architecture=architecture, shrink_windows=True, subsample=0.05
     )
+    slope = -RATE / len(ids)
+    U, V, losses = reference_training(engine, text, rate_slope=slope, shrink=True, keep=engine.keep)
     _, stats = train(engine, ids, rate_slope=slope)
     assert_same_weights(engine, U, V)
     assert stats[SAMPLES] == len(losses)
     assert 0 < stats[WORDS] < sum(len(line) for line in text if len(line) > 1)
+
+
+@pytest.mark.parametrize("gradient", reference.GRADIENTS)
+@pytest.mark.parametrize("inputs", INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_positions_and_subwords_take_the_steps_of_the_reference(objective, inputs, gradient):
+    text, ids = make_text()
+    engine = make_engine(objective=objective, gradient=gradient, **inputs)
+    # A small rate: a row that many words share moves with all of them, and large steps would
+    # carry rounding too far.
+    U, V, losses = reference_training(engine, text, gradient, rate=0.02)
+    outcome, stats = train(engine, ids, rate=0.02)
+    assert outcome == "done"
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == len(losses)
+    assert stats[LOSS] == pytest.approx(sum(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("inputs", INPUTS.values(), ids=INPUTS)
+def test_places_are_counted_after_subsampling_in_windows_that_shrink(inputs):
+    text, ids = make_text(lines=20)
+    engine = make_engine(objective="negative", shrink_windows=True, subsample=0.05, **inputs)
+    U, V, losses = reference_training(engine, text, rate=0.02, shrink=True, keep=engine.keep)
+    _, stats = train(engine, ids, rate=0.02)
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == len(losses)
+
+
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_skip_gram_with_subwords_takes_the_steps_of_the_reference(objective):
+    text, ids = make_text()
+    engine = make_engine(objective=objective, architecture="skipgram", subwords=SUBWORDS)
+    U, V, _ = reference_training(engine, text, rate=0.02)
+    train(engine, ids, rate=0.02)
+    assert_same_weights(engine, U, V)
+
+
+def test_an_ngram_of_two_context_words_gets_the_gradient_of_both():
+    walk, walks, talked = 1, 2, 6
+    shared = SIZE + SUBWORDS.ngrams.index("<w")
+    ids = np.array([walk, talked, walks, -1], dtype=np.int32)
+    engine = make_engine(objective="negative", subwords=SUBWORDS, window=1)
+    control = engine.new_control(ids)
+    control[0, NEXT] = 1  # only the sample of "talked" has words with "<w" in its context
+    before = engine.weights()[0]
+    engine.run(ids, control, engine.new_stats(), 0.1, key=KEY)
+    change = engine.weights()[0] - before
+    assert np.abs(change[walk]).max() > 1e-4
+    np.testing.assert_allclose(change[shared], 2 * change[walk], atol=1e-6)
+
+
+def test_the_exact_engine_refuses_positions_and_subwords():
+    for inputs in INPUTS.values():
+        with pytest.raises(ValueError, match="neither positions nor subwords"):
+            make_engine(**inputs)
+    with pytest.raises(ValueError, match="no position"):
+        make_engine(objective="negative", architecture="skipgram", positions=True)
+
+
+def test_weights_that_do_not_fit_the_input_tables_are_refused():
+    for inputs in INPUTS.values():
+        with pytest.raises(ValueError, match="do not fit together"):
+            Engine(np.ones(SIZE), *make_weights(), objective="negative", **inputs)
+    with pytest.raises(ValueError, match="subwords of 11 words, not 5"):
+        Engine(np.ones(5), *make_weights(5), objective="negative", subwords=SUBWORDS)
 
 
 @pytest.mark.parametrize(("size", "dimension"), [(2, 1), (255, 4), (256, 5), (257, 11), (600, 20)])
@@ -165,13 +276,26 @@ def test_repeated_context_word_gets_every_gradient(objective):
     assert_same_weights(engine, U, V, atol=2e-6)
 
 
-@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_cutting_a_block_at_line_ends_gives_the_same_bits(objective, architecture):
+KINDS = [
+    (objective, architecture, {})
+    for objective in OBJECTIVES
+    for architecture in ("cbow", "skipgram")
+]
+KINDS += [("negative", "cbow", inputs) for inputs in INPUTS.values()]
+KIND_NAMES = ["-".join(kind[:2]) for kind in KINDS[:6]] + [f"negative-cbow-{n}" for n in INPUTS]
+
+
+@pytest.mark.parametrize("objective, architecture, inputs", KINDS, ids=KIND_NAMES)
+def test_cutting_a_block_at_line_ends_gives_the_same_bits(objective, architecture, inputs):
     _, ids = make_text(lines=5)
     ids = np.concatenate([ids, np.arange(150, dtype=np.int32) % SIZE, [np.int32(-1)]])
-    options = {"objective": objective, "architecture": architecture, "shrink_windows": True,
-               "subsample": 0.2}
+    options = {
+        "objective": objective,
+        "architecture": architecture,
+        "shrink_windows": True,
+        "subsample": 0.2,
+        **inputs,
+    }
     whole = make_engine(**options)
     _, stats = train(whole, ids, rate_slope=-1e-4)
 
@@ -192,13 +316,19 @@ def test_cutting_a_block_at_line_ends_gives_the_same_bits(objective, architectur
     np.testing.assert_allclose(sums[0], stats, rtol=1e-12)
 
 
-@pytest.mark.parametrize("architecture", ["cbow", "skipgram"])
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_a_stop_request_inside_a_long_line_loses_nothing(objective, architecture):
+@pytest.mark.parametrize("objective, architecture, inputs", KINDS, ids=KIND_NAMES)
+def test_a_stop_request_inside_a_long_line_loses_nothing(objective, architecture, inputs):
     generator = np.random.default_rng(3)
-    ids = np.append(generator.integers(0, 2000, 40_000), -1).astype(np.int32)
-    options = {"size": 2000, "dimension": 20, "objective": objective,
-               "architecture": architecture, "window": 1}
+    size = SIZE if "subwords" in inputs else 2000
+    ids = np.append(generator.integers(0, size, 40_000), -1).astype(np.int32)
+    options = {
+        "size": size,
+        "dimension": 20,
+        "objective": objective,
+        "architecture": architecture,
+        "window": 1,
+        **inputs,
+    }
     if objective == "softmax":
         ids = np.append(ids[:4_000], -1).astype(np.int32)
     whole = make_engine(**options)
@@ -211,8 +341,11 @@ def test_a_stop_request_inside_a_long_line_loses_nothing(objective, architecture
         control[:, STOP] = 0
         before = control[0, NEXT]
         outcomes = []
-        worker = threading.Thread(target=lambda results=outcomes: results.append(
-            engine.run(ids, control, stats, RATE, key=KEY)))
+        worker = threading.Thread(
+            target=lambda results=outcomes: results.append(
+                engine.run(ids, control, stats, RATE, key=KEY)
+            )
+        )
         worker.start()
         while worker.is_alive() and control[0, NEXT] == before:  # alive: it moves while we look
             time.sleep(0)
@@ -236,14 +369,20 @@ def test_ten_epochs_like_the_assignments_first_test_match_the_reference():
     The text has to be learnable: on random lines this learning rate diverges, and then rounding
     alone pulls any two float32 programs apart.
     """
-    text = [[subject, verb, 10, thing] for subject, verb in ((1, 4), (2, 5), (3, 5))
-            for thing in (11, 12, 13)] + [[14, 15, 16], [17, 18, 19, 20]]
+    text = [
+        [subject, verb, 10, thing]
+        for subject, verb in ((1, 4), (2, 5), (3, 5))
+        for thing in (11, 12, 13)
+    ] + [[14, 15, 16], [17, 18, 19, 20]]
     ids = np.array([i for line in text for i in [*line, -1]], dtype=np.int32)
     engine = make_engine(21, 8)
     U, V = (matrix.astype(np.float64) for matrix in engine.weights())
     for _ in range(10):
-        losses = [reference.step(U, V, context, target, 1.0)
-                  for line in text for context, target in reference.windows(line, WINDOW)]
+        losses = [
+            reference.step(U, V, context, target, 1.0)
+            for line in text
+            for context, target in reference.windows(line, WINDOW)
+        ]
         outcome, stats = train(engine, ids, rate=1.0)
         assert outcome == "done"
         assert stats[LOSS] / stats[SAMPLES] == pytest.approx(np.mean(losses), abs=1e-5)
@@ -342,6 +481,12 @@ def test_negatives_are_drawn_by_count_to_the_three_quarters():
     np.testing.assert_allclose(chance, counts**0.75 / (counts**0.75).sum(), atol=1e-8)
 
 
+def test_the_power_of_the_counts_reaches_the_draws():
+    engine = make_engine(objective="negative", negative_power=0.0)
+    assert (engine.threshold == 2**32 - 1).all()  # all words alike: no slot goes to another word
+    assert (make_engine(objective="negative").threshold < 2**32 - 1).any()
+
+
 def test_frequent_words_are_kept_by_word2vecs_formula():
     counts = np.array([900, 90, 10])
     keep = keep_probability(counts, 0.05)
@@ -370,28 +515,37 @@ def test_huffman_probabilities_of_all_words_sum_to_one():
     tree = build_huffman([5, 3, 3, 1, 9])
     U, V = make_weights(5, 3)
     U, V = U.astype(np.float64), V.astype(np.float64)
-    total = sum(np.exp(-reference.hierarchical_gradients(U, V, [1, 2], *tree.of(word))[0])
-                for word in range(5))
+    total = sum(
+        np.exp(-reference.hierarchical_gradients(U, V, [1, 2], *tree.of(word))[0])
+        for word in range(5)
+    )
     assert total == pytest.approx(1.0)
     assert build_huffman([7]).offsets.tolist() == [0, 0]
 
 
 PROGRAM = """
+import sys
 import numpy as np
 from cbow.kernels import Engine
 r = np.random.default_rng(0)
-e = Engine(np.ones(300), r.normal(size=(300, 7)), r.normal(size=(7, 300)))
+e = Engine(np.ones(300), r.normal(size=(300, 7)), r.normal(size=(7, 300)), objective=sys.argv[1])
 ids = np.append(r.integers(0, 300, 500), -1).astype(np.int32)
 e.run(ids, e.new_control(ids), e.new_stats(), 0.1)
 print(*(m.tobytes().hex()[:4000] for m in e.weights()))
 """
 
 
-def test_fresh_and_cached_machine_code_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("objective", ["softmax", "negative"])
+def test_fresh_and_cached_machine_code_give_the_same_bits(objective, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     fresh, cached = (
-        subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True,
-                       capture_output=True, text=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, objective],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         for _ in range(2)
     )
     assert list(tmp_path.rglob("*.nbc")), "nothing was cached"

@@ -8,8 +8,12 @@ import pytest
 from cbow import reference
 
 SIZE, DIMENSION = 7, 3
-CONTEXTS = {"cbow": [1, 2, 4, 5], "repeated id": [1, 2, 1, 1], "target inside": [3, 2],
-            "skip-gram": [2]}
+CONTEXTS = {
+    "cbow": [1, 2, 4, 5],
+    "repeated id": [1, 2, 1, 1],
+    "target inside": [3, 2],
+    "skip-gram": [2],
+}
 TARGET = 3
 
 
@@ -28,13 +32,12 @@ def negative_objective(negatives):
         return reference.negative_sampling_gradients(
             U, V, context, TARGET, negatives, gradient=gradient
         )
+
     return objective
 
 
 def hierarchical_objective(U, V, context, gradient="true"):
-    return reference.hierarchical_gradients(
-        U, V, context, [0, 1, 1], [5, 2, 0], gradient=gradient
-    )
+    return reference.hierarchical_gradients(U, V, context, [0, 1, 1], [5, 2, 0], gradient=gradient)
 
 
 OBJECTIVES = {
@@ -146,7 +149,11 @@ def test_one_hot():
 
 def test_windows_of_the_assignments_example():
     assert list(reference.windows([0, 1, 2, 3, 4], 2)) == [
-        ([1, 2], 0), ([0, 2, 3], 1), ([0, 1, 3, 4], 2), ([1, 2, 4], 3), ([2, 3], 4),
+        ([1, 2], 0),
+        ([0, 2, 3], 1),
+        ([0, 1, 3, 4], 2),
+        ([1, 2, 4], 3),
+        ([2, 3], 4),
     ]
 
 

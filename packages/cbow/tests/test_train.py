@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbow import data, train
+from cbow import data, schedule
 from cbow.config import TrainConfig
-from cbow.vectors import WordVectors
+from cbow.schedule import learning_rate
+from cbow.vectors import WordVectors, joined
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -61,8 +62,10 @@ def test_other_seed_is_another_run(cbow: Caller, small_run: Path, tmp_path: Path
         ("--objective", "negative", "--learning-rate", "0.05", "--subsample", "1e-3"),
         ("--objective", "hierarchical", "--learning-rate", "0.05"),
         ("--architecture", "skipgram", "--objective", "negative", "--shrink-window"),
+        ("--objective", "negative", "--positions", "--vectors", "joined"),
+        ("--objective", "hierarchical", "--positions", "--subword-max", 5),
     ],
-    ids=["softmax", "negative", "hierarchical", "skipgram"],
+    ids=["softmax", "negative", "hierarchical", "skipgram", "positions", "subwords"],
 )
 def test_every_objective_learns(
     settings: tuple[str, ...], cbow: Caller, sample_folder: Path, tmp_path: Path
@@ -83,16 +86,22 @@ def test_threads_learn_as_well_as_one(cbow: Caller, sample_folder: Path, tmp_pat
     assert cbow("train", "--data", sample_folder, *words, "--out", tmp_path / "run")[0] == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["metrics"]["recall_at_40"] > 0.8
-    samples = [json.loads(x)["samples"] for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    samples = [
+        json.loads(x)["samples"] for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    ]
     assert samples == [24_000] * 8  # every position once, whatever thread takes it
 
 
 SLOW = ("--epochs", 3, "--dimension", 100, "--checkpoint-seconds", 0.05, "--seed", 3)
 LOGISTIC = ("--epochs", 40, "--objective", "negative", "--negatives", 20, "--subsample", "1e-2",
             "--schedule", "linear", "--dimension", 100, "--checkpoint-seconds", 0.05)  # fmt: skip
+RICH = ("--objective", "negative", "--initial", "word2vec", "--learning-rate", "0.05", "--schedule",
+        "linear", "--positions", "--subword-max", 4, "--vectors", "joined", "--window", 2)  # fmt: skip
+TWIN = (*RICH, "--twin", "--epochs", 12, "--dimension", 100, "--negatives", 20,
+        "--checkpoint-seconds", 0.05)  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[SLOW, LOGISTIC], ids=["softmax", "negative"])
+@pytest.fixture(scope="module", params=[SLOW, LOGISTIC, TWIN], ids=["softmax", "negative", "twin"])
 def whole(
     request: pytest.FixtureRequest, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[str], Path]:
@@ -113,7 +122,9 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(
     stops = 0
     for _ in range(3):
         before = checkpoints_of(out)
-        process = subprocess.Popen([*command, "--out", out, "--resume"], stderr=-1, stdout=-1, text=True)
+        process = subprocess.Popen(
+            [*command, "--out", out, "--resume"], stderr=-1, stdout=-1, text=True
+        )
         while process.poll() is None and not checkpoints_of(out) - before:
             time.sleep(0.005)
         process.send_signal(number)
@@ -131,8 +142,53 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(
     assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-9)  # sums are cut elsewhere
 
 
+@pytest.mark.parametrize("whole", [TWIN], ids=["twin"], indirect=True)
+def test_killed_between_the_members_and_in_the_second_is_bit_identical(
+    whole: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    command, uninterrupted = whole
+    out = tmp_path / "stopped"
+    records = [json.loads(x) for x in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
+    last = max(record["step"] for record in records if record["member"] == 0)
+    kills = 0
+
+    def second_has_begun() -> bool:
+        return any(int(name.removeprefix("step-")) > last for name in checkpoints_of(out))
+
+    for reached in ((out / "first-member.safetensors").exists, second_has_begun):
+        process = subprocess.Popen([*command, "--out", out, "--resume"], stderr=-1, stdout=-1)
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        process.kill()
+        process.communicate(timeout=60)
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 1  # the last may have come to its end first
+    subprocess.run([*command, "--out", out, "--resume", "--quiet"], check=True)
+    assert vectors(out).tobytes() == vectors(uninterrupted).tobytes()
+    assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-9)
+
+
 def checkpoints_of(run: Path) -> set[str]:
     return {path.name for path in (run / "checkpoints").glob("step-*")}
+
+
+def test_twin_is_a_run_of_its_own_joined_to_the_first(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--data", sample_folder, *RICH, "--epochs", 3, "--quiet")
+    assert cbow(*words, "--twin", "--twin-weight", "0.5", "--out", "both")[0] == 0
+    assert cbow(*words, "--out", "first")[0] == 0
+    assert cbow(*words, "--subword-max", 0, "--out", "twin")[0] == 0
+    parts = [vectors(tmp_path / "first"), vectors(tmp_path / "twin")]
+    np.testing.assert_array_equal(vectors(tmp_path / "both"), joined(parts, [1, 0.5]))
+
+    records = [json.loads(x) for x in (tmp_path / "both/metrics.jsonl").read_text().splitlines()]
+    places = [(record["member"], record["epoch"]) for record in records]
+    assert places == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert losses(tmp_path / "both") == losses(tmp_path / "first") + losses(tmp_path / "twin")
+    summary = json.loads((tmp_path / "both" / "summary.json").read_text())
+    assert summary["metrics"]["train_loss"] == losses(tmp_path / "first")[-1]
+    assert not list((tmp_path / "both").glob("first-member*"))
 
 
 def test_resume_without_a_run_starts_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
@@ -185,13 +241,19 @@ def test_huge_learning_rate_is_stopped_and_named_with_the_last_good_state_kept(
 
 def test_learning_rate_schedules_are_functions_of_the_place_alone() -> None:
     linear = TrainConfig(schedule="linear", learning_rate=1.0, min_learning_rate=0.0, epochs=4)
-    assert train.learning_rate(linear, 0, 0, 100)[0] == 1.0
-    rate, slope = train.learning_rate(linear, 2, 50, 100)
+    assert learning_rate(linear, 0, 0, 100)[0] == 1.0
+    rate, slope = learning_rate(linear, 2, 50, 100)
     assert rate == pytest.approx(1 - 250 / 400)
-    assert train.learning_rate(linear, 3, 0, 100)[0] + 100 * slope == pytest.approx(0.0)
+    assert learning_rate(linear, 3, 0, 100)[0] + 100 * slope == pytest.approx(0.0)
     halve = TrainConfig(schedule="halve", learning_rate=0.1, halve_every=2)
-    assert [train.learning_rate(halve, epoch, 0, 100)[0] for epoch in range(5)] == [0.1, 0.1, 0.05, 0.05, 0.025]
-    assert train.learning_rate(TrainConfig(), 9, 5, 100) == (0.1, 0.0)
+    assert [learning_rate(halve, epoch, 0, 100)[0] for epoch in range(5)] == [
+        0.1,
+        0.1,
+        0.05,
+        0.05,
+        0.025,
+    ]
+    assert learning_rate(TrainConfig(), 9, 5, 100) == (0.1, 0.0)
 
 
 def test_minutes_fix_a_number_of_epochs_that_is_recorded(
@@ -205,7 +267,21 @@ def test_minutes_fix_a_number_of_epochs_that_is_recorded(
     epochs = json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"]
     assert f"epochs: {epochs}\n" in saved
     assert "minutes: null" in saved
-    assert cbow(*words, "--resume")[0] == 0  # the same words again do not clash with what was recorded
+    assert (
+        cbow(*words, "--resume")[0] == 0
+    )  # the same words again do not clash with what was recorded
+
+
+def test_minutes_are_shared_by_both_members(
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {4: 0.3, 0: 0.1}  # of an epoch with n-grams up to 4, and without
+    monkeypatch.setattr(schedule, "_epoch_seconds", lambda config, *_: seconds[config.subword_max])
+    words = ("train", "--data", sample_folder, *RICH, "--minutes", "0.021", "--quiet")
+    for flags, epochs in (((), 4), (("--twin",), 3)):
+        out = tmp_path / f"run{epochs}"
+        assert cbow(*words, *flags, "--out", out)[0] == 0
+        assert json.loads((out / "summary.json").read_text())["epochs"] == epochs
 
 
 def test_blocks_do_not_change_what_is_trained(
@@ -225,7 +301,9 @@ def test_synonyms_of_another_corpus_are_left_out(
     code, printed, _ = cbow("train", *words)
     assert code == 0
     assert "none of its pairs are in the vocabulary" in printed
-    assert "recall_at_40" not in json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+    assert (
+        "recall_at_40" not in json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+    )
 
 
 def test_subsampling_everything_away_is_named(cbow: Caller, sample_folder: Path) -> None:

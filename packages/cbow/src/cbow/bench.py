@@ -26,10 +26,11 @@ from cbow.config import BenchOptions, TrainConfig, TrainOptions
 from cbow.data import END_OF_LINE, count_words, encode, find_corpus
 from cbow.evaluate import synonym_recall
 from cbow.kernels import SAMPLES, stream_key
-from cbow.model import initial_weights
+from cbow.model import build_engine, compile_engine, initial_weights
 from cbow.reference import one_hot, softmax, windows
+from cbow.schedule import learning_rate
 from cbow.synonyms import load_synonyms
-from cbow.train import build_engine, learning_rate, train
+from cbow.train import train
 from cbow.vectors import WordVectors
 
 EXACT = TrainConfig(epochs=1)
@@ -82,7 +83,7 @@ class _Bench:
         """Compare batch-1 SGD with the full softmax to the assignment's numpy loop, in samples a second."""
         first = initial_weights(len(self.vocabulary), EXACT.dimension, EXACT.seed)
         engine = build_engine(EXACT, self.encoded.counts, *first)
-        self._compile(engine)
+        compile_engine(EXACT)
 
         def ours() -> float:
             engine.set_weights(*first)
@@ -101,6 +102,7 @@ class _Bench:
     def sampling(self) -> dict[str, Any]:
         """Compare negative sampling to gensim at the same settings, in words a second, with both recalls."""
         config = replace(SAMPLING, threads=self.options.threads)
+        compile_engine(config)
         recalls: dict[str, list[float]] = {"cbow": []}
 
         def ours() -> float:
@@ -108,8 +110,6 @@ class _Bench:
                 len(self.vocabulary), config.dimension, config.seed, config.initial
             )
             engine = build_engine(config, self.encoded.counts, *first)
-            self._compile(engine)
-            engine.set_weights(*first)
             seconds = _timed(lambda: self._epochs(engine, config))
             recalls["cbow"].append(self._recall(list(self.vocabulary), engine.weights()[0]))
             return config.epochs * self.encoded.tokens / seconds
@@ -138,10 +138,6 @@ class _Bench:
             control, stats = engine.new_control(self.ids), engine.new_stats()
             key = stream_key(config.seed, epoch, 0)
             engine.run(self.ids, control, stats, rate, rate_slope=slope, key=key)
-
-    def _compile(self, engine: Any) -> None:
-        line = self.ids[: int(np.flatnonzero(self.ids == END_OF_LINE)[0]) + 1]
-        engine.run(line, engine.new_control(line), engine.new_stats(), 0.0)
 
     def _lines(self) -> Iterator[NDArray[np.int32]]:
         ends = np.flatnonzero(self.ids == END_OF_LINE)
@@ -304,5 +300,7 @@ def _as_text(found: dict[str, Any], options: BenchOptions) -> list[str]:
         big = found["large"]
         for name, million in (("small", SMALL // 1_000_000), ("large", big["million_tokens"])):
             seconds, peak = big[f"{name}_seconds"], big[f"{name}_peak_megabytes"]
-            lines.append(f"made-up text, {million} million tokens: {seconds:.1f} s, peak {peak:.0f} MB")
+            lines.append(
+                f"made-up text, {million} million tokens: {seconds:.1f} s, peak {peak:.0f} MB"
+            )
     return lines

@@ -8,7 +8,7 @@ from typing import Literal
 from shared.config import Problems, positional
 
 Schedule = Literal["constant", "linear", "halve"]
-Vectors = Literal["input", "input+output"]
+Vectors = Literal["input", "input+output", "joined"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,17 @@ class TrainConfig:
     """Negative samples for each word (objective negative), >= 1."""
     negative_power: float = 0.75
     """Negatives are drawn by count to this power, from 0 to 1."""
+    positions: bool = False
+    """An input table for each place in the window instead of one for all (cbow; not objective softmax)."""
+    subword_min: int = 3
+    """Characters of the shortest n-gram, marks of a word's two ends included, >= 1."""
+    subword_max: int = 0
+    """Characters of the longest n-gram. A word's input is its own row plus those of its n-grams that another word has
+    too; 0: no n-grams (not objective softmax)."""
+    twin: bool = False
+    """Train a second model without n-grams after the first, all else equal, and join the vectors of both."""
+    twin_weight: float = 0.6
+    """Length of the twin's vectors in the joined ones, where the first model's are 1 long, > 0."""
     initial: Literal["uniform", "word2vec"] = "uniform"
     """uniform: all weights from -1 to 1; word2vec: inputs from -0.5/D to 0.5/D, outputs 0."""
 
@@ -73,9 +84,11 @@ class TrainConfig:
     minutes: float | None = None
     """Train as many epochs as fit into this time (timed at the start, then fixed) instead of `epochs`, > 0."""
     vectors: Vectors = "input"
-    """What a word's vector is in the end: its input row, or the sum of input row and output column."""
-    remove_components: int = 0
-    """Take the mean and so many first principal components out of the final vectors, >= 0; 0: leave them alone."""
+    """What a word's vector is in the end. input: its input row (with positions: its rows of all tables side by side);
+    input+output: the sum of input row and output column; joined: both side by side, centered, each scaled to one
+    length."""
+    output_weight: float = 0.5
+    """Length of the output part of joined vectors, where the input part is 1 long, >= 0."""
     checkpoint_seconds: float = 5.0
     """Seconds between checkpoints, > 0; more where writing one takes over a twentieth of that."""
 
@@ -95,7 +108,7 @@ class TrainConfig:
             problem(prune is not None and prune < 4, "prune_above", prune, ">= 4 or null")
             for name in ("dimension", "window", "negatives", "epochs", "halve_every", "threads"):
                 problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
-            for name in ("learning_rate", "checkpoint_seconds"):
+            for name in ("learning_rate", "checkpoint_seconds", "twin_weight"):
                 value = getattr(self, name)
                 problem(not 0 < value < float("inf"), name, value, "a number > 0")
             problem(not 0 <= self.subsample <= 1, "subsample", self.subsample, "from 0 to 1")
@@ -111,7 +124,42 @@ class TrainConfig:
             problem(not 0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
             minutes = self.minutes
             problem(minutes is not None and not 0 < minutes < 1e6, "minutes", minutes, "> 0")
-            problem(self.remove_components < 0, "remove_components", self.remove_components, ">= 0")
+            weight = self.output_weight
+            problem(not 0 <= weight < float("inf"), "output_weight", weight, "a number >= 0")
+            self._check_inputs(problem)
+
+    def _check_inputs(self, problem: Problems) -> None:
+        """Check positions, n-grams, the twin, and what vectors can be made of them."""
+        shortest, longest = self.subword_min, self.subword_max
+        problem(shortest < 1, "subword_min", shortest, ">= 1")
+        is_length = longest == 0 or longest >= max(shortest, 1)
+        problem(not is_length, "subword_max", longest, "0 or at least --subword-min")
+        if self.objective == "softmax":
+            others = "with --objective softmax; negative and hierarchical have them"
+            problem(self.positions, "positions", True, f"False {others}")
+            problem(longest > 0, "subword_max", longest, f"0 {others}")
+        if self.architecture == "skipgram":
+            problem(
+                self.positions,
+                "positions",
+                True,
+                "False with --architecture skipgram, whose input is one word",
+            )
+        problem(self.twin and longest == 0, "twin", True, "False without --subword-max")
+        if self.objective == "hierarchical":
+            problem(
+                self.vectors != "input",
+                "vectors",
+                self.vectors,
+                "input with --objective hierarchical, whose outputs are nodes of a tree",
+            )
+        if self.positions:
+            problem(
+                self.vectors == "input+output",
+                "vectors",
+                self.vectors,
+                "input or joined with --positions, which makes the input longer than the output",
+            )
 
 
 MAY_CHANGE_ON_RESUME = ("data", "synonyms", "checkpoint_seconds")

@@ -251,7 +251,9 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
         raise UserError(f"{path}: not found. Expected a text file or a folder of them.") from None
     except UnicodeDecodeError as error:
         if b"\0" in error.object:
-            raise UserError(f"{path}: holds NUL bytes, so it is no text. Expected a text file or .gz.") from None
+            raise UserError(
+                f"{path}: holds NUL bytes, so it is no text. Expected a text file or .gz."
+            ) from None
         line = _undecodable_line(path, encoding)
         raise UserError(
             f"{path}:{line}: is not {encoding} ({error.reason}). Name the file's encoding with --encoding, "

@@ -73,6 +73,7 @@ def build_huffman(counts: npt.ArrayLike) -> HuffmanCodes:
             points.append(point)
         offsets.append(len(codes))
     return HuffmanCodes(
-        np.array(codes, dtype=np.int8), np.array(points, dtype=np.int32),
+        np.array(codes, dtype=np.int8),
+        np.array(points, dtype=np.int32),
         np.array(offsets, dtype=np.int64),
     )

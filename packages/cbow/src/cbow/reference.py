@@ -114,7 +114,12 @@ def gradients(
 
 
 def negative_sampling_gradients(
-    U: FloatArray, V: FloatArray, context: Ids, target: int, negatives: Ids, *,
+    U: FloatArray,
+    V: FloatArray,
+    context: Ids,
+    target: int,
+    negatives: Ids,
+    *,
     gradient: str = "true",
 ) -> tuple[float, FloatArray, FloatArray]:
     """Loss of one sample under negative sampling, and its gradients dU (V, D) and dV (D, V).
@@ -163,7 +168,12 @@ def update(
 
 
 def step(
-    U: FloatArray, V: FloatArray, context: Ids, target: int, learning_rate: float, *,
+    U: FloatArray,
+    V: FloatArray,
+    context: Ids,
+    target: int,
+    learning_rate: float,
+    *,
     gradient: str = "true",
 ) -> float:
     """One step of SGD under the full softmax, in place; returns the loss before it."""
@@ -173,8 +183,12 @@ def step(
 
 
 def _binary_gradients(
-    U: FloatArray, V: FloatArray, context: Ids, columns: npt.NDArray[np.int64],
-    labels: FloatArray, gradient: str,
+    U: FloatArray,
+    V: FloatArray,
+    context: Ids,
+    columns: npt.NDArray[np.int64],
+    labels: FloatArray,
+    gradient: str,
 ) -> tuple[float, FloatArray, FloatArray]:
     """Sum of independent logistic losses: `labels[k]` is what column `columns[k]` should say."""
     hidden = U[np.asarray(context)].mean(axis=0)

@@ -45,21 +45,23 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     config = configuration.load(TrainConfig, run.path / "config.yaml")
     vectors = load_model(str(run.path))
     out = out or run.path / "report.html"
-    curves = epoch_curves(run.metrics.records())
+    records = run.metrics.records()
+    models = {"first model": 0, "twin": 1} if config.twin else {"cbow": 0}
 
     page = Report(f"cbow: {summary['recipe'] or 'own settings'}", _subtitle(summary))
     page.table(["what", "came out"], _facts(summary, config))
     page.heading("Training")
-    loss = {"mean loss": curves["train_loss"]}
-    page.lines("Loss by epoch", "epoch", "mean loss per sample (nats)", loss)
-    save_plot(
-        out.parent / "loss.png", "Loss by epoch", "epoch", "mean loss per sample (nats)", loss
-    )
-    if "recall" in curves:
-        recall = {"recall@40": _percent(curves["recall"])}
+    losses = {name: epoch_curve(records, "train_loss", member) for name, member in models.items()}
+    ylabel = "mean loss per sample (nats)"
+    page.lines("Loss by epoch", "epoch", ylabel, losses)
+    save_plot(out.parent / "loss.png", "Loss by epoch", "epoch", ylabel, losses)
+    if "recall_at_40" in summary["metrics"]:
+        recalls = {name: recall_curve(records, member) for name, member in models.items()}
         caption = "Share of the listed synonyms among a word's 40 nearest, itself counted."
-        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recall, caption=caption)
-        save_plot(out.parent / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recall)
+        if config.twin:
+            caption += " Each model by itself; joined they reach what the table says."
+        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recalls, caption=caption)
+        save_plot(out.parent / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recalls)
     page.heading("Words")
     page.table(
         ["word", "nearest, nearest first"],
@@ -75,16 +77,18 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     return page.save(out)
 
 
-def epoch_curves(records: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
-    """Return (epochs, values) of the loss, and of the recall where it was measured, from a metrics log."""
-    curves: dict[str, tuple[list[float], list[float]]] = {}
-    for record in records:
-        for name, key in (("train_loss", "train_loss"), ("recall", "recall_at_40")):
-            if record.get(key) is not None:
-                epochs, values = curves.setdefault(name, ([], []))
-                epochs.append(record["epoch"])
-                values.append(record[key])
-    return curves
+def epoch_curve(
+    records: list[dict[str, Any]], key: str, member: int = 0
+) -> tuple[list[float], list[float]]:
+    """Return (epochs, values) of one figure of one member, from a metrics log."""
+    chosen = [r for r in records if r["member"] == member and r.get(key) is not None]
+    return [record["epoch"] for record in chosen], [record[key] for record in chosen]
+
+
+def recall_curve(records: list[dict[str, Any]], member: int = 0) -> tuple[list[float], list[float]]:
+    """Return (epochs, recall@40 in percent) of one member."""
+    epochs, values = epoch_curve(records, "recall_at_40", member)
+    return epochs, [100 * value for value in values]
 
 
 def word_map(vectors: WordVectors) -> tuple[list[str], list[float], list[float]]:
@@ -120,11 +124,6 @@ def _neighbors(vectors: WordVectors) -> list[list[str]]:
     ]
 
 
-def _percent(curve: tuple[list[float], list[float]]) -> tuple[list[float], list[float]]:
-    epochs, values = curve
-    return epochs, [100 * value for value in values]
-
-
 def _subtitle(summary: dict[str, Any]) -> str:
     data = summary["data"]
     made_up = " (made up)" if data["is_sample"] else ""
@@ -133,7 +132,10 @@ def _subtitle(summary: dict[str, Any]) -> str:
 
 def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
     metrics = summary["metrics"]
-    facts: list[list[Any]] = [["mean loss of the last epoch", f"{metrics['train_loss']:.4f}"]]
+    of_first = ", first model" if config.twin else ""
+    facts: list[list[Any]] = [
+        [f"mean loss of the last epoch{of_first}", f"{metrics['train_loss']:.4f}"]
+    ]
     if "recall_at_40" in metrics:
         low, high = metrics["recall_interval"]
         interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cbow.config import StudyOptions, TrainConfig, TrainOptions
-from cbow.report import epoch_curves
+from cbow.report import epoch_curve, recall_curve
 from cbow.train import train
 from shared.files import write_json
 from shared.report import Report, save_plot
@@ -50,13 +50,10 @@ def run(options: StudyOptions) -> int:
 def write_study(out: Path, runs: Mapping[str, RunDirectory]) -> Path:
     """Write `loss.png`, `recall.png`, `study.json` and `report.html` from finished runs; return the page."""
     summaries = {name: run.summary() for name, run in runs.items()}
-    curves = {name: epoch_curves(run.metrics.records()) for name, run in runs.items()}
-    losses = {name: found["train_loss"] for name, found in curves.items()}
-    recalls = {
-        name: (found["recall"][0], [100 * value for value in found["recall"][1]])
-        for name, found in curves.items()
-        if "recall" in found
-    }
+    records = {name: run.metrics.records() for name, run in runs.items()}
+    losses = {name: epoch_curve(found, "train_loss") for name, found in records.items()}
+    is_measured = all("recall_at_40" in summary["metrics"] for summary in summaries.values())
+    recalls = {name: recall_curve(r) for name, r in records.items()} if is_measured else {}
     data = next(iter(summaries.values()))["data"]
     page = Report(
         "cbow: learning rate and training time", f"{data['name']}, {data['tokens']:,} tokens"

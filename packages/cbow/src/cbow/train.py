@@ -2,6 +2,9 @@
 
 What a run does next follows from its configuration and its place (epoch, block, position in it); random draws are
 a pure function of seed and place. So weights and place are the whole state.
+
+With `twin` a run trains two models, its members, one after the other. They share nothing but the corpus, so a member is
+what a run of its own with its settings would be. The first one's vectors lie in the run folder until they are joined.
 """
 
 from __future__ import annotations
@@ -19,11 +22,20 @@ from numpy.typing import NDArray
 from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig, TrainOptions
 from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus, reopen
 from cbow.evaluate import synonym_recall
-from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
-from cbow.model import final_vectors, initial_weights
+from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
+from cbow.model import (
+    build_engine,
+    compile_engine,
+    final_vectors,
+    first_weights,
+    members,
+    subwords_of,
+)
 from cbow.queries import SYNONYMS, VECTORS, recall_lines
 from cbow.report import write_page
+from cbow.schedule import epochs_that_fit, learning_rate
 from cbow.synonyms import load_synonyms
+from cbow.vectors import WordVectors, joined
 from shared.checkpoints import Checkpoint
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
@@ -34,16 +46,18 @@ from shared.vocabulary import Vocabulary
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocab.txt"
 IDS = "corpus.ids"
+FIRST_MEMBER = "first-member.safetensors"
 NEIGHBORS = 40
-TIMING_SECONDS = 1.0
 
 
 @dataclass
 class Place:
     """Where training stands, and what it has measured so far."""
 
+    member: int = 0
+    """Models done: 0 while the first is trained, 1 while its twin is."""
     epoch: int = 0
-    """Epochs done."""
+    """Epochs of this member done."""
     block: int = 0
     """Start of the current block in the encoded corpus."""
     control: NDArray[np.int64] | None = None
@@ -55,7 +69,7 @@ class Place:
     words: int = 0
     """Words trained on in this epoch."""
     all_samples: int = 0
-    """Samples of all epochs."""
+    """Samples of all epochs and members."""
     seconds: float = 0.0
     """Spent training, before and after a resume."""
 
@@ -84,9 +98,8 @@ def train(config: TrainConfig, options: TrainOptions) -> Path:
         After Ctrl-C or SIGTERM, when all is saved.
     """
     if options.resume and options.out and (Path(options.out) / "config.yaml").is_file():
-        config = replace(
-            config, minutes=None
-        )  # the run's own number of epochs was fixed when it started
+        # The run's own number of epochs was fixed when it started.
+        config = replace(config, minutes=None)
     corpus = find_corpus(config)
     saved = Path(options.out or "") / VOCABULARY
     if options.resume and options.out and saved.is_file():
@@ -94,7 +107,7 @@ def train(config: TrainConfig, options: TrainOptions) -> Path:
     else:
         vocabulary = count_words(corpus, config, quiet=options.quiet)
     if config.minutes is not None:
-        config = _epochs_that_fit(config, corpus, vocabulary)
+        config = epochs_that_fit(config, corpus, vocabulary)
     with RunDirectory.start(
         "cbow",
         config,
@@ -123,10 +136,8 @@ class _Training:
         self.synonyms = self._synonyms()
         self.encoded = self._encoded()
         checkpoint = run.checkpoints.last()
-        U, V, self.place = (
-            self._restore(checkpoint) if checkpoint else (*self._first_weights(), Place())
-        )
-        self.engine = build_engine(config, self.encoded.counts, U, V)
+        U, V, self.place = self._restore(checkpoint) if checkpoint else (None, None, Place())
+        self._start_member(U, V)
         self.saved_at = time.monotonic()
         self.save_cost = 0.0
 
@@ -136,14 +147,35 @@ class _Training:
         if self.place.all_samples == 0:
             self._save()  # so that even a first epoch that diverges leaves a good state
         with StopRequest() as stop:
-            while self.place.epoch < self.config.epochs:
-                self._epoch(stop)
+            self._epochs(stop)
+            if self.config.twin and self.place.member == 0:
+                self._vectors().save(self.run.path / FIRST_MEMBER)
+                self.place.member, self.place.epoch = 1, 0
+                self._start_member()
+                self._epochs(stop)
         self._finish()
+
+    def _start_member(self, U: NDArray[Any] | None = None, V: NDArray[Any] | None = None) -> None:
+        """Make the engine of the member that the place names, with its first or given weights."""
+        self.member = members(self.config)[self.place.member]
+        self.subwords = subwords_of(self.member, self.vocabulary)
+        if U is None or V is None:
+            U, V = first_weights(self.member, self.vocabulary, self.subwords)
+        self.engine = build_engine(self.member, self.encoded.counts, U, V, self.subwords)
+        began = time.monotonic()
+        compile_engine(self.member)  # before the clock of training starts
+        if time.monotonic() - began > 1:
+            self.run.say(f"compiled in {time.monotonic() - began:.1f} s; kept for later runs")
+
+    def _epochs(self, stop: StopRequest) -> None:
+        """Train the member to its end."""
+        while self.place.epoch < self.config.epochs:
+            self._epoch(stop)
 
     def _epoch(self, stop: StopRequest) -> None:
         """Train one epoch, or what is left of it."""
         place = self.place
-        label = f"epoch {place.epoch + 1}/{self.config.epochs}"
+        label = f"{self._who()}epoch {place.epoch + 1}/{self.config.epochs}"
         began, before = time.monotonic(), place.samples
         with progress_bar(
             self.encoded.length, label=label, unit="token", quiet=self.run.quiet
@@ -189,7 +221,7 @@ class _Training:
                 if stop.signal_number is not None:
                     self._save()
                     raise self._interrupted(stop.signal_number)
-                if self._is_save_due():
+                if outcome == "stopped" and self._is_save_due():
                     self._save()
         bar.update(place.block + len(ids) - bar.n)
 
@@ -204,13 +236,14 @@ class _Training:
         loss = place.loss / place.samples
         place.epoch += 1
         found: dict[str, Any] = {}
-        line = f"epoch {place.epoch:>3}  loss {loss:.4f}"
+        line = f"{self._who()}epoch {place.epoch:>3}  loss {loss:.4f}"
         if self.synonyms:
             recall = synonym_recall(self._vectors(), self.synonyms, k=NEIGHBORS, resamples=1)
             found = {f"recall_at_{NEIGHBORS}": recall.recall}
             line += f"  recall@{NEIGHBORS} {100 * recall.recall:.2f} %"
         self.run.metrics.add(
             place.all_samples,
+            member=place.member,
             epoch=place.epoch,
             train_loss=loss,
             **found,
@@ -228,8 +261,12 @@ class _Training:
         """Write what a finished run holds; the encoded corpus and the checkpoints have served."""
         self._save()
         vectors = self._vectors()
+        if self.config.twin:
+            first = WordVectors.load(self.run.path / FIRST_MEMBER)
+            matrix = joined([first.matrix, vectors.matrix], [1.0, self.config.twin_weight])
+            vectors = WordVectors(vectors.tokens, matrix, vectors.counts)
         vectors.save(self.run.path / VECTORS)
-        last = self.run.metrics.records()[-1]
+        last = [record for record in self.run.metrics.records() if record["member"] == 0][-1]
         metrics: dict[str, Any] = {"train_loss": last["train_loss"]}
         if self.synonyms:
             recall = synonym_recall(vectors, self.synonyms, k=NEIGHBORS)
@@ -256,6 +293,7 @@ class _Training:
         self.run.say(f"trained {place.all_samples:,} samples in {place.seconds:.1f} s")
         write_page(self.run)
         (self.run.path / IDS).unlink()
+        (self.run.path / FIRST_MEMBER).unlink(missing_ok=True)
 
     def _data(self) -> dict[str, Any]:
         return {
@@ -274,7 +312,8 @@ class _Training:
             )
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
         if self.run.is_resumed:
-            self.run.say(f"goes on after {place.all_samples:,} samples, in epoch {place.epoch + 1}")
+            where = f"{self._who()}epoch {place.epoch + 1}"
+            self.run.say(f"goes on after {place.all_samples:,} samples, in {where}")
 
     def _synonyms(self) -> dict[str, list[str]]:
         """Load the synonym list, kept in the run so that it can be evaluated without the data.
@@ -305,12 +344,13 @@ class _Training:
             return reopen(path, self.vocabulary)
         return encode(self.corpus, self.vocabulary, path, quiet=self.run.quiet)
 
-    def _first_weights(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        config = self.config
-        return initial_weights(len(self.vocabulary), config.dimension, config.seed, config.initial)
+    def _who(self) -> str:
+        return "twin, " if self.place.member else ""
 
-    def _vectors(self) -> Any:
-        return final_vectors(self.config, self.vocabulary, *self.engine.weights())
+    def _vectors(self) -> WordVectors:
+        """Return the vectors of the member in training."""
+        weights = self.engine.weights()
+        return final_vectors(self.member, self.vocabulary, self.subwords, *weights)
 
     def _is_save_due(self) -> bool:
         pause = max(self.config.checkpoint_seconds, 20 * self.save_cost)
@@ -357,7 +397,7 @@ class _Training:
         last = self.run.checkpoints.last()
         kept = f"The state after {last.step:,} samples is kept in {last.folder}." if last else ""
         return UserError(
-            f"the loss is no longer a finite number (epoch {self.place.epoch + 1}, learning rate "
+            f"the loss is no longer a finite number ({self._who()}epoch {self.place.epoch + 1}, learning rate "
             f"{self.config.learning_rate}). {kept} Train with a lower --learning-rate into another --out."
         )
 
@@ -367,71 +407,3 @@ class _Training:
             f"stopped and saved after {self.place.all_samples:,} samples. "
             f"Go on with: cbow train --out {self.run.path} --resume",
         )
-
-
-def build_engine(
-    config: TrainConfig, counts: NDArray[np.int64], U: NDArray[Any], V: NDArray[Any]
-) -> Engine:
-    """Return the engine that a configuration asks for."""
-    return Engine(
-        counts,
-        U,
-        V,
-        objective=config.objective,
-        architecture=config.architecture,
-        window=config.window,
-        negatives=config.negatives,
-        gradient=config.cbow_gradient,
-        subsample=config.subsample,
-        shrink_windows=config.shrink_window,
-        threads=config.threads,
-    )
-
-
-def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> tuple[float, float]:
-    """Return the learning rate at a block's start and its slope per position in the block.
-
-    Parameters
-    ----------
-    config : TrainConfig
-    epoch : int
-        From 0.
-    block : int
-        Place of the block in the encoded corpus.
-    length : int
-        Entries of the encoded corpus.
-    """
-    first = config.learning_rate
-    if config.schedule == "halve":
-        return first * 0.5 ** (epoch // config.halve_every), 0.0
-    if config.schedule == "constant":
-        return first, 0.0
-    slope = (config.min_learning_rate - first) / (config.epochs * length)
-    return first + slope * (epoch * length + block), slope
-
-
-def _epochs_that_fit(config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary) -> TrainConfig:
-    """Time training for a moment on weights that are thrown away, and fix the number of epochs.
-
-    The number goes into the saved configuration, so that from there the run is as deterministic as any.
-    """
-    import tempfile
-
-    assert config.minutes is not None
-    with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
-        encoded = encode(corpus, vocabulary, Path(folder) / IDS, quiet=True)
-        weights = initial_weights(len(vocabulary), config.dimension, config.seed, config.initial)
-        engine = build_engine(config, encoded.counts, *weights)
-        _, ids = next(encoded.blocks())
-        some = ids[: int(np.flatnonzero(ids == -1)[0]) + 1]
-        engine.run(some, engine.new_control(some), engine.new_stats(), 0.0)  # compiles
-        control, began = engine.new_control(ids), time.monotonic()
-        start = control[:, NEXT].copy()
-        with ThreadPoolExecutor(1) as pool:
-            work = pool.submit(engine.run, ids, control, engine.new_stats(), config.learning_rate)
-            wait([work], timeout=TIMING_SECONDS)
-            control[:, STOP] = 1
-            work.result()
-        rate = float((control[:, NEXT] - start).sum()) / (time.monotonic() - began)
-        epochs = max(1, int(60 * config.minutes * rate / encoded.length))
-    return replace(config, epochs=epochs, minutes=None)

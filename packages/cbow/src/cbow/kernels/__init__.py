@@ -10,6 +10,16 @@ from .engine import ARCHITECTURES, OBJECTIVES, Engine
 from .lines import END, LOSS, NEXT, SAMPLES, STATUS, STOP, WORDS, keep_probability
 
 __all__ = [
-    "ARCHITECTURES", "END", "LOSS", "NEXT", "OBJECTIVES", "SAMPLES", "STATUS", "STOP", "WORDS",
-    "Engine", "keep_probability", "stream_key",
+    "ARCHITECTURES",
+    "END",
+    "LOSS",
+    "NEXT",
+    "OBJECTIVES",
+    "SAMPLES",
+    "STATUS",
+    "STOP",
+    "WORDS",
+    "Engine",
+    "keep_probability",
+    "stream_key",
 ]

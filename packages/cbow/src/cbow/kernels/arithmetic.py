@@ -13,8 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, register_model
 
 FAST = frozenset({"reassoc", "contract", "nsz", "arcp"})
 """Fast-math flags that let sums be vectorized. `nnan` and `ninf` are left out on purpose: a loss
@@ -31,7 +31,9 @@ def compiled(
     from the cache, and the two would differ in the last bits.
     """
     options: dict[str, Any] = {
-        "nogil": True, "error_model": "numpy", "forceinline": inline,
+        "nogil": True,
+        "error_model": "numpy",
+        "forceinline": inline,
         "fastmath": set(fastmath) if fastmath else False,
     }
 
@@ -76,6 +78,140 @@ def _float_to_bits(_context: Any, _value: Any) -> Any:
 float_to_bits: Any = intrinsic(_float_to_bits)
 
 
+# Vectors. The compiler vectorizes a plain loop by itself, but keeps no array in registers from one
+# loop to the next; a variable of type `Lanes` stays there. A vector wider than a register of the
+# machine becomes several registers.
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """`width` float32 numbers as one value of the machine."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__(name=f"Lanes({width})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, lanes: Lanes) -> None:
+        super().__init__(manager, lanes, ir.VectorType(ir.FloatType(), lanes.width))
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any, kind: Any) -> Any:
+    """Address of the start of a row of a 2-D array, as that of a `kind`."""
+    array = context.make_array(array_type)(context, builder, array)
+    start = [row, ir.Constant(row.type, 0)]
+    return builder.bitcast(
+        cgutils.get_item_pointer(context, builder, array_type, array, start), kind.as_pointer()
+    )
+
+
+def _pick(builder: Any, lanes: Any, numbers: list[int]) -> Any:
+    """Vector of the lanes with these numbers."""
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+    return builder.shuffle_vector(lanes, ir.Constant(lanes.type, ir.Undefined), mask)
+
+
+def _spread_value(builder: Any, x: Any, width: int) -> Any:
+    one = ir.Constant(ir.VectorType(ir.FloatType(), 1), ir.Undefined)
+    return _pick(builder, builder.insert_element(one, x, ir.IntType(32)(0)), [0] * width)
+
+
+def _add_product(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    flags = ("contract",)  # one instruction where the machine has it
+    return builder.fadd(builder.fmul(x, y, flags=flags), z, flags=flags)
+
+
+def _spread(_context: Any, x: Any, width: Any) -> Any:
+    """Vector of `width` lanes that are all x."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return _spread_value(builder, arguments[0], width.literal_value)
+
+    return Lanes(width.literal_value)(types.float32, width), generate
+
+
+spread: Any = intrinsic(prefer_literal=True)(_spread)
+
+
+def _load(_context: Any, array: Any, _row: Any, width: Any) -> Any:
+    """First `width` numbers of array[row]."""
+    lanes = Lanes(width.literal_value)
+
+    def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = target.get_value_type(lanes)
+        pointer = _pointer(target, builder, array, arguments[0], arguments[1], kind)
+        return builder.load(pointer, align=4)
+
+    return lanes(array, types.intp, width), generate
+
+
+load: Any = intrinsic(prefer_literal=True)(_load)
+
+
+def _store(_context: Any, lanes: Any, array: Any, _row: Any) -> Any:
+    """Write a vector to the start of array[row]."""
+
+    def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        vector, memory, row = arguments
+        pointer = _pointer(target, builder, array, memory, row, vector.type)
+        builder.store(vector, pointer, align=4)
+        return target.get_dummy_value()
+
+    return types.void(lanes, array, types.intp), generate
+
+
+store: Any = intrinsic(_store)
+
+
+def _multiply_add(_context: Any, _x: Any, y: Any, z: Any) -> Any:
+    """Return x y + z, for a number x and vectors y and z."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        x = _spread_value(builder, arguments[0], y.width)
+        return _add_product(builder, x, arguments[1], arguments[2])
+
+    return z(types.float32, y, z), generate
+
+
+multiply_add: Any = intrinsic(_multiply_add)
+
+
+def _multiply_fold(_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """Sum of z and all pieces of x y that are as wide as z."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        a, b, total = arguments
+        for start in range(0, x.width, z.width):
+            piece = list(range(start, start + z.width))
+            total = _add_product(builder, _pick(builder, a, piece), _pick(builder, b, piece), total)
+        return total
+
+    return z(x, y, z), generate
+
+
+multiply_fold: Any = intrinsic(_multiply_fold)
+
+
+def _prefetch(_context: Any, array: Any, _row: Any, width: Any) -> Any:
+    """Ask for the first `width` numbers of array[row] to be brought into the cache."""
+
+    def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte, i32 = ir.IntType(8), ir.IntType(32)
+        pointer = _pointer(target, builder, array, arguments[0], arguments[1], byte)
+        signature = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+        for line in range(width.literal_value // 16):
+            address = builder.gep(pointer, [i32(64 * line)])
+            builder.call(function, [address, i32(0), i32(3), i32(1)])  # read, keep, data
+        return target.get_dummy_value()
+
+    return types.void(array, types.intp, width), generate
+
+
+prefetch: Any = intrinsic(prefer_literal=True)(_prefetch)
+
+
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LOWEST = np.float32(-87.0)
@@ -87,9 +223,11 @@ _LN2_HIGH = np.float32(0.693359375)
 _LN2_LOW = np.float32(np.log(2.0) - 0.693359375)
 # exp(r) = 1 + r + r^2 p(r) on |r| <= ln(2) / 2: p fitted at Chebyshev nodes in float64.
 _NODES = np.cos((np.arange(64) + 0.5) * np.pi / 64) * np.log(2.0) / 2
-_P = np.polynomial.Polynomial.fit(
-    _NODES, (np.expm1(_NODES) - _NODES) / _NODES**2, 4, w=_NODES**2
-).convert().coef.astype(np.float32)
+_P = (
+    np.polynomial.Polynomial.fit(_NODES, (np.expm1(_NODES) - _NODES) / _NODES**2, 4, w=_NODES**2)
+    .convert()
+    .coef.astype(np.float32)
+)
 _P0, _P1, _P2, _P3, _P4 = _P
 _BIAS = np.int32(127)
 _MANTISSA_BITS = np.int32(23)

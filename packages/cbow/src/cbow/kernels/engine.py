@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..huffman import HuffmanCodes, build_huffman
 from ..reference import GRADIENTS
+from ..subwords import Subwords
 from .arithmetic import aligned_zeros
 from .lines import DIVERGED, END, LINE_END, NEXT, STATUS, STOP, keep_probability, split_at_lines
 from .logistic import LANES, alias_table, train_logistic
@@ -27,13 +28,16 @@ Weights = npt.NDArray[np.float32]
 class Engine:
     """Trains word vectors in place, sample by sample.
 
+    Letters: V vocabulary size, D embedding size, T input tables (2 x window with `positions`,
+    else 1), R rows of a table (V, and one for each n-gram of `subwords`).
+
     Parameters
     ----------
     counts : int array (V,)
         Occurrences of each word: for negative samples, Huffman codes and subsampling.
-    U, V : float arrays (V, D) and (D, V)
-        First weights, copied to float32. For hierarchical softmax a column of `V` is an inner
-        node and the last one stays as it is.
+    U, V : float arrays (T R, D) and (D, V)
+        First weights, copied to float32. Row r of table t is U[t R + r]. For hierarchical softmax
+        a column of `V` is an inner node and the last one stays as it is.
     objective : {"softmax", "negative", "hierarchical"}
     architecture : {"cbow", "skipgram"}
         skipgram: one sample per (center word, word of its window), in order.
@@ -41,8 +45,17 @@ class Engine:
         Words on each side, >= 1.
     negatives : int
         Negative words per sample, >= 1; only for the objective "negative".
+    negative_power : float
+        Negatives are drawn by count to this power.
     gradient : {"true", "word2vec"}
         CBOW's gradient of a context row: divided by the context size, or not.
+    positions : bool
+        CBOW: an input table for each place in the window, the leftmost first. Mikolov et al. 2018
+        (arXiv 1712.09405, section 2.2) learn a vector of weights for each place instead, by which
+        one table is multiplied; tables of their own are the same idea with nothing shared.
+    subwords : Subwords, optional
+        A word's input is the sum of these rows; the mean is still over words. Like `positions` not
+        for the objective "softmax".
     subsample : float
         word2vec's threshold, such as 1e-3; 0 keeps every word.
     shrink_windows : bool
@@ -57,20 +70,47 @@ class Engine:
     """
 
     def __init__(
-        self, counts: npt.ArrayLike, U: npt.ArrayLike, V: npt.ArrayLike, *,
-        objective: str = "softmax", architecture: str = "cbow", window: int = 4,
-        negatives: int = 5, gradient: str = "true", subsample: float = 0.0,
-        shrink_windows: bool = False, threads: int = 1,
+        self,
+        counts: npt.ArrayLike,
+        U: npt.ArrayLike,
+        V: npt.ArrayLike,
+        *,
+        objective: str = "softmax",
+        architecture: str = "cbow",
+        window: int = 4,
+        negatives: int = 5,
+        negative_power: float = 0.75,
+        gradient: str = "true",
+        positions: bool = False,
+        subwords: Subwords | None = None,
+        subsample: float = 0.0,
+        shrink_windows: bool = False,
+        threads: int = 1,
     ) -> None:
         _check("objective", objective, OBJECTIVES)
         _check("architecture", architecture, ARCHITECTURES)
         _check("gradient", gradient, GRADIENTS)
         if window < 1 or threads < 1 or (objective == "negative" and negatives < 1):
             raise ValueError("window, threads and negatives are at least 1")
+        if objective == "softmax" and (positions or subwords is not None):
+            raise ValueError("the exact engine has neither positions nor subwords")
+        if positions and architecture == "skipgram":
+            raise ValueError("the one input of a skip-gram sample has no position")
         self.counts = np.asarray(counts, dtype=np.int64)
+        if subwords is not None and len(subwords.offsets) != len(self.counts) + 1:
+            raise ValueError(
+                f"subwords of {len(subwords.offsets) - 1} words, not {len(self.counts)}"
+            )
         self.objective = objective
         self.skip_gram = architecture == "skipgram"
         self.window = window
+        self.tables = 2 * window if positions else 1
+        self.rows = len(self.counts) if subwords is None else subwords.size
+        self._subwords = (
+            (np.empty(0, np.int32), np.empty(0, np.int64))
+            if subwords is None
+            else (subwords.rows, subwords.offsets)
+        )
         self.divide = gradient == "true"
         self.shrink_windows = shrink_windows
         self.threads = threads
@@ -78,7 +118,7 @@ class Engine:
         self.keep = keep_probability(self.counts, subsample)
         self.threshold, self.alias = np.empty(0, np.uint32), np.empty(0, np.int32)
         if objective == "negative":
-            self.threshold, self.alias = alias_table(self.counts)
+            self.threshold, self.alias = alias_table(self.counts, negative_power)
         self.huffman = HuffmanCodes(
             np.empty(0, np.int8), np.empty(0, np.int32), np.zeros(1, np.int64)
         )
@@ -87,31 +127,29 @@ class Engine:
         self.set_weights(U, V)
 
     def set_weights(self, U: npt.ArrayLike, V: npt.ArrayLike) -> None:
-        """Copy U (V, D) and V (D, V) into the kernels' layout."""
+        """Copy U (T R, D) and V (D, V) into the kernels' layout."""
         U, V = np.asarray(U), np.asarray(V)
-        size, dimension = U.shape
-        if V.shape != (dimension, size) or len(self.counts) != size:
+        size, dimension = len(self.counts), U.shape[1]
+        if V.shape != (dimension, size) or len(U) != self.tables * self.rows:
             raise ValueError(
-                f"U {U.shape}, V {V.shape} and {len(self.counts)} counts do not fit together"
+                f"U {U.shape}, V {V.shape} and {size} counts do not fit together: "
+                f"U is ({self.tables} x {self.rows}, D), V is (D, {size})"
             )
         self._dimension = dimension
         if self.objective == "softmax":
             self._outputs = to_tiles(V)
             padded = self._outputs.shape[1]
             tiles = len(self._outputs)
-            self._work = [
-                (aligned_zeros(tiles, PENDING, TILE), aligned_zeros(TILE))
-                for _ in range(self.threads)
-            ]
+            self._work = [aligned_zeros(tiles, PENDING, TILE) for _ in range(self.threads)]
         else:
             padded = -(-dimension // LANES) * LANES
             self._outputs = aligned_zeros(size, padded)
             self._outputs[:, :dimension] = V.T
-        self._inputs = aligned_zeros(size, padded)
+        self._inputs = aligned_zeros(len(U), padded)
         self._inputs[:, :dimension] = U
 
     def weights(self) -> tuple[Weights, Weights]:
-        """Return copies of U (V, D) and V (D, V), float32."""
+        """Return copies of U (T R, D) and V (D, V), float32."""
         U = self._inputs[:, : self._dimension].copy()
         if self.objective == "softmax":
             return U, from_tiles(self._outputs, self._dimension, len(U))
@@ -133,8 +171,14 @@ class Engine:
         return np.zeros((self.threads, 3))
 
     def run(
-        self, ids: Ids, control: Control, stats: Stats, learning_rate: float, *,
-        rate_slope: float = 0.0, key: int | np.uint64 = 0,
+        self,
+        ids: Ids,
+        control: Control,
+        stats: Stats,
+        learning_rate: float,
+        *,
+        rate_slope: float = 0.0,
+        key: int | np.uint64 = 0,
     ) -> str:
         """Train from where `control` stands to the end of the block.
 
@@ -169,21 +213,44 @@ class Engine:
         if len(ids) and not (ids.min() >= LINE_END and ids.max() < len(self.counts)):
             raise ValueError(f"an id is outside -1 .. {len(self.counts) - 1}")
         settings = (
-            self.window, self.skip_gram, self.divide, self.shrink_windows, self.keep,
-            np.uint64(key), float(learning_rate), float(rate_slope),
+            self.window,
+            self.skip_gram,
+            self.divide,
+            self.shrink_windows,
+            self.keep,
+            np.uint64(key),
+            float(learning_rate),
+            float(rate_slope),
         )
 
         def work(thread: int) -> None:
             if self.objective == "softmax":
                 train_softmax(
-                    ids, control[thread], stats[thread], self._inputs, self._outputs,
-                    *self._work[thread], len(self.counts), *settings,
+                    ids,
+                    control[thread],
+                    stats[thread],
+                    self._inputs,
+                    self._outputs,
+                    self._work[thread],
+                    len(self.counts),
+                    *settings,
                 )
             else:
                 train_logistic(
-                    ids, control[thread], stats[thread], self._inputs, self._outputs,
-                    self.negatives, self.threshold, self.alias, self.huffman.codes,
-                    self.huffman.points, self.huffman.offsets, *settings,
+                    ids,
+                    control[thread],
+                    stats[thread],
+                    self._inputs,
+                    self._outputs,
+                    self.negatives,
+                    self.threshold,
+                    self.alias,
+                    self.huffman.codes,
+                    self.huffman.points,
+                    self.huffman.offsets,
+                    self.rows if self.tables > 1 else 0,
+                    *self._subwords,
+                    *settings,
                 )
             if control[thread, STATUS] == DIVERGED:
                 control[:, STOP] = 1  # the other threads need not go on

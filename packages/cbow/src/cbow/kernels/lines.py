@@ -26,9 +26,7 @@ LOSS, SAMPLES, WORDS = range(3)
 FIRST_FREE_DRAW = 2
 
 
-def keep_probability(
-    counts: npt.NDArray[np.int64], subsample: float
-) -> npt.NDArray[np.float64]:
+def keep_probability(counts: npt.NDArray[np.int64], subsample: float) -> npt.NDArray[np.float64]:
     """Chance (V,) with which word2vec's code keeps a word; an empty array for `subsample` 0.
 
     With f the word's share of the text and t = `subsample`: (sqrt(f / t) + 1) t / f. The paper

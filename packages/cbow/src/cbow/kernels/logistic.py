@@ -5,7 +5,14 @@ negative sampling "is this the word?" for the target and K drawn words, hierarch
 here?" for each inner node on the way to the target. So they share one step, which is the true
 gradient: all scores before any update; a negative drawn twice is one question that counts twice.
 
-Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives.
+The hidden layer is the sum of some rows of U over the number of context words. Plainly a word has
+one row. With subwords it has several: its own and those of its n-grams, which are added. With
+positions U holds 2 x window tables, one for each place in the window, and a word's rows come from
+the table of its place. Every row of the sum gets the same gradient; one that occurs twice, twice.
+
+Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives,
+T input tables (2 x window with positions, else 1), R rows of a table (V + n-grams; else V).
+Row r of table t is U[t R + r].
 """
 
 from __future__ import annotations
@@ -35,7 +42,6 @@ from .lines import (
 
 LANES = 16
 CHECK_EVERY = 64  # words of a line between two looks at the stop request
-NOISE_POWER = 0.75
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LOW_32 = np.uint64(0xFFFFFFFF)
@@ -43,14 +49,14 @@ _32 = np.uint64(32)
 
 
 def alias_table(
-    counts: npt.ArrayLike,
+    counts: npt.ArrayLike, power: float = 0.75
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
-    """Tables (V,) to draw words with probability proportional to count^0.75 in constant time.
+    """Tables (V,) to draw words with probability proportional to count^power in constant time.
 
     Slot w, drawn uniformly, gives w if 32 random bits are below threshold[w], else alias[w]
     (Walker 1977; Vose 1991). The 0.75 is from Mikolov et al. 2013, arXiv 1310.4546, section 2.2.
     """
-    weights = np.asarray(counts, dtype=np.float64) ** NOISE_POWER
+    weights = np.asarray(counts, dtype=np.float64) ** power
     return _build_alias(weights * (len(weights) / weights.sum()))
 
 
@@ -95,15 +101,34 @@ def draw_word(x: Any, threshold: Any, alias: Any) -> Any:
 
 @compiled(inline=False)
 def train_logistic(
-    ids: Any, control: Any, stats: Any, U: Any, outputs: Any, negatives: Any, threshold: Any,
-    alias: Any, codes: Any, points: Any, offsets: Any, window: Any, skip_gram: Any, divide: Any,
-    shrink: Any, keep: Any, key: Any, rate: Any, rate_slope: Any,
+    ids: Any,
+    control: Any,
+    stats: Any,
+    U: Any,
+    outputs: Any,
+    negatives: Any,
+    threshold: Any,
+    alias: Any,
+    codes: Any,
+    points: Any,
+    offsets: Any,
+    stride: Any,
+    subwords: Any,
+    subword_offsets: Any,
+    window: Any,
+    skip_gram: Any,
+    divide: Any,
+    shrink: Any,
+    keep: Any,
+    key: Any,
+    rate: Any,
+    rate_slope: Any,
 ) -> None:
     """Train on ids[control[NEXT] : control[END]], until the end or until control[STOP] is set.
 
     Parameters
     ----------
-    U, outputs : float32 (V, D)
+    U, outputs : float32 (T R, D) and (V, D)
         Input rows, and the output matrix with one row per word or inner node.
     negatives : int
         K; 0 means hierarchical softmax.
@@ -111,12 +136,14 @@ def train_logistic(
         See `alias_table`.
     codes, points, offsets : int8, int32, int64 (V + 1,)
         See `huffman.HuffmanCodes`.
+    stride : int
+        R with positions: how far a table lies behind the one before it in U; 0 without.
+    subwords, subword_offsets : int32 (N,), int64 (V + 1,)
+        `rows` and `offsets` of `subwords.Subwords`; empty without.
     ids, control, stats, window, skip_gram, divide, shrink, keep, key, rate, rate_slope
         As for `train_softmax`.
     """
-    longest = negatives + 1
-    for word in range(len(offsets) - 1):
-        longest = max(longest, offsets[word + 1] - offsets[word])
+    longest = max(negatives + 1, _longest(offsets))
     rows = np.zeros(longest, dtype=np.int64)
     signs = np.zeros(longest, dtype=np.float32)
     times = np.zeros(longest, dtype=np.float32)
@@ -125,6 +152,7 @@ def train_logistic(
     d_hidden = np.zeros(U.shape[1], dtype=np.float32)
     context = np.zeros(2 * window, dtype=np.int64)
     center = np.zeros(1, dtype=np.int64)
+    inputs = np.zeros(2 * window * max(1, _longest(subword_offsets)), dtype=np.int64)
     kept = np.zeros(1024, dtype=np.int64)
     tally = np.array([0.0, 1.0])  # loss, product of probabilities
     position = control[NEXT]
@@ -149,8 +177,16 @@ def train_logistic(
             words = gather_context(ids, kept, number, index, reach, context)
             center[0] = ids[here]
             samples = words if skip_gram else 1
+            averaged = 1 if skip_gram else words
+            size = _gather_rows(
+                center if skip_gram else context[:words],
+                window - min(index, reach),
+                stride,
+                subwords,
+                subword_offsets,
+                inputs,
+            )
             for sample in range(samples):
-                inputs = center if skip_gram else context[:words]
                 target = context[sample] if skip_gram else center[0]
                 if negatives > 0:
                     asked = _ask_words(
@@ -160,8 +196,20 @@ def train_logistic(
                 else:
                     asked = _ask_nodes(target, codes, points, offsets, rows, signs, times)
                 _train_sample(
-                    inputs, asked, rows, signs, times, steps, learning_rate, divide,
-                    U, outputs, hidden, d_hidden, tally,
+                    inputs[:size],
+                    averaged,
+                    asked,
+                    rows,
+                    signs,
+                    times,
+                    steps,
+                    learning_rate,
+                    divide,
+                    U,
+                    outputs,
+                    hidden,
+                    d_hidden,
+                    tally,
                 )
             stats[SAMPLES] += samples
             stats[WORDS] += 1.0
@@ -181,9 +229,46 @@ def train_logistic(
 
 
 @compiled()
+def _longest(offsets: Any) -> Any:
+    """Entries of the longest stretch between two offsets; 0 if there is none."""
+    longest = 0
+    for word in range(len(offsets) - 1):
+        longest = max(longest, offsets[word + 1] - offsets[word])
+    return longest
+
+
+@compiled()
+def _gather_rows(
+    words: Any, table: Any, stride: Any, subwords: Any, offsets: Any, inputs: Any
+) -> Any:
+    """Write the input rows of `words` to `inputs`; how many. The first word is in place `table`.
+
+    The words of a window have places without gaps: -1 is followed by +1.
+    """
+    size = 0
+    for k in range(len(words)):
+        start = (table + k) * stride
+        if len(offsets) == 0:
+            inputs[size] = start + words[k]
+            size += 1
+        else:
+            for entry in range(offsets[words[k]], offsets[words[k] + 1]):
+                inputs[size] = start + subwords[entry]
+                size += 1
+    return size
+
+
+@compiled()
 def _ask_words(
-    target: Any, stream: Any, drawn: Any, negatives: Any, threshold: Any, alias: Any,
-    rows: Any, signs: Any, times: Any,
+    target: Any,
+    stream: Any,
+    drawn: Any,
+    negatives: Any,
+    threshold: Any,
+    alias: Any,
+    rows: Any,
+    signs: Any,
+    times: Any,
 ) -> Any:
     """Questions of negative sampling; how many. A negative equal to the target is skipped."""
     rows[0], signs[0], times[0] = target, _ONE, _ONE
@@ -217,12 +302,24 @@ def _ask_nodes(
 
 @compiled(FAST)
 def _train_sample(
-    inputs: Any, asked: Any, rows: Any, signs: Any, times: Any, steps: Any, learning_rate: Any,
-    divide: Any, U: Any, outputs: Any, hidden: Any, d_hidden: Any, tally: Any,
+    inputs: Any,
+    averaged: Any,
+    asked: Any,
+    rows: Any,
+    signs: Any,
+    times: Any,
+    steps: Any,
+    learning_rate: Any,
+    divide: Any,
+    U: Any,
+    outputs: Any,
+    hidden: Any,
+    d_hidden: Any,
+    tally: Any,
 ) -> None:
-    """One step of SGD; adds the loss to `tally`."""
+    """One step of SGD; adds the loss to `tally`. `averaged` words have their rows in `inputs`."""
     dimension = len(hidden)
-    inverse = np.float32(1.0 / len(inputs))
+    inverse = np.float32(1.0 / averaged)
     first = U[inputs[0]]
     for d in range(dimension):
         hidden[d] = first[d]

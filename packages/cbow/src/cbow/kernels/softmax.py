@@ -1,20 +1,24 @@
 """The exact engine: batch-1 SGD with the full softmax, one sample after the other.
 
-Same algorithm as `reference.step`, rearranged for speed. Three ideas:
+Same algorithm as `reference.step`, rearranged for speed. Four ideas:
 
-1. `V` is cut into tiles of TILE words, each (D, TILE), small enough for the fastest cache. A tile
-   is read once per sample: scores, exp, and its part of the gradient of the hidden layer come
-   while it is there. The largest score so far is subtracted; when a tile has a larger one, what
-   was summed before is scaled down ("online softmax"), so nothing overflows.
+1. `V` is cut into tiles of TILE words, each (D, TILE), so small (10 KB for D = 20) that two fit
+   the fastest cache. A tile is read once per sample: scores, exp, and its part of the gradient of
+   the hidden layer come while it is there. The largest score so far is subtracted; when a tile
+   has a larger one, what was summed before is scaled down ("online softmax"), so nothing
+   overflows.
 2. The update of `V` is put off. After sample s, V = V0 - sum_s hidden_s x share_s, a sum of outer
    products, so the scores of the next sample are V0's minus (hidden_s . hidden) share_s: one row
    per pending sample instead of a pass that rewrites the matrix. After PENDING samples, at the end
    of a line, and for skip-gram after each center word, `_apply_pending` writes them all at once.
    That is the same sequential SGD up to rounding. The target's own column changes at once.
-3. Loops run over words (TILE long, aligned), five rows at a time, and exp is a polynomial, so the
-   compiler turns all of it into vector instructions.
+3. A row of a tile is one vector variable (`load`, `multiply_add`, `store`): TILE scores grow in
+   registers while the rows pass by, and sums over words stay spread over lanes until all words
+   have been read. exp is a polynomial, which the compiler vectorizes by itself.
+4. Reading `V` from the second cache takes as long as the arithmetic, so the next tile is asked for
+   (`prefetch`) while this one is weighed.
 
-Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 5, T tiles.
+Letters: V vocabulary size, D embedding size, T tiles.
 """
 
 from __future__ import annotations
@@ -25,7 +29,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arithmetic import FAST, aligned_zeros, bits_to_float, compiled, exp32, float_to_bits
+from .arithmetic import (
+    FAST,
+    aligned_zeros,
+    bits_to_float,
+    compiled,
+    exp32,
+    float_to_bits,
+    load,
+    multiply_add,
+    multiply_fold,
+    prefetch,
+    spread,
+    store,
+)
 from .lines import (
     DIVERGED,
     END,
@@ -41,9 +58,11 @@ from .lines import (
     window_reach,
 )
 
-TILE = 256
+TILE = 128
 PENDING = 5
-_ROWS = 5  # rows handled in one loop; PENDING is one such group
+_LANES = 16  # of a sum over words; also the floats in a cache line
+_HALF = TILE // 2
+_ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
 _MINUS_INFINITY = np.float32(-np.inf)
 _SMALLEST_INT = np.int32(-(2**31))
@@ -52,9 +71,9 @@ _ALL_BUT_SIGN = np.int32(2**31 - 1)
 
 
 def to_tiles(V: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Output matrix (D, V) as tiles (T, D padded, TILE), float32, zeros where there is no word."""
+    """Output matrix (D, V) as tiles (T, D, TILE), float32, zeros where there is no word."""
     dimension, size = V.shape
-    tiles = aligned_zeros(-(-size // TILE), -(-dimension // _ROWS) * _ROWS, TILE)
+    tiles = aligned_zeros(-(-size // TILE), dimension, TILE)
     for number, tile in enumerate(tiles):
         part = V[:, number * TILE : (number + 1) * TILE]
         tile[:dimension, : part.shape[1]] = part
@@ -72,9 +91,21 @@ def from_tiles(
 
 @compiled(inline=False)
 def train_softmax(
-    ids: Any, control: Any, stats: Any, U: Any, tiles: Any, shares: Any,
-    scores: Any, size: Any, window: Any, skip_gram: Any, divide: Any, shrink: Any, keep: Any,
-    key: Any, rate: Any, rate_slope: Any,
+    ids: Any,
+    control: Any,
+    stats: Any,
+    U: Any,
+    tiles: Any,
+    shares: Any,
+    size: Any,
+    window: Any,
+    skip_gram: Any,
+    divide: Any,
+    shrink: Any,
+    keep: Any,
+    key: Any,
+    rate: Any,
+    rate_slope: Any,
 ) -> None:
     """Train on ids[control[NEXT] : control[END]], until the end or until control[STOP] is set.
 
@@ -90,8 +121,6 @@ def train_softmax(
     tiles : float32 (T, D, TILE)
     shares : float32 (T, PENDING, TILE)
         Working memory: exp(scores) of the pending samples.
-    scores : float32 (TILE,)
-        Working memory.
     size : int
         V.
     window, skip_gram, divide, shrink, keep, key
@@ -101,13 +130,16 @@ def train_softmax(
     """
     dimension = tiles.shape[1]
     hidden = np.zeros((PENDING, dimension), dtype=np.float32)
-    # scale[t, s]: largest score seen up to tile t; once the sample is done, the factor that turns
-    # shares[t, s] into learning rate x probability.
+    # scale[t, s] makes shares[t, s] comparable between tiles, whatever was subtracted; once the
+    # sample is done, it makes them learning rate x probability.
     scale = np.zeros((tiles.shape[0], PENDING), dtype=np.float32)
     work = (
-        scores, np.zeros(dimension, dtype=np.float32),
-        np.zeros(PENDING, dtype=np.float32), np.zeros(PENDING, dtype=np.float32),
-        np.zeros(PENDING, dtype=np.float32), np.zeros(PENDING, dtype=np.float32),
+        np.zeros(dimension, dtype=np.float32),
+        np.zeros(PENDING, dtype=np.float32),
+        np.zeros(PENDING, dtype=np.float32),
+        np.zeros(PENDING, dtype=np.float32),
+        np.zeros((dimension, _LANES), dtype=np.float32),
+        np.zeros((PENDING, _LANES), dtype=np.float32),
     )
     context = np.zeros(2 * window, dtype=np.int64)
     center = np.zeros(1, dtype=np.int64)
@@ -136,8 +168,18 @@ def train_softmax(
                 inputs = center if skip_gram else context[:words]
                 target = context[sample] if skip_gram else center[0]
                 loss = _train_sample(
-                    inputs, target, learning_rate, divide, pending, size,
-                    U, tiles, shares, scale, hidden, work,
+                    inputs,
+                    target,
+                    learning_rate,
+                    divide,
+                    pending,
+                    size,
+                    U,
+                    tiles,
+                    shares,
+                    scale,
+                    hidden,
+                    work,
                 )
                 if not math.isfinite(loss):
                     control[NEXT] = here
@@ -158,11 +200,21 @@ def train_softmax(
 
 @compiled(frozenset({"contract"}))
 def _train_sample(
-    inputs: Any, target: Any, learning_rate: Any, divide: Any, pending: Any, size: Any,
-    U: Any, tiles: Any, shares: Any, scale: Any, hidden: Any, work: Any,
+    inputs: Any,
+    target: Any,
+    learning_rate: Any,
+    divide: Any,
+    pending: Any,
+    size: Any,
+    U: Any,
+    tiles: Any,
+    shares: Any,
+    scale: Any,
+    hidden: Any,
+    work: Any,
 ) -> Any:
     """One step of SGD with the last `pending` updates of V still to be written; the loss."""
-    scores, d_hidden, overlap, weights, sums, d_pending = work
+    d_hidden, overlap, weights, d_pending, sums, pending_sums = work
     count, dimension, _ = tiles.shape
     h = hidden[pending]
     h[:] = _ZERO
@@ -171,44 +223,37 @@ def _train_sample(
         row = U[word]
         for d in range(dimension):
             h[d] += row[d] * inverse
-    overlap[:] = _ZERO
-    d_pending[:] = _ZERO
     for s in range(pending):
         overlap[s] = _dot(hidden[s], h)
 
-    d_hidden[:] = _ZERO
+    sums[:] = _ZERO  # of share x tile and of share x pending shares, in lanes
+    pending_sums[:] = _ZERO
     largest = _MINUS_INFINITY
     total = np.float64(0.0)
     for t in range(count):
-        tile = tiles[t]
-        _score(tile, h, scores)
-        if pending > 0:
-            for s in range(pending):
-                weights[s] = -overlap[s] * scale[t, s]
-            for s in range(pending, PENDING):
-                weights[s] = _ZERO
-            _add_rows(shares[t], weights, scores)
+        for s in range(pending):
+            weights[s] = -overlap[s] * scale[t, s]
+        _score(tiles[t], h, shares[t], weights, pending)
+        share = shares[t, pending]  # still scores
         if t == count - 1:  # columns that are no words
             for j in range(size - t * TILE, TILE):
-                scores[j] = _MINUS_INFINITY
-        tile_largest = _largest(scores)
+                share[j] = _MINUS_INFINITY
+        tile_largest = _largest(share)
         if not tile_largest <= largest:  # larger, or NaN
             shrinkage = np.float32(math.exp(largest - tile_largest))
             total *= shrinkage
             for d in range(dimension):
-                d_hidden[d] *= shrinkage
+                for lane in range(_LANES):
+                    sums[d, lane] *= shrinkage
             for s in range(pending):
-                d_pending[s] *= shrinkage
+                for lane in range(_LANES):
+                    pending_sums[s, lane] *= shrinkage
+            for earlier in range(t):
+                scale[earlier, pending] *= shrinkage
             largest = tile_largest
-        share = shares[t, pending]
-        total += _exponentiate(scores, largest, share)
-        _weigh_rows(tile, share, d_hidden)
-        if pending > 0:
-            sums[:] = _ZERO
-            _weigh_rows(shares[t], share, sums)
-            for s in range(pending):
-                d_pending[s] += scale[t, s] * sums[s]
-        scale[t, pending] = largest
+        total += _exponentiate(share, largest)
+        scale[t, pending] = _ONE
+        _weigh(tiles, shares, scale, t, pending, sums, pending_sums)
 
     # From sums of exponentials to gradients; the target's column is V0's plus what is pending.
     inverse_total = np.float32(1.0 / total)
@@ -216,13 +261,14 @@ def _train_sample(
     tile = tiles[tile_index]
     target_score = 0.0
     for d in range(dimension):
-        output = tile[d, column]
-        gradient = d_hidden[d] * inverse_total
-        for s in range(pending):
-            output -= scale[tile_index, s] * shares[tile_index, s, column] * hidden[s, d]
-            gradient -= d_pending[s] * inverse_total * hidden[s, d]
-        target_score += output * h[d]
-        d_hidden[d] = gradient - output
+        target_score += tile[d, column] * h[d]
+        d_hidden[d] = _sum(sums[d]) * inverse_total - tile[d, column]
+    for s in range(pending):
+        share_of_target = scale[tile_index, s] * shares[tile_index, s, column]
+        target_score -= share_of_target * overlap[s]
+        d_pending[s] = share_of_target - _sum(pending_sums[s]) * inverse_total
+        for d in range(dimension):
+            d_hidden[d] += d_pending[s] * hidden[s, d]
     loss = math.log(total) + largest - target_score
     if not math.isfinite(loss):
         return loss
@@ -230,7 +276,7 @@ def _train_sample(
     for d in range(dimension):
         tile[d, column] += learning_rate * h[d]
     for t in range(count):
-        scale[t, pending] = learning_rate * inverse_total * exp32(scale[t, pending] - largest)
+        scale[t, pending] *= learning_rate * inverse_total
     step = learning_rate * inverse if divide else learning_rate
     for word in inputs:
         row = U[word]
@@ -248,46 +294,37 @@ def _dot(a: Any, b: Any) -> Any:
 
 
 @compiled(FAST)
-def _score(tile: Any, h: Any, scores: Any) -> None:
-    """Set scores to h tile, for a tile (D, TILE)."""
-    h0, h1, h2, h3, h4 = h[0], h[1], h[2], h[3], h[4]
-    r0, r1, r2, r3, r4 = tile[0], tile[1], tile[2], tile[3], tile[4]
-    for j in range(TILE):
-        scores[j] = h0 * r0[j] + h1 * r1[j] + h2 * r2[j] + h3 * r3[j] + h4 * r4[j]
-    if len(h) > _ROWS:
-        _add_rows(tile[_ROWS:], h[_ROWS:], scores)
+def _sum(lanes: Any) -> Any:
+    total = _ZERO
+    for lane in range(_LANES):
+        total += lanes[lane]
+    return total
 
 
-@compiled(FAST)
-def _add_rows(rows: Any, weights: Any, scores: Any) -> None:
-    """Add weights rows to scores, for rows (a multiple of 5, TILE)."""
-    for k in range(0, len(weights), _ROWS):
-        w0, w1, w2, w3, w4 = (
-            weights[k], weights[k + 1], weights[k + 2], weights[k + 3], weights[k + 4]
-        )
-        r0, r1, r2, r3, r4 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3], rows[k + 4]
-        for j in range(TILE):
-            scores[j] += w0 * r0[j] + w1 * r1[j] + w2 * r2[j] + w3 * r3[j] + w4 * r4[j]
+@compiled()
+def _score(tile: Any, h: Any, rows: Any, weights: Any, pending: Any) -> None:
+    """Set rows[pending] to h tile + weights rows[:pending], for a tile (D, TILE)."""
+    scores = spread(_ZERO, TILE)
+    for d in range(len(tile)):
+        scores = multiply_add(h[d], load(tile, d, TILE), scores)
+    for s in range(pending):
+        scores = multiply_add(weights[s], load(rows, s, TILE), scores)
+    store(scores, rows, pending)
 
 
-@compiled(FAST)
-def _weigh_rows(rows: Any, share: Any, sums: Any) -> None:
-    """Add rows share to sums, for rows (a multiple of 5, TILE)."""
-    for k in range(0, len(sums), _ROWS):
-        r0, r1, r2, r3, r4 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3], rows[k + 4]
-        s0 = s1 = s2 = s3 = s4 = _ZERO
-        for j in range(TILE):
-            x = share[j]
-            s0 += x * r0[j]
-            s1 += x * r1[j]
-            s2 += x * r2[j]
-            s3 += x * r3[j]
-            s4 += x * r4[j]
-        sums[k] += s0
-        sums[k + 1] += s1
-        sums[k + 2] += s2
-        sums[k + 3] += s3
-        sums[k + 4] += s4
+@compiled()
+def _weigh(
+    tiles: Any, shares: Any, scale: Any, t: Any, pending: Any, sums: Any, pending_sums: Any
+) -> None:
+    """Add tile t, weighted by the newest shares, to sums, and the pending shares to theirs."""
+    share = load(shares[t], pending, TILE)
+    following = tiles[t + 1 if t + 1 < len(tiles) else 0]
+    for d in range(len(sums)):
+        store(multiply_fold(share, load(tiles[t], d, TILE), load(sums, d, _LANES)), sums, d)
+        prefetch(following, d, TILE)
+    for s in range(pending):
+        products = multiply_fold(share, load(shares[t], s, TILE), spread(_ZERO, _LANES))
+        store(multiply_add(scale[t, s], products, load(pending_sums, s, _LANES)), pending_sums, s)
 
 
 @compiled()
@@ -302,32 +339,45 @@ def _largest(scores: Any) -> Any:
 
 
 @compiled(FAST)
-def _exponentiate(scores: Any, largest: Any, share: Any) -> Any:
-    """Set share to exp(scores - largest); its sum."""
+def _exponentiate(share: Any, largest: Any) -> Any:
+    """Turn scores into exp(scores - largest), in place; their sum."""
     total = _ZERO
     for j in range(TILE):
-        value = exp32(scores[j] - largest)
+        value = exp32(share[j] - largest)
         share[j] = value
         total += value
     return total
 
 
-@compiled(FAST)
+@compiled()
 def _apply_pending(tiles: Any, shares: Any, scale: Any, hidden: Any, pending: Any) -> None:
     """V -= sum over pending samples s of hidden_s x (scale_s shares_s)."""
     for s in range(pending, PENDING):  # a group that is not full: old rows count nothing
         hidden[s, :] = _ZERO
         scale[:, s] = _ZERO
     for t in range(len(tiles)):
-        tile = tiles[t]
-        rows = shares[t]
-        c0, c1, c2, c3, c4 = scale[t, 0], scale[t, 1], scale[t, 2], scale[t, 3], scale[t, 4]
-        r0, r1, r2, r3, r4 = rows[0], rows[1], rows[2], rows[3], rows[4]
-        for d in range(len(tile)):
-            w0, w1, w2, w3, w4 = (
-                c0 * hidden[0, d], c1 * hidden[1, d], c2 * hidden[2, d],
-                c3 * hidden[3, d], c4 * hidden[4, d],
+        c0, c1, c2, c3, c4 = (-scale[t, 0], -scale[t, 1], -scale[t, 2], -scale[t, 3], -scale[t, 4])
+        # Half a row at a time: 5 x 4 registers of 16 numbers, which all stay in place.
+        for half in range(2):
+            rows = _half(shares[t], half)
+            tile = _half(tiles[t], half)
+            r0, r1, r2, r3, r4 = (
+                load(rows, 0, _HALF),
+                load(rows, 1, _HALF),
+                load(rows, 2, _HALF),
+                load(rows, 3, _HALF),
+                load(rows, 4, _HALF),
             )
-            row = tile[d]
-            for j in range(TILE):
-                row[j] -= w0 * r0[j] + w1 * r1[j] + w2 * r2[j] + w3 * r3[j] + w4 * r4[j]
+            for d in range(len(tile)):
+                row = load(tile, d, _HALF)
+                row = multiply_add(c0 * hidden[0, d], r0, row)
+                row = multiply_add(c1 * hidden[1, d], r1, row)
+                row = multiply_add(c2 * hidden[2, d], r2, row)
+                row = multiply_add(c3 * hidden[3, d], r3, row)
+                row = multiply_add(c4 * hidden[4, d], r4, row)
+                store(row, tile, d)
+
+
+@compiled()
+def _half(rows: Any, half: Any) -> Any:
+    return rows[:, half * _HALF : (half + 1) * _HALF]

@@ -1,0 +1,70 @@
+"""How fast and how long to learn: the learning rate at each place, and the epochs that fit into a time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+
+from cbow.config import TrainConfig
+from cbow.data import Corpus, EncodedCorpus, encode
+from cbow.kernels import NEXT, STOP
+from cbow.model import build_engine, compile_engine, first_weights, members, subwords_of
+from shared.vocabulary import Vocabulary
+
+TIMING_SECONDS = 1.0
+
+
+def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> tuple[float, float]:
+    """Return the learning rate at a block's start and its slope per position in the block.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    epoch : int
+        From 0.
+    block : int
+        Place of the block in the encoded corpus.
+    length : int
+        Entries of the encoded corpus.
+    """
+    first = config.learning_rate
+    if config.schedule == "halve":
+        return first * 0.5 ** (epoch // config.halve_every), 0.0
+    if config.schedule == "constant":
+        return first, 0.0
+    slope = (config.min_learning_rate - first) / (config.epochs * length)
+    return first + slope * (epoch * length + block), slope
+
+
+def epochs_that_fit(config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary) -> TrainConfig:
+    """Time training for a moment on weights that are thrown away, and fix the number of epochs.
+
+    The number goes into the saved configuration, so that from there the run is as deterministic as any.
+    """
+    assert config.minutes is not None
+    with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
+        encoded = encode(corpus, vocabulary, Path(folder) / "corpus.ids", quiet=True)
+        seconds = sum(_epoch_seconds(member, encoded, vocabulary) for member in members(config))
+    epochs = max(1, int(60 * config.minutes / seconds))
+    return replace(config, epochs=epochs, minutes=None)
+
+
+def _epoch_seconds(config: TrainConfig, encoded: EncodedCorpus, vocabulary: Vocabulary) -> float:
+    """Return about how long an epoch of one member takes."""
+    subwords = subwords_of(config, vocabulary)
+    weights = first_weights(config, vocabulary, subwords)
+    engine = build_engine(config, encoded.counts, *weights, subwords)
+    compile_engine(config)
+    _, ids = next(encoded.blocks())
+    control, began = engine.new_control(ids), time.monotonic()
+    start = control[:, NEXT].copy()
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(engine.run, ids, control, engine.new_stats(), config.learning_rate)
+        wait([work], timeout=TIMING_SECONDS)
+        control[:, STOP] = 1
+        work.result()
+    rate = float((control[:, NEXT] - start).sum()) / (time.monotonic() - began)
+    return encoded.length / rate
