@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cbow import synonyms
 from cbow.synonyms import WORDNET_FILES, load_synonyms, save_synonyms, synonyms_from_wordnet
 from shared.errors import UserError
 
@@ -170,6 +171,7 @@ def test_nltks_own_data_is_used_where_no_folder_is_given(wordnet, monkeypatch, t
 def test_missing_wordnet_says_how_to_get_it(monkeypatch, tmp_path):
     nltk_data = pytest.importorskip("nltk.data", reason="nltk is not installed")
     monkeypatch.setattr(nltk_data, "path", [str(tmp_path)])
+    monkeypatch.setattr(synonyms, "DEBIAN_WORDNET", tmp_path / "none")
     with pytest.raises(UserError, match=r"apt-get install wordnet-base.*nltk\.downloader") as error:
         synonyms_from_wordnet(["film"], VOCABULARY)
     assert "\n" not in str(error.value)

@@ -246,13 +246,8 @@ def test_learning_rate_schedules_are_functions_of_the_place_alone() -> None:
     assert rate == pytest.approx(1 - 250 / 400)
     assert learning_rate(linear, 3, 0, 100)[0] + 100 * slope == pytest.approx(0.0)
     halve = TrainConfig(schedule="halve", learning_rate=0.1, halve_every=2)
-    assert [learning_rate(halve, epoch, 0, 100)[0] for epoch in range(5)] == [
-        0.1,
-        0.1,
-        0.05,
-        0.05,
-        0.025,
-    ]
+    rates = [learning_rate(halve, epoch, 0, 100)[0] for epoch in range(5)]
+    assert rates == [0.1, 0.05, 0.05, 0.025, 0.025]  # before epochs 2 and 4, counted from 1
     assert learning_rate(TrainConfig(), 9, 5, 100) == (0.1, 0.0)
 
 

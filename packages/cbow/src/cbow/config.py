@@ -76,7 +76,7 @@ class TrainConfig:
     min_learning_rate: float = 1e-4
     """Where the linear schedule ends, >= 0."""
     halve_every: int = 2
-    """Epochs between halvings, >= 1."""
+    """Halved before each epoch whose number, counted from 1, is a multiple of this, >= 1."""
     seed: int = 42
     """Seed of all random numbers, >= 0."""
     threads: int = 1

@@ -38,6 +38,7 @@ _LEXICOGRAPHER_FILES = """
 """.split()
 # The content of WordNet's `lexnames` (manual page lexnames(5)), which some packages leave out.
 
+DEBIAN_WORDNET = Path("/usr/share/wordnet")
 _GET_WORDNET = (
     "Get it with `apt-get install wordnet-base` and --wordnet /usr/share/wordnet, or on a machine "
     "with network: python -m nltk.downloader wordnet"
@@ -108,7 +109,8 @@ def synonyms_from_wordnet(
     vocabulary : iterable of str
         Lower-case words that may be listed.
     wordnet : path, optional
-        A folder with WordNet's `data.*`, `index.*` and `*.exc` files. Left out: NLTK's own data.
+        A folder with WordNet's `data.*`, `index.*` and `*.exc` files. Left out: NLTK's own data, else where
+        Debian's wordnet-base puts it.
 
     Returns
     -------
@@ -157,6 +159,8 @@ def _reader(folder: Path | str | None) -> Iterator[Any]:
             return None
 
     allowed = list(nltk.data.path)
+    if folder is None and not _has_nltk_wordnet() and DEBIAN_WORDNET.is_dir():
+        folder = DEBIAN_WORDNET
     if folder is None:
         root = _nltk_wordnet()
         where = str(root)
@@ -183,6 +187,13 @@ def _reader(folder: Path | str | None) -> Iterator[Any]:
         nltk.data.path[:] = allowed
         for stream in opened:  # NLTK leaves them open
             stream.close()
+
+
+def _has_nltk_wordnet() -> bool:
+    try:
+        return bool(_nltk_wordnet())
+    except UserError:
+        return False
 
 
 def _nltk_wordnet() -> Any:

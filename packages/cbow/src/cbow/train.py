@@ -143,17 +143,17 @@ class _Training:
 
     def go(self) -> None:
         """Train to the end, then write vectors, summary and page."""
-        self._say_start()
-        if self.place.all_samples == 0:
-            self._save()  # so that even a first epoch that diverges leaves a good state
         with StopRequest() as stop:
+            self._say_start()
+            if self.place.all_samples == 0:
+                self._save()  # so that even a first epoch that diverges leaves a good state
             self._epochs(stop)
             if self.config.twin and self.place.member == 0:
                 self._vectors().save(self.run.path / FIRST_MEMBER)
                 self.place.member, self.place.epoch = 1, 0
                 self._start_member()
                 self._epochs(stop)
-        self._finish()
+            self._finish()  # takes a second; a signal does not tear it
 
     def _start_member(self, U: NDArray[Any] | None = None, V: NDArray[Any] | None = None) -> None:
         """Make the engine of the member that the place names, with its first or given weights."""
