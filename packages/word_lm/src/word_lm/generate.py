@@ -1,0 +1,386 @@
+"""Text from a model: drawn word by word, always the likeliest word, or the likeliest text by beam search.
+
+The prompt is read once. After that each word costs one step from the state (hidden state, or cached keys and values),
+however long the text is.
+
+Shapes: V words of the vocabulary, K words to choose among, B beams.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.torch.device import choose_device
+from shared.torch.evaluation import evaluating
+from shared.vocabulary import Vocabulary
+from word_lm.config import GenerateOptions
+from word_lm.data import END_OF_LINE, UNKNOWN
+from word_lm.model import LanguageModel, load_run
+from word_lm.protocols import as_tokens
+from word_lm.wording import Detokenizer, Quality, prompt_tokens, quality
+
+RECENT = 64
+"""Words before the present one that a repetition penalty looks at. Over the whole text it would end up on `the`."""
+
+# Words sorted at first, and then, before all are: mostly enough, and sorting 33,000 costs more than a small model.
+_NUCLEUS_FIRST = (1024, 8192)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a text goes on from."""
+
+    ids: tuple[int, ...]
+    """`<eos>`, where the vocabulary has it, then the words: a text starts on a new line."""
+    tokens: tuple[str, ...]
+    """The words as the model reads them."""
+    unknown: tuple[str, ...]
+    """Words that the vocabulary lacks, read as `<unk>`."""
+
+    @property
+    def notice(self) -> str | None:
+        """One line about the words that are not known, or None."""
+        if not self.unknown:
+            return None
+        words = ", ".join(f'"{word}"' for word in self.unknown)
+        return f"The vocabulary lacks {words} of the prompt; read as {UNKNOWN}."
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A text that a model wrote."""
+
+    tokens: tuple[str, ...]
+    """Its words, without the prompt."""
+    log_prob: float
+    """Log-probability of these words after the prompt, by the model itself: before bans, penalties, temperature."""
+    prompt: Prompt
+
+
+def read_prompt(vocabulary: Vocabulary, prompt: str, *, tokenizer_name: str = "space") -> Prompt:
+    """Turn the words of a prompt into ids.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    prompt : str
+        Plain or WikiText's own tokenized text; line ends are `<eos>`. May be empty.
+    tokenizer_name : str
+        The tokenizer of the training text.
+
+    Returns
+    -------
+    Prompt
+        A word that the vocabulary lacks becomes `<unk>`, which the model met in training, and `notice` says so.
+
+    Raises
+    ------
+    UserError
+        The vocabulary has neither such a word nor `<unk>`; or the prompt is empty and there is no `<eos>`.
+    """
+    tokens = prompt_tokens(prompt, vocabulary, tokenizer_name)
+    unknown = tuple(dict.fromkeys(token for token in tokens if token not in vocabulary))
+    if unknown and vocabulary.unknown_id is None:
+        words = ", ".join(f'"{word}"' for word in unknown)
+        raise UserError(f"The prompt has {words}, which the vocabulary lacks. Use other words.")
+    ids = [vocabulary.id(token) for token in tokens]
+    if END_OF_LINE in vocabulary:
+        ids = [vocabulary.id(END_OF_LINE), *ids]
+    if not ids:
+        raise UserError(
+            f"The prompt is empty and the vocabulary has no {END_OF_LINE}. Give a prompt."
+        )
+    read = tuple(token if token in vocabulary else UNKNOWN for token in tokens)
+    return Prompt(tuple(ids), read, unknown)
+
+
+def generate(
+    model: LanguageModel,
+    vocabulary: Vocabulary,
+    prompt: str | Prompt,
+    words: int,
+    *,
+    seed: int = 1,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    ban: Sequence[str] = (UNKNOWN,),
+    beams: int = 1,
+    on_word: Callable[[str], object] | None = None,
+) -> Generated:
+    """Write a text.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    vocabulary : Vocabulary
+    prompt : str or Prompt
+        Words it lacks become `<unk>`, with a `UserWarning` that lists them; to see them first, call `read_prompt`.
+    words : int
+        How many to write, `<eos>` counted, >= 0.
+    seed : int
+        Of a generator of its own: the same seed gives the same text.
+    temperature : float
+        Divides log-probabilities, >= 0; 0: the likeliest word each time (greedy).
+    top_k : int, optional
+        Choose among this many likeliest words, >= 1.
+    top_p : float, optional
+        Of those, choose among the fewest likeliest words that have this probability together, 0 < top_p <= 1.
+    repetition_penalty : float
+        A word of the last 64 has its probability raised to this power before words are weighed against each other,
+        >= 1.
+    ban : sequence of str
+        Words never written. Those that the vocabulary lacks are no matter.
+    beams : int
+        2 or more: beam search with so many texts at a time. It looks for the text of highest log-probability, so
+        temperature, top_k, top_p and repetition_penalty must be left as they are.
+    on_word : callable, optional
+        Given each word as soon as it is settled: at once, or, with beams, at the end.
+
+    Returns
+    -------
+    Generated
+
+    Raises
+    ------
+    UserError
+        A setting is out of range, or all words are banned.
+
+    References
+    ----------
+    Holtzman et al. 2019, arXiv 1904.09751 (top_p, the nucleus); Keskar et al. 2019, arXiv 1909.05858, section 4.1
+    (penalised sampling; there the penalty divides scores, which have no fixed zero, here it multiplies
+    log-probabilities).
+    """
+    _check(words, temperature, top_k, top_p, repetition_penalty, beams)
+    if isinstance(prompt, str):
+        prompt = read_prompt(vocabulary, prompt)
+        if prompt.notice:
+            warnings.warn(prompt.notice, stacklevel=2)
+    banned = torch.tensor(
+        [vocabulary.id(word) for word in ban if word in vocabulary], dtype=torch.int64
+    )
+    if len(set(banned.tolist())) >= len(vocabulary):
+        raise UserError("All words are banned. Leave one that can be written.")
+
+    with evaluating(model), torch.inference_mode():
+        inputs = as_tokens(model, torch.tensor(prompt.ids))[:, None]  # (T, 1)
+        hidden, state = model(inputs, model.init_state(1))
+        if beams > 1:
+            ids, log_prob = _beam_search(model, hidden[-1], state, words, beams, banned)
+            tokens = tuple(vocabulary.tokens[word] for word in ids)
+            for token in tokens if on_word else ():
+                on_word(token)  # type: ignore[misc]
+            return Generated(tokens, log_prob, prompt)
+
+        generator = torch.Generator().manual_seed(seed)
+        recent = deque(prompt.ids, maxlen=RECENT)
+        written: list[str] = []
+        total = 0.0
+        for position in range(words):
+            log_probs = model.log_probs(hidden[-1])[0].cpu().double()
+            scores = log_probs.clone()
+            scores[banned] = -torch.inf
+            if repetition_penalty != 1:
+                seen = torch.tensor(sorted(set(recent)))
+                scores[seen] *= repetition_penalty
+            word = _draw(scores, temperature, top_k, top_p, generator)
+            recent.append(word)
+            total += float(log_probs[word])
+            written.append(vocabulary.tokens[word])
+            if on_word:
+                on_word(written[-1])
+            if position + 1 < words:
+                hidden, state = model(inputs.new_tensor([[word]]), state)
+    return Generated(tuple(written), total, prompt)
+
+
+def choices(
+    scores: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the words to choose among, and the probability of each.
+
+    Parameters
+    ----------
+    scores : float tensor (V,)
+        Log-probabilities, up to a constant.
+    temperature : float
+        > 0.
+    top_k, top_p
+        See `generate`. Temperature comes first, then top_k, then top_p of what is left.
+
+    Returns
+    -------
+    words : int64 tensor (K,)
+    probabilities : float64 tensor (K,)
+        Sum 1; 0 where the score is -inf. Falling, if top_k or top_p is given.
+    """
+    scores = scores.double() / temperature
+    words = torch.arange(len(scores))
+    if top_k is not None:
+        scores, words = scores.topk(min(top_k, len(scores)))
+    probabilities = torch.softmax(scores, dim=0)
+    if top_p is not None:
+        probabilities, order = _nucleus(probabilities, top_p)
+        words = words[order]
+    return words, probabilities / probabilities.sum()
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Return the fewest largest probabilities with a sum of `top_p` or more, falling, and their places."""
+    for most in (*_NUCLEUS_FIRST, len(probabilities)):
+        largest, order = probabilities.topk(min(most, len(probabilities)))
+        before = largest.cumsum(0) - largest  # what the larger ones have together
+        kept = int((before < top_p).sum())
+        if kept < len(largest):
+            break
+    return largest[:kept], order[:kept]
+
+
+def _draw(
+    scores: Tensor,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    generator: torch.Generator,
+) -> int:
+    if temperature == 0:
+        return int(scores.argmax())
+    words, probabilities = choices(scores, temperature, top_k, top_p)
+    # One uniform number a word, whatever the number of choices, turned over by the cumulated probabilities.
+    drawn = torch.rand((), generator=generator, dtype=torch.float64)
+    place = int(torch.searchsorted(probabilities.cumsum(0), drawn, right=True))
+    if place == len(words):  # the sum may end a rounding error below 1
+        place = int(probabilities.argmax())
+    return int(words[place])
+
+
+def _beam_search(
+    model: LanguageModel, hidden: Tensor, state: Any, words: int, beams: int, banned: Tensor
+) -> tuple[list[int], float]:
+    """Return the likeliest text found, as ids, and its log-probability.
+
+    All texts have the same length, so their log-probabilities compare as they are.
+    """
+    totals = torch.zeros(1, 1, dtype=torch.float64)  # one text so far; then (B, 1)
+    steps: list[tuple[Tensor, Tensor]] = []  # where each beam came from, and its word, both (B,)
+    for position in range(words):
+        scores = model.log_probs(hidden).cpu().double()  # (B, V)
+        scores[:, banned] = -torch.inf
+        scores += totals
+        best, places = scores.flatten().topk(min(beams, scores.numel()))
+        best, places = best[best > -torch.inf], places[best > -torch.inf]
+        parents, chosen = places // scores.shape[1], places % scores.shape[1]
+        totals = best[:, None]
+        steps.append((parents, chosen))
+        if position + 1 < words:
+            state = _reordered(state, parents.to(hidden.device))
+            hidden, state = model(chosen[None].to(hidden.device), state)
+            hidden = hidden[-1]
+    place, ids = 0, []  # topk returns the best first
+    for parents, chosen in reversed(steps):
+        ids.append(int(chosen[place]))
+        place = int(parents[place])
+    return ids[::-1], float(totals[0, 0])
+
+
+def _reordered(state: Any, order: Tensor) -> Any:
+    """Return the state of other beams; the batch is dimension 1 of every tensor."""
+    if isinstance(state, Tensor):
+        return state.index_select(1, order)
+    return state if state is None else tuple(_reordered(part, order) for part in state)
+
+
+def _check(
+    words: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    repetition_penalty: float,
+    beams: int,
+) -> None:
+    for is_wrong, what in (
+        (words < 0, f"words is {words}. Expected 0 or more."),
+        (not 0 <= temperature < float("inf"), f"temperature is {temperature}. Expected 0 or more."),
+        (top_k is not None and top_k < 1, f"top_k is {top_k}. Expected 1 or more."),
+        (
+            top_p is not None and not 0 < top_p <= 1,
+            f"top_p is {top_p}. Expected above 0, at most 1.",
+        ),
+        (
+            not repetition_penalty >= 1,
+            f"repetition_penalty is {repetition_penalty}. Expected 1 or more.",
+        ),
+        (beams < 1, f"beams is {beams}. Expected 1 or more."),
+    ):
+        if is_wrong:
+            raise UserError(what)
+    is_drawn = temperature != 1 or top_k is not None or top_p is not None or repetition_penalty != 1
+    if beams > 1 and is_drawn:
+        raise UserError(
+            "Beam search looks for the likeliest text. Leave temperature, top_k, top_p and repetition_penalty out, "
+            "or beams."
+        )
+
+
+def run(options: GenerateOptions) -> int:
+    """Write a text to the terminal, word by word (verb `generate`)."""
+    trained = load_run(options.model, device=choose_device("auto"))
+    prompt = read_prompt(
+        trained.vocabulary, options.prompt, tokenizer_name=trained.config.tokenizer
+    )
+    if prompt.notice:
+        print(prompt.notice, file=sys.stderr)
+    shown = Detokenizer()
+
+    def show(token: str) -> None:
+        print(shown.feed(token), end="", flush=True)
+
+    for token in () if options.json else prompt.tokens:
+        show(token)
+    started = time.perf_counter()
+    text = generate(
+        trained.model,
+        trained.vocabulary,
+        prompt,
+        options.words,
+        seed=options.seed,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        repetition_penalty=options.repetition_penalty,
+        ban=(UNKNOWN,) if options.ban_unk else (),
+        beams=options.beams,
+        on_word=None if options.json else show,
+    )
+    if options.json:
+        print(json.dumps(_facts(text, options, time.perf_counter() - started), ensure_ascii=False))
+    else:
+        print()
+    return 0
+
+
+def _facts(text: Generated, options: GenerateOptions, seconds: float) -> dict[str, Any]:
+    figures: Quality = quality(text.tokens)
+    shown = Detokenizer()
+    return {
+        "text": "".join(shown.feed(token) for token in (*text.prompt.tokens, *text.tokens)),
+        "tokens": text.tokens,
+        "unknown": text.prompt.unknown,
+        "log_prob": text.log_prob,
+        "seed": options.seed,
+        "words_per_second": len(text.tokens) / max(seconds, 1e-9),
+        "quality": asdict(figures),
+    }

@@ -1,0 +1,255 @@
+"""Perplexities that are known, tokens counted once, and protocols that differ only where they should."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy_models import BigramModel, CopyModel, GruModel
+
+from shared.errors import UserError
+from word_lm.evaluate import (
+    batch_1_perplexity,
+    examples_perplexity,
+    perplexity,
+    sliding_window_perplexity,
+    token_nll,
+)
+
+PROTOCOLS = [examples_perplexity, batch_1_perplexity, sliding_window_perplexity]
+
+
+@pytest.fixture
+def text() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 7, size=523)
+
+
+def one_by_one(model, ids, start_at=0) -> np.ndarray:
+    """The nll of each token after the first, read one token at a time."""
+    model.eval()
+    state, found = model.init_state(1), []
+    with torch.no_grad():
+        for now, following in zip(ids[start_at:-1], ids[start_at + 1 :], strict=True):
+            hidden, state = model(torch.tensor([[now]]), state)
+            found.append(model.nll(hidden[0], torch.tensor([following])).item())
+    return np.array(found)
+
+
+@pytest.mark.parametrize("measure", PROTOCOLS)
+def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(measure, text):
+    model = BigramModel(torch.full((7, 7), 1 / 7))
+    assert measure(model, text).perplexity == pytest.approx(7, rel=1e-6)
+
+
+@pytest.mark.parametrize("measure", PROTOCOLS)
+def test_a_bigram_table_has_the_perplexity_that_paper_and_pencil_give(measure):
+    table = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
+    text = np.array(
+        [0, 1] * 40
+    )  # 40 times 0 -> 1 (0.75), in 10 rows of 8 too; the rest is 1 -> 0 (0.5)
+    result = measure(BigramModel(table), text)
+    expected = -(40 * math.log(0.75) + (result.predicted - 40) * math.log(0.5))
+    assert result.nll == pytest.approx(expected, rel=1e-6)
+    assert result.perplexity == pytest.approx(math.exp(expected / result.predicted), rel=1e-6)
+
+
+def test_the_examples_protocol_drops_what_pytorch_examples_drops():
+    # WikiText-2's test text: 245,569 tokens.
+    result = examples_perplexity(
+        BigramModel(torch.full((1, 1), 1.0)), np.zeros(245_569, dtype=np.int32), segment=5000
+    )
+    assert (result.predicted, result.dropped) == (245_550, 19)
+
+
+def test_the_examples_protocol_reads_each_row_from_an_empty_state_and_carries_it(text):
+    model = GruModel(7)
+    result = examples_perplexity(model, text, batch=10, segment=35)
+    expected = sum(one_by_one(model, text[52 * row : 52 * row + 52]).sum() for row in range(10))
+    assert result.nll == pytest.approx(expected, rel=1e-5)
+    assert (result.predicted, result.dropped, result.cold_starts) == (510, 13, 10)
+
+
+def test_a_state_that_is_not_carried_is_counted_as_cold_starts(text):
+    model = GruModel(7)
+    lost = examples_perplexity(model, text, batch=10, segment=35, is_state_carried=False)
+    rows = [text[52 * row : 52 * row + 52] for row in range(10)]
+    expected = sum(
+        one_by_one(model, row[:36]).sum() + one_by_one(model, row[35:]).sum() for row in rows
+    )
+    assert lost.nll == pytest.approx(expected, rel=1e-5)
+    assert lost.cold_starts == 20 and "lost" in lost.protocol
+    assert lost.nll != examples_perplexity(model, text, batch=10, segment=35).nll
+
+
+def test_a_model_that_keeps_no_state_is_said_to_lose_it(text):
+    model = BigramModel(torch.full((7, 7), 1 / 7))
+    assert "lost" in examples_perplexity(model, text).protocol
+    assert batch_1_perplexity(model, text, segment=100).cold_starts == 6
+
+
+def test_batch_1_predicts_all_but_the_first_token_whatever_the_segment(text):
+    model = GruModel(7)
+    expected = one_by_one(model, text)
+    for segment in (1, 35, 10_000):
+        result = batch_1_perplexity(model, text, segment=segment)
+        assert result.nll == pytest.approx(expected.sum(), rel=1e-5)
+        assert (result.predicted, result.dropped, result.cold_starts) == (522, 1, 1)
+    assert token_nll(model, text) == pytest.approx(expected, rel=1e-4)
+
+
+def test_batch_1_without_a_carried_state_starts_anew_in_each_stretch(text):
+    model = GruModel(7)
+    result = batch_1_perplexity(model, text, segment=100, is_state_carried=False)
+    parts = [one_by_one(model, text[start : start + 101]) for start in range(0, 522, 100)]
+    assert result.nll == pytest.approx(np.concatenate(parts).sum(), rel=1e-5)
+    assert result.cold_starts == 6 and "lost" in result.protocol
+    each = token_nll(model, text, segment=100, is_state_carried=False)
+    assert each == pytest.approx(np.concatenate(parts), rel=1e-4)
+
+
+def test_with_a_start_token_every_token_is_predicted(text):
+    model = GruModel(7)
+    result = batch_1_perplexity(model, text, start=3)
+    assert (result.predicted, result.dropped) == (523, 0)
+    assert result.nll == pytest.approx(one_by_one(model, np.array([3, *text])).sum(), rel=1e-5)
+
+
+def test_examples_with_one_row_is_batch_1(text):
+    model = GruModel(7)
+    one, other = examples_perplexity(model, text, batch=1), batch_1_perplexity(model, text)
+    assert one.nll == pytest.approx(other.nll, rel=1e-7) and one.predicted == other.predicted
+
+
+@pytest.mark.parametrize("window, stride", [(8, 3), (8, 8), (8, 1), (50, 7), (522, 10), (9999, 5)])
+def test_the_sliding_window_scores_each_token_once_with_the_context_it_promises(
+    text, window, stride
+):
+    class Contexts(BigramModel):  # gives each target the nll 1000 ** its position + its context
+        def forward(self, ids, state):
+            time = torch.arange(len(ids))[:, None].expand_as(ids)
+            return torch.stack([ids + 1, time + 1], dim=-1).double(), None
+
+        def nll(self, hidden, targets):
+            assert torch.equal(hidden[:, 0].long(), targets)  # ids count up: the target is the next
+            seen.extend(zip(targets.tolist(), hidden[:, 1].long().tolist(), strict=True))
+            return torch.zeros(len(targets), dtype=torch.float64) + 2.0 ** -targets.double()
+
+    seen: list[tuple[int, int]] = []
+    ids = np.arange(40)
+    result = sliding_window_perplexity(
+        Contexts(torch.full((1, 1), 1.0)), ids, window=window, stride=stride, batch=3
+    )
+    # A sum of different powers of two is exact only if each is in it once.
+    assert result.nll == sum(2.0**-target for target in range(1, 40))
+    assert result.predicted == 39
+    longest = dict(sorted(seen))  # the longest context that any window has for a target
+    first = min(window, 39)
+    for target in range(1, 40):
+        assert longest[target] >= (target if target <= first else window - stride + 1)
+
+
+def test_the_sliding_window_gives_a_model_of_short_reach_all_it_needs():
+    text = np.tile(np.arange(5), 30)
+    model = CopyModel(vocabulary=5, reach=5)
+    enough = sliding_window_perplexity(model, text, window=8, stride=4, batch=4)
+    expected = -(
+        4 * math.log(1 / 5) + 145 * math.log(0.9)
+    )  # the first 4 targets have too short a past
+    assert enough.nll == pytest.approx(expected, rel=1e-6)
+    short = sliding_window_perplexity(model, text, window=8, stride=5, batch=4)
+    assert short.nll > enough.nll  # some tokens have 4 words of context only
+
+
+def test_the_three_protocols_agree_where_context_does_not_matter(text):
+    table = torch.softmax(torch.randn(7, 7, generator=torch.Generator().manual_seed(0)), dim=1)
+    model = BigramModel(table)
+    whole = batch_1_perplexity(model, text)
+    assert sliding_window_perplexity(model, text).nll == pytest.approx(whole.nll, rel=1e-6)
+    rows = examples_perplexity(model, text)
+    not_predicted = [*(52 * row + 51 for row in range(9)), *range(519, 522)]
+    lost = sum(token_nll(model, text)[target] for target in not_predicted)
+    assert rows.nll == pytest.approx(whole.nll - lost, rel=1e-6)
+
+
+@pytest.mark.parametrize("measure", PROTOCOLS)
+def test_dropout_is_off_while_measuring_and_on_again_after(measure, text):
+    model = GruModel(7).train()
+    assert measure(model, text) == measure(model, text)
+    assert model.training
+
+
+def test_sums_are_kept_in_double_precision():
+    class Flat(BigramModel):
+        def nll(self, hidden, targets):
+            return torch.full((len(targets),), 0.1)
+
+    model = Flat(torch.full((1, 1), 1.0))
+    result = batch_1_perplexity(model, np.zeros(300_001, dtype=np.int64), segment=300_000)
+    assert result.nll == pytest.approx(300_000 * float(np.float32(0.1)), rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", PROTOCOLS)
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_text_without_anything_to_predict_is_refused(measure, length):
+    with pytest.raises(UserError, match=f"{length} tokens"):
+        measure(GruModel(7), np.zeros(length, dtype=np.int64))
+
+
+def test_a_stride_beyond_the_window_would_skip_tokens_and_is_refused(text):
+    with pytest.raises(UserError, match="stride"):
+        sliding_window_perplexity(GruModel(7), text, window=4, stride=5)
+
+
+def test_a_perplexity_beyond_a_float_is_infinite():
+    assert perplexity(1e6, 1) == math.inf
+
+
+# The verb
+
+
+def test_evaluate_finds_the_figure_that_training_wrote_down(word_lm, small_run):
+    code, out, _ = word_lm("evaluate", small_run, "--json")
+    metrics = json.loads((small_run / "summary.json").read_text())["metrics"]
+    found = json.loads(out)
+    assert code == 0 and found["ppl"] == pytest.approx(metrics["test_ppl"], rel=1e-5)
+    assert found["figures"][0]["protocol"] == metrics["protocol"]
+
+
+def test_each_protocol_and_adaptation_has_a_labelled_line(word_lm, small_run):
+    wanted = ["--protocols", "[batch10,batch1,sliding]", "--cache", "--dynamic", "--ngram"]
+    code, out, _ = word_lm("evaluate", small_run, *wanted)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 6 and all(line.startswith("ppl ") for line in lines)
+    for label, line in zip(
+        ("examples", "batch-1", "sliding window", "neural cache", "dynamic", "Kneser-Ney"),
+        lines,
+        strict=True,
+    ):
+        assert label in line and "tokens predicted" in line
+
+
+def test_any_folder_with_the_split_can_be_measured(word_lm, small_run, sample_folder, tmp_path):
+    (tmp_path / "test.txt").write_bytes((sample_folder / "test.txt").read_bytes())
+    own, other = (
+        json.loads(word_lm("evaluate", small_run, "--json", *data)[1])
+        for data in ([], ["--data", tmp_path])
+    )
+    assert other["ppl"] == own["ppl"]
+
+
+def test_a_run_whose_data_has_changed_is_not_measured_with_the_wrong_ids(
+    word_lm, tmp_path, sample_folder
+):
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for name in ("train", "valid", "test"):
+        (data / f"{name}.txt").write_bytes((sample_folder / f"{name}.txt").read_bytes())
+    size = ["--embedding-size", 8, "--hidden-size", 8]
+    assert word_lm("train", "--data", data, "--out", run, "--epochs", 1, "--quiet", *size)[0] == 0
+    with (data / "train.txt").open("a", encoding="utf-8") as file:
+        file.write("newword " * 5000 + "\n")
+    code, _, error = word_lm("evaluate", run)
+    assert code == 2 and "changed" in error and len(error.splitlines()) == 1

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from word_lm.config import Family, TrainConfig
+from word_lm.model import LanguageModel, build_model
+from word_lm.recurrent import GATES, Recurrent, RecurrentLayer
+from word_lm.train import make_optimizers
+from word_lm.transformer import Transformer
+
+WORDS, TIME, BATCH = 50, 12, 3
+FAMILIES: tuple[Family, ...] = Family.__args__  # type: ignore[attr-defined]
+SMALL = TrainConfig(
+    embedding_size=16, hidden_size=16, layers=2, memory=5, kernel=3, cutoffs=(10, 30), dropout=0.0
+)
+
+
+def small_model(family: Family, **changes: Any) -> LanguageModel:
+    # The coursework's Transformer promises this only as long as its cache is not full.
+    memory = 20 if family == "transformer" else 5
+    torch.manual_seed(0)
+    return build_model(replace(SMALL, model=family, **{"memory": memory, **changes}), WORDS)
+
+
+def some_ids(time: int = TIME, batch: int = BATCH) -> Tensor:
+    return torch.randint(0, WORDS, (time, batch), generator=torch.Generator().manual_seed(1))
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    if isinstance(state, Tensor):
+        return [state]
+    return [tensor for part in state for tensor in tensors_of(part)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_changing_future_words_leaves_past_outputs_alone(family: Family) -> None:
+    for is_training in (False, True):
+        model = small_model(family).train(is_training)
+        ids = some_ids()
+        changed = ids.clone()
+        changed[7:] = (changed[7:] + 1) % WORDS
+        before, after = model(ids)[0], model(changed)[0]
+        torch.testing.assert_close(before[:7], after[:7])
+        assert (before[7] - after[7]).abs().max() > 1e-3  # the test sees something
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("cut", [1, 4, 5])
+def test_text_read_in_pieces_gives_what_it_gives_read_at_once(family: Family, cut: int) -> None:
+    model, ids = small_model(family).eval(), some_ids()
+    at_once, _ = model(ids)
+    state, pieces = model.init_state(BATCH), []
+    for part in ids.split(cut):
+        hidden, state = model(part, state)
+        pieces.append(hidden)
+    torch.testing.assert_close(torch.cat(pieces), at_once, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_state_is_bounded_and_has_the_batch_as_its_second_dimension(family: Family) -> None:
+    model = small_model(family).eval()
+    state, sizes = model.init_state(BATCH), []
+    with torch.no_grad():
+        for word in some_ids(40).split(1):
+            _, state = model(word, state)
+            sizes.append(sum(tensor.numel() for tensor in tensors_of(state)))
+    assert all(tensor.shape[1] == BATCH for tensor in tensors_of(state))
+    assert max(sizes[20:]) <= max(sizes[:21])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_columns_do_not_see_each_other(family: Family) -> None:
+    model, ids = small_model(family).eval(), some_ids()
+    torch.testing.assert_close(model(ids)[0][:, 1:2], model(ids[:, 1:2])[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_loss_in_training_is_the_exact_likelihood_and_reaches_every_weight(
+    family: Family, softmax: Any, tied: bool
+) -> None:
+    model = small_model(
+        family, softmax=softmax, tied=tied, activation_penalty=2.0, change_penalty=1.0
+    )
+    ids, targets = some_ids(), some_ids().roll(-1, 0)
+    nll, penalty, _ = model(ids, None, targets)
+    hidden, _ = model(ids)
+    torch.testing.assert_close(nll, model.nll(hidden.flatten(0, 1), targets.flatten()).sum())
+    (nll + penalty).backward()
+    assert penalty > 0
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_batch_can_be_learned_by_heart(family: Family) -> None:
+    config = replace(SMALL, model=family, learning_rate=0.02, memory=20)
+    torch.manual_seed(0)
+    model = build_model(config, WORDS)
+    optimizers = make_optimizers(config, model)
+    ids, targets = some_ids(8, 2), some_ids(9, 2)[1:]
+    for _ in range(400):
+        nll, _, _ = model(ids, None, targets)
+        (nll / targets.numel()).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert float(nll.detach()) / targets.numel() < 0.1
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_layers_compute_what_torchs_own_do(kind: str) -> None:
+    theirs = {
+        "rnn_tanh": lambda: nn.RNN(5, 7, 2),
+        "rnn_relu": lambda: nn.RNN(5, 7, 2, nonlinearity="relu"),
+        "gru": lambda: nn.GRU(5, 7, 2),
+        "lstm": lambda: nn.LSTM(5, 7, 2),
+    }[kind]()
+    ours = [RecurrentLayer(kind, 5, 7), RecurrentLayer(kind, 7, 7)]
+    for place, layer in enumerate(ours):
+        for name, weight in zip(
+            ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), layer.parameters(), strict=True
+        ):
+            weight.data.copy_(getattr(theirs, f"{name}_l{place}"))
+    states = inputs = torch.randn(6, 3, 5)
+    for layer in ours:
+        states, _ = layer(states, layer.init_state(3))
+    torch.testing.assert_close(states, theirs(inputs)[0])
+
+
+def test_coursework_transformer_is_torchs_encoder_and_dropout_reaches_its_layers() -> None:
+    model = small_model("transformer", heads=2, dropout=0.4)
+    assert isinstance(model, Transformer)
+    shares = {m.p for m in model.modules() if isinstance(m, nn.Dropout)}
+    assert shares == {0.4}
+    assert all(block.attention.dropout == 0.4 for block in model.blocks)
+    model.eval()
+    layer = nn.TransformerEncoderLayer(16, 2, 16, 0.4).eval()
+    block = model.blocks[0]
+    pairs = {
+        layer.self_attn.in_proj_weight: block.attention.inward.weight,
+        layer.self_attn.in_proj_bias: block.attention.inward.bias,
+        layer.self_attn.out_proj.weight: block.attention.outward.weight,
+        layer.self_attn.out_proj.bias: block.attention.outward.bias,
+        layer.linear1.weight: block.up.weight,
+        layer.linear1.bias: block.up.bias,
+        layer.linear2.weight: block.down.weight,
+        layer.linear2.bias: block.down.bias,
+    }
+    for their_weight, our_weight in pairs.items():
+        their_weight.data.copy_(our_weight.data)
+    states = torch.randn(6, 3, 16)
+    empty = torch.zeros(0, 3, 16)
+    may_look = torch.ones(6, 6).tril().bool()
+    theirs = layer(states, src_mask=~may_look)
+    torch.testing.assert_close(block(states, (empty, empty), may_look)[0], theirs)
+
+
+def test_coursework_transformer_never_asks_for_places_beyond_its_memory() -> None:
+    """Reading on past a full cache starts anew from the last half of it."""
+    model = small_model("transformer", memory=6).eval()
+    ids = some_ids(9)
+    state = model.init_state(BATCH)
+    for word in ids.split(1):
+        hidden, state = model(word, state)
+    # After 6 words the cache is full: the 7th is read after the 4th to 6th, and so the 9th after the 4th to 8th.
+    torch.testing.assert_close(hidden[0], model(ids[3:])[0][-1], atol=1e-5, rtol=1e-5)
+    assert len(state[0]) == 6
+
+
+def test_dropped_recurrent_weights_are_dropped_forward_and_in_the_gradient() -> None:
+    """On newer torch awd-lstm-lm's weight drop did nothing, without an error."""
+    torch.manual_seed(0)
+    layer = RecurrentLayer("lstm", 4, 6, weight_dropout=0.5)
+    inputs = torch.randn(9, 2, 4)
+    plain = layer.eval()(inputs, layer.init_state(2))[0]
+    dropped = layer.train()(inputs, layer.init_state(2))[0]
+    assert (plain - dropped).abs().max() > 1e-3
+    # The first step's hidden state is zero: it has no recurrent weights to lose.
+    torch.testing.assert_close(plain[0], dropped[0])
+    dropped.sum().backward()
+    is_lost = layer.hidden_weight.grad == 0
+    assert 0.3 < float(is_lost.float().mean()) < 0.7
+    # The very same outputs come from weights that are zero where the gradient is, and doubled elsewhere.
+    by_hand = RecurrentLayer("lstm", 4, 6).eval()
+    by_hand.load_state_dict(layer.state_dict())
+    by_hand.hidden_weight.data.mul_(2).masked_fill_(is_lost, 0)
+    torch.testing.assert_close(by_hand(inputs, by_hand.init_state(2))[0], dropped)
+
+
+def test_awd_dropout_is_the_same_at_every_time_step_and_of_whole_words() -> None:
+    model = small_model("awd_lstm", input_dropout=0.5, embedding_dropout=0.0).train()
+    assert isinstance(model, Recurrent)
+    masked = model.input_dropout(torch.ones(5, 2, 16))
+    assert (masked == masked[0]).all() and not (masked[:, 0] == masked[:, 1]).all()
+    from word_lm.dropout import drop_words
+
+    torch.manual_seed(0)
+    table = nn.Embedding(4, 8).train()
+    ids = torch.arange(4).repeat(6, 1)  # every word at every time step
+    vectors = drop_words(table, ids, 0.5)
+    is_zero = (vectors == 0).all(-1)
+    assert is_zero.any() and not is_zero.all()
+    assert (is_zero == is_zero[0]).all()
+    assert torch.equal(drop_words(table.eval(), ids, 0.5), table(ids))
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_tied_weights_are_one_and_trained_once(softmax: Any) -> None:
+    tied, free = (small_model("lstm", softmax=softmax, tied=is_tied) for is_tied in (True, False))
+    if softmax == "full":
+        assert tied.head.weight is tied.embedding.weight
+    else:
+        assert all(a is b for a, b in zip(tied.head.rows, tied.embedding.tables, strict=True))
+    assert len({id(w) for w in tied.parameters()}) == len(list(tied.parameters()))
+    count = {
+        name: sum(w.numel() for w in model.parameters())
+        for name, model in (("tied", tied), ("free", free))
+    }
+    assert count["tied"] < count["free"]
+
+
+def test_weight_tying_projects_where_sizes_differ() -> None:
+    model = small_model("lstm", tied=True, hidden_size=24)
+    assert model.head.weight is model.embedding.weight
+    assert model.log_probs(model(some_ids())[0].flatten(0, 1)).shape == (TIME * BATCH, WORDS)
+
+
+def test_sparse_rows_are_updated_like_dense_ones_by_sgd() -> None:
+    results = []
+    for is_sparse in (True, False):
+        config = replace(SMALL, model="lstm", optimizer="sgd", learning_rate=1.0)
+        torch.manual_seed(0)
+        model = build_model(config, WORDS)
+        assert isinstance(model.embedding, nn.Embedding) and model.embedding.sparse
+        model.embedding.sparse = is_sparse
+        (optimizer,) = make_optimizers(config, model)
+        model(some_ids(), None, some_ids())[0].backward()
+        optimizer.step()
+        results.append(model.embedding.weight.detach())
+    torch.testing.assert_close(*results)
+
+
+def test_penalties_are_the_papers() -> None:
+    model = small_model("awd_lstm", activation_penalty=2.0, change_penalty=1.0, dropout=0.4).train()
+    torch.manual_seed(3)
+    hidden, raw, _ = model.encode(some_ids(), model.init_state(BATCH))
+    torch.manual_seed(3)
+    _, penalty, _ = model(some_ids(), None, some_ids())
+    expected = 2 * hidden.pow(2).mean() + (raw[1:] - raw[:-1]).pow(2).mean()
+    torch.testing.assert_close(penalty, expected)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shared.errors import UserError
+from shared.interrupt import Interrupted
+from word_lm import sample, train
+from word_lm.config import TrainConfig, TrainOptions
+from word_lm.model import load_run
+
+CONFIG = TrainConfig(
+    device="cpu", threads=1, embedding_size=24, hidden_size=24, batch_size=16, steps=50, evaluate_every=20,
+    log_every=10, learning_rate=0.01, softmax="adaptive", cutoffs=(30, 60),
+)  # fmt: skip
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_run(run).model.state_dict()
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """Return the run's records without what the clock decides."""
+    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"precision": "bf16", "tied": True},
+        {"model": "awd_lstm", "weight_dropout": 0.3, "vary_bptt": True, "average_patience": 1},
+        {"model": "modern_transformer", "memory": 40, "layers": 2},
+        {"model": "transformer", "carry": False, "optimizer": "sgd", "schedule": "plateau"},
+        {"model": "gated_cnn", "workers": 2},
+    ],
+    ids=lambda changes: changes.get("model", "lstm") + changes.get("precision", ""),
+)
+def test_killed_mid_epoch_and_resumed_is_bit_identical(
+    changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder), **changes)
+    train.train(config, TrainOptions(out=str(tmp_path / "whole"), quiet=True))
+
+    real, calls = train.LossOf.__call__, 0
+
+    def loss_then_signal(self: Any, *inputs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 33:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, *inputs)
+
+    monkeypatch.setattr(train.LossOf, "__call__", loss_then_signal)
+    out = TrainOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
+    with pytest.raises(Interrupted, match="--resume"):
+        train.train(config, out)
+    assert not (tmp_path / "torn" / "summary.json").exists()
+    train.train(config, out)
+    whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
+    assert whole.keys() == torn.keys()
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+
+
+def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), embedding_size=64, hidden_size=64, steps=None, epochs=8,
+        evaluate_every=0, softmax="full",
+    )  # fmt: skip
+    out = train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    summary = json.loads((out / "summary.json").read_text())
+    low, high = sample.EXPECTED_PERPLEXITY
+    assert low < summary["metrics"]["test_ppl"] < high
+    assert "batch 10" in summary["metrics"]["protocol"]
+    assert (out / "report.html").is_file()
+
+
+def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_folder: Path) -> None:
+    from word_lm.model import build_model
+
+    for carry in (True, False):
+        config = replace(CONFIG, carry=carry)
+        model = build_model(config, 60)
+        seen: list[Any] = []
+
+        def wrapped(
+            inputs: Any, state: Any, targets: Any, model: Any = model, seen: Any = seen
+        ) -> Any:
+            seen.append(float(state[0][0].abs().sum()))
+            return model(inputs, state, targets)
+
+        loss_of = train.LossOf(config, model, train.Carried())
+        ids = torch.randint(0, 60, (5, 3))
+        for is_first in (True, False, True):
+            loss_of(wrapped, {"inputs": ids, "targets": ids, "is_first": is_first})  # type: ignore[arg-type]
+        assert seen[0] == seen[2] == 0
+        assert (seen[1] > 0) == carry
+
+
+def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(CONFIG, data=str(sample_folder), steps=None, minutes=0.1, evaluate_every=0)
+    out = train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    planned = [record for record in records if "planned_steps" in record]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["steps"] == planned[0]["planned_steps"] > 10
+
+
+def test_run_resumed_on_other_text_is_refused(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(CONFIG, data=str(sample_folder), steps=3)
+    train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    (tmp_path / "run" / "summary.json").unlink()
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("train", "valid", "test"):
+        (other / f"{name}.txt").write_text("a b c d e f\n" * 50)
+    with pytest.raises(UserError, match="other content"):
+        train.train(
+            replace(config, data=str(other)),
+            TrainOptions(out=str(tmp_path / "run"), resume=True, quiet=True),
+        )
+
+
+def test_vocabulary_that_does_not_fit_the_weights_is_refused(
+    tmp_path: Path, small_run: Path
+) -> None:
+    import hashlib
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    for folder in (run / "checkpoints").iterdir():
+        words = (folder / "vocab.txt").read_text().splitlines()[:-5]
+        (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["sha256"]["vocab.txt"] = hashlib.sha256(
+            (folder / "vocab.txt").read_bytes()
+        ).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="does not fit the model"):
+        load_run(run)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
+def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG,
+        data=str(sample_folder),
+        steps=20,
+        log_every=20,
+        evaluate_every=0,
+        dropout=0.0,
+        softmax="full",
+    )
+    one = train.train(config, TrainOptions(out=str(tmp_path / "one"), quiet=True))
+    assert one is not None
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    settings = [
+        "train",
+        "--config",
+        str(one / "config.yaml"),
+        "--out",
+        str(tmp_path / "two"),
+        "--quiet",
+    ]
+    done = subprocess.run(
+        [*command, "-m", "word_lm", *settings],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    for a, b in zip(log_of(one), log_of(tmp_path / "two"), strict=True):
+        assert b == pytest.approx(a, abs=1e-5)
