@@ -39,8 +39,9 @@ $(TASKS:%=test-%): test-%: $(TOX)
 
 dev: ## one environment, .venv/dev, with all packages editable
 	$(PYTHON) -m venv .venv/dev
-	DLTASKS_RELEASE=1 .venv/dev/bin/pip install --quiet -e './shared[data,nltk,report]' \
-	  $(TASKS:%=-e ./packages/%) --group test-cbow --group lint --group types
+	.venv/dev/bin/python -m pip install --quiet --upgrade 'pip>=25.1' # reads dependency groups
+	DLTASKS_RELEASE=1 .venv/dev/bin/python -m pip install --quiet -e './shared[data,nltk,report]' \
+	  $(TASKS:%=-e ./packages/%) $(TASKS:%=--group test-%) --group test-shared --group lint --group types
 	@echo "Activate it with: source .venv/dev/bin/activate"
 
 # The assignment: the real data where it lies ($DLTASKS_DATA/<task> or the cache folder), else the sample.
