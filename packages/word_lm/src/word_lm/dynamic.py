@@ -192,7 +192,7 @@ def tune_dynamic(
     ids: Ids,
     rms: Sequence[Tensor],
     *,
-    learning_rates: Sequence[float] = (6e-5, 1.2e-4, 2.4e-4, 4.8e-4),
+    learning_rates: Sequence[float] = (1.5e-5, 3e-5, 6e-5, 1.2e-4),
     decays: Sequence[float] = (0.004, 0.016),
     start: DynamicSettings | None = None,
     most_tokens: int | None = 30_000,
@@ -209,6 +209,7 @@ def tune_dynamic(
     rms : sequence of tensors
         From `gradient_rms` on the training text.
     learning_rates, decays : sequences of float
+        A rate that is too high gives a huge or no perplexity, so start low; half-trained models bear less.
     start : DynamicSettings, optional
         Where the other settings come from.
     most_tokens : int or None

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-DYNAMIC_RATES, DYNAMIC_DECAYS = (6e-5, 1.2e-4, 2.4e-4, 4.8e-4), (0.004, 0.016)
+DYNAMIC_RATES, DYNAMIC_DECAYS = (1.5e-5, 3e-5, 6e-5, 1.2e-4), (0.004, 0.016)
 """What is tried for dynamic evaluation; on a laptop each pair takes a minute or so."""
 TUNING_TOKENS = 30_000
 """Tokens of the validation text that dynamic evaluation is tuned on."""
