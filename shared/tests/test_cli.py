@@ -32,10 +32,12 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Return a caller of a command with one verb, `greet`, whose code is given."""
 
     def call(words: list[str], run: Callable[[Greeting], int | None] = lambda options: None) -> int:
-        module = types.ModuleType("made_up")
-        module.Greeting, module.run = Greeting, run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "made_up", module)
-        verbs = (Verb("greet", "Say hello.", "made_up:run", ("made_up:Greeting",)),)
+        config, code = types.ModuleType("demo.config"), types.ModuleType("demo.code")
+        config.Greeting, code.run = Greeting, run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "demo", types.ModuleType("demo"))
+        monkeypatch.setitem(sys.modules, "demo.config", config)
+        monkeypatch.setitem(sys.modules, "demo.code", code)
+        verbs = (Verb("greet", "Say hello.", "code:run", "Greeting"),)
         return run_verbs("demo", "1.2", "A made-up command.", verbs, words)
 
     return call

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from cbow import sample
 from cbow.cli import main
+from shared.testing import caller, require_data
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +22,7 @@ def cbow(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a caller of the command: words -> (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(main, capsys, monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +37,4 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of the assignment's real corpus; tests that need it skip where it is not."""
-    root = os.environ.get("DLTASKS_DATA")
-    if not root or not (Path(root) / "cbow" / "treebank.txt").is_file():
-        pytest.skip("needs the real corpus: `cbow fetch`, then DLTASKS_DATA=<folder above cbow/>")
-    return Path(root) / "cbow"
+    return require_data("cbow", "treebank.txt", "cbow")

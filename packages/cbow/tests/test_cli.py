@@ -126,7 +126,7 @@ def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_r
     )
     cases = [
         (("train", "--data", "none", "--out", "run"), "--data none: not found"),
-        (("train", "--data", "binary.txt", "--out", "run"), "binary.txt: holds NUL bytes"),
+        (("train", "--data", "binary.txt", "--out", "run"), "binary.txt:1: holds a NUL byte"),
         (("evaluate", small_run, "--synonyms", "synonyms.json"), "synonyms.json"),
         (("evaluate", small_run, "--synonyms", "odd.json"), "odd.json"),
         (("evaluate", small_run, "--synonyms", "none.json"), "none.json"),

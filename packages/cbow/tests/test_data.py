@@ -9,7 +9,8 @@ import pytest
 
 from cbow import data
 from cbow.config import TrainConfig
-from cbow.data import count_words, encode, find_corpus, read_lines, reopen
+from cbow.data import count_words, encode, find_corpus, reopen
+from shared import text_files
 from shared.errors import UserError
 
 CONFIG = TrainConfig(max_vocab_size=None)
@@ -67,7 +68,7 @@ def test_book_without_line_breaks_is_cut_into_pieces_with_no_word_lost_or_torn(
 ) -> None:
     words = [f"word{i % 977}" for i in range(30_000)]
     config = write(tmp_path / "a.txt", " ".join(words))
-    monkeypatch.setattr(data, "_CHARACTERS", 1000)
+    monkeypatch.setattr(text_files, "BYTES", 1000)
     pieces = list(find_corpus(config).lines())
     assert max(map(len, pieces)) <= data.LONGEST_LINE
     assert [word for piece in pieces for word in piece] == words
@@ -82,11 +83,6 @@ def test_gz_and_folders_of_files_read_like_one_text(tmp_path: Path) -> None:
     (folder / "ignored.json").write_text("[]")
     corpus = find_corpus(replace(CONFIG, data=str(folder)))
     assert [line[0] for line in corpus.lines()] == ["first", "second", "third"]
-
-
-def test_line_ends_of_other_systems_are_line_ends(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"a b\r\nc d\r\n")
-    assert list(read_lines(tmp_path / "a.txt", "utf-8")) == ["a b", "c d"]
 
 
 @pytest.mark.parametrize(

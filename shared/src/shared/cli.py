@@ -3,10 +3,14 @@
 A package lists its verbs; the code of a verb, and everything heavy, is imported when that verb runs. So `--help` costs
 nothing but this module.
 
-    VERBS = (Verb("train", "Train a model.", "cbow.train:run", ("cbow.config:TrainConfig", ...), layered=True), ...)
+    VERBS = (
+        Verb("train", "Train a model.", "train:run", "TrainConfig", RUN_OPTIONS, layered=True),
+        ...
+        report_verb(), fetch_verb("Download the data."), sample_verb(),
+    )
 
     def main(arguments=None):
-        return run_verbs("cbow", __version__, "word2vec CBOW.", VERBS, arguments)
+        return run_verbs("word_lm", __version__, "Word-level language models.", VERBS, arguments)
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ from shared.errors import UserError
 from shared.interrupt import Interrupted
 
 USAGE_ERROR = 2
+RUN_OPTIONS = "shared.options:RunOptions"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Verb:
     """One verb of a command.
 
@@ -35,9 +40,9 @@ class Verb:
     help : str
         One sentence.
     run : str
-        `module:function`, called with one instance of each option class.
-    options : tuple of str
-        `module:dataclass` each.
+        `module:function` of the package, called with one instance of each option class.
+    *options : str
+        Name of a dataclass in the package's `config.py`, or `module:dataclass` of another package.
     layered : bool
         The first option class takes `--recipe`, `--config` and `--print-config`, and is what a run saves.
     """
@@ -46,17 +51,54 @@ class Verb:
     help: str
     run: str
     options: tuple[str, ...]
-    layered: bool = False
+    layered: bool
+
+    def __init__(
+        self, name: str, help: str, run: str, *options: str, layered: bool = False
+    ) -> None:
+        values = {"name": name, "help": help, "run": run, "options": options, "layered": layered}
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+
+def report_verb() -> Verb:
+    """Return the verb `report`, which is `report.run` in every package."""
+    return Verb("report", "Make the page of a run.", "report:run", "shared.options:ReportOptions")
+
+
+def fetch_verb(help: str) -> Verb:
+    """Return the verb `fetch`, which is `data.fetch` in every package."""
+    return Verb("fetch", help, "data:fetch", "shared.options:FetchOptions")
+
+
+def sample_verb() -> Verb:
+    """Return the verb `sample`, which is `sample.run` in every package."""
+    return Verb(
+        "sample",
+        "Write a small made-up data set.",
+        "sample:run",
+        "shared.options:SampleOptions",
+    )
 
 
 def run_verbs(
-    command: str,
+    package: str,
     version: str,
     description: str,
     verbs: Sequence[Verb],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run one command line and return its exit code.
+
+    Parameters
+    ----------
+    package : str
+        Import name; the command is the same with hyphens.
+    version, description : str
+        For `--version` and `--help`.
+    verbs : sequence of Verb
+    arguments : sequence of str, optional
+        Default: those of the process.
 
     Returns
     -------
@@ -65,8 +107,9 @@ def run_verbs(
         that was answered by saving.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    command = package.replace("_", "-")
     try:
-        return _dispatch(command, version, description, verbs, words)
+        return _dispatch(package, version, description, verbs, words)
     except UserError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -88,8 +131,9 @@ def run_verbs(
 
 
 def _dispatch(
-    command: str, version: str, description: str, verbs: Sequence[Verb], words: list[str]
+    package: str, version: str, description: str, verbs: Sequence[Verb], words: list[str]
 ) -> int:
+    command = package.replace("_", "-")
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview(command, description, verbs))
         return 0 if words else USAGE_ERROR
@@ -106,13 +150,14 @@ def _dispatch(
     verb = known[words[0]]
     from shared.config import parse, recipes_in
 
-    recipes = recipes_in(_recipe_folder(verb)) if verb.layered else None
+    recipes = recipes_in(_recipe_folder(package)) if verb.layered else None
     prog = f"{command} {verb.name}"
+    classes = [_load(name if ":" in name else f"{package}.config:{name}") for name in verb.options]
     try:
-        options = parse(prog, verb.help, [_load(name) for name in verb.options], words[1:], recipes)
+        options = parse(prog, verb.help, classes, words[1:], recipes)
     except SystemExit as stop:  # after --help and --print-config
         return int(stop.code or 0)
-    return int(_load(verb.run)(*options) or 0)
+    return int(_load(f"{package}.{verb.run}")(*options) or 0)
 
 
 def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:
@@ -123,9 +168,8 @@ def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:
     return "\n".join(lines)
 
 
-def _recipe_folder(verb: Verb) -> Path:
-    package = importlib.import_module(verb.options[0].partition(".")[0])
-    return Path(str(package.__file__)).parent / "recipes"
+def _recipe_folder(package: str) -> Path:
+    return Path(str(importlib.import_module(package).__file__)).parent / "recipes"
 
 
 def _load(name: str) -> Any:

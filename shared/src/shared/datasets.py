@@ -21,6 +21,7 @@ from urllib.parse import quote
 from shared.archives import extract, is_junk
 from shared.errors import UserError
 from shared.fetch import Source, fetch
+from shared.options import FetchOptions
 
 _COURSE = (
     "https://raw.githubusercontent.com/norsheep/ai-classes/978d53f077670639c9d5ece9f04cd1928109a556/"
@@ -249,6 +250,24 @@ def fetch_dataset(
             return _wikitext_from_archive(folder, quiet, timeout)
         except UserError as second:
             raise UserError(f"{first} The publisher's archive failed too: {second}") from second
+
+
+def fetch_and_say(name: str, command: str, options: FetchOptions) -> int:
+    """Download a data set and say how to use it (verb `fetch` of every command).
+
+    Parameters
+    ----------
+    name : str
+        A key of `SOURCES`.
+    command : str
+        What trains on it, for example `cbow train --recipe baseline`.
+    options : FetchOptions
+    """
+    folder = fetch_dataset(name, options.out, quiet=options.quiet)
+    print(f"The data is in {folder}. `{command} --data {folder}` trains on it.")
+    if folder == data_root() / name:
+        print("It lies in the default place, so --data may be left out.")
+    return 0
 
 
 def _fetch_into(name: str, folder: Path, quiet: bool, timeout: float) -> Path:

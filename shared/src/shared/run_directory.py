@@ -205,7 +205,7 @@ class RunDirectory:
 
 
 def environment(
-    packages: Iterable[str] = ("numpy", "numba", "torch", "transformers"),
+    packages: Iterable[str] = ("numpy", "numba", "torch", "accelerate", "transformers"),
 ) -> dict[str, Any]:
     """Return what a run's figures depend on: Python, system, cores, package versions, the command."""
     return {

@@ -55,6 +55,15 @@ def test_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(name, tmp_p
     assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
 
 
+def test_run_is_not_gone_on_with_where_the_data_differs(tmp_path):
+    config = same_config({})
+    with pytest.raises(Killed):
+        train(tmp_path / "run", config, kill_at=9, facts={"sha256": "1"})
+    with pytest.raises(UserError, match=r"other data \(sha256: 1 -> 2\)"):
+        train(tmp_path / "run", config, resume=True, facts={"sha256": "2"})
+    train(tmp_path / "run", config, resume=True, facts={"sha256": "1", "name": "moved"})
+
+
 def test_number_of_workers_changes_nothing(tmp_path):
     alone = everything(train(tmp_path / "0", epochs=1))
     assert is_same(everything(train(tmp_path / "2", epochs=1, workers=2)), alone)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cbow.config import BenchOptions, TrainConfig, TrainOptions
+from cbow.config import BenchOptions, TrainConfig
 from cbow.data import END_OF_LINE, count_words, encode, find_corpus
 from cbow.evaluate import synonym_recall
 from cbow.kernels import SAMPLES, stream_key
@@ -33,6 +33,7 @@ from cbow.schedule import learning_rate
 from cbow.synonyms import load_synonyms
 from cbow.train import train
 from cbow.vectors import WordVectors
+from shared.options import RunOptions
 
 EXACT = TrainConfig(epochs=1)
 SAMPLING = TrainConfig(
@@ -266,7 +267,7 @@ def large(million_tokens: int, threads: int, folder: Path) -> dict[str, Any]:
         path = folder / f"{name}.txt"
         write_made_up_text(path, tokens)
         began = time.perf_counter()
-        train(replace(config, data=str(path)), TrainOptions(out=str(folder / name), quiet=True))
+        train(replace(config, data=str(path)), RunOptions(out=str(folder / name), quiet=True))
         found[f"{name}_seconds"] = time.perf_counter() - began
         found[f"{name}_peak_megabytes"] = _peak_megabytes()
         path.unlink()

@@ -167,18 +167,6 @@ MAY_CHANGE_ON_RESUME = ("data", "synonyms", "checkpoint_seconds")
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """Where a training run goes."""
-
-    out: str | None = None
-    """Run folder, new or empty; default: runs/cbow/<date-time>."""
-    resume: bool = False
-    """Go on with the run in --out from its last checkpoint."""
-    quiet: bool = False
-    """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
-
-
-@dataclass(frozen=True)
 class EvaluateOptions:
     """What to measure a model by; without a list, the synonyms the run was measured by."""
 
@@ -358,31 +346,3 @@ class BenchOptions:
             problem(self.runs < 1, "runs", self.runs, ">= 1")
             problem(self.threads < 1, "threads", self.threads, ">= 1")
             problem(self.large < 0, "large", self.large, ">= 0")
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Which run to make a page of."""
-
-    run: str = positional()
-    """Run folder."""
-    out: str | None = None
-    """HTML file; default: report.html in the run folder."""
-
-
-@dataclass(frozen=True)
-class FetchOptions:
-    """Where the data goes."""
-
-    out: str | None = None
-    """Folder; default: $DLTASKS_DATA/cbow, else the user's cache folder."""
-    quiet: bool = False
-    """No bar."""
-
-
-@dataclass(frozen=True)
-class SampleOptions:
-    """Where the made-up data goes."""
-
-    out: str = "cbow-sample"
-    """Folder to write, new or empty."""

@@ -6,33 +6,32 @@ each line) lie on disk.
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cbow import sample
-from cbow.config import FetchOptions, TrainConfig
-from shared.datasets import data_root, describe, fetch_dataset, find_data
+from cbow.config import TrainConfig
+from shared.datasets import describe, fetch_and_say
 from shared.errors import UserError
 from shared.files import whole_file
+from shared.options import FetchOptions
 from shared.progress import progress_bar
+from shared.samples import data_or_sample
+from shared.text_files import read_lines
 from shared.tokenizers import tokenizer
 from shared.vocabulary import Vocabulary
 
 END_OF_LINE = -1
+EXPECTED = "a text file or a folder of them"
 LONGEST_LINE = 10_000
 """Tokens; a longer line (a book without line breaks) is cut into pieces of this length."""
 BLOCK = 1 << 20
 """Tokens that training holds in memory at once, ends of line included."""
-_CHARACTERS = 1 << 20
 _TOKENS_AT_ONCE = 1 << 17  # as Python strings, about 10 MB
 
 
@@ -65,7 +64,7 @@ class Corpus:
     def lines(self) -> Iterator[list[str]]:
         """Yield the tokens of each line that has some, long lines in pieces of `LONGEST_LINE`."""
         for path in self.files:
-            for line in read_lines(path, self.encoding):
+            for line in read_lines(path, self.encoding, expected=EXPECTED):
                 tokens = self.tokenize(line)
                 if len(tokens) > LONGEST_LINE:
                     yield from _pieces(tokens)
@@ -122,14 +121,7 @@ def find_corpus(config: TrainConfig) -> Corpus:
     UserError
         A file or folder is missing, or the folder holds no text.
     """
-    folder = find_data("cbow", config.data)
-    is_sample = folder is None
-    if folder is None:
-        # Made anew each time: it is small, and a copy kept somewhere could be stale.
-        holder = tempfile.TemporaryDirectory(prefix="cbow-sample-")
-        _SAMPLES.append(holder)
-        folder = Path(holder.name) / "cbow"
-        sample.write(folder)
+    folder, is_sample = data_or_sample("cbow", config.data, sample.write)
     files = (folder,) if folder.is_file() else _text_files(folder, config.corpus)
     beside = folder / "synonyms.json"
     chosen = Path(config.synonyms) if config.synonyms else beside if beside.is_file() else None
@@ -138,9 +130,6 @@ def find_corpus(config: TrainConfig) -> Corpus:
     listing = describe(files[0] if len(files) == 1 else folder).as_dict()
     tokenize = tokenizer(config.tokenizer)
     return Corpus(files, config.encoding, tokenize, chosen, is_sample, listing)
-
-
-_SAMPLES: list[tempfile.TemporaryDirectory] = []  # removed when the process ends
 
 
 def count_words(corpus: Corpus, config: TrainConfig, *, quiet: bool = False) -> Vocabulary:
@@ -220,68 +209,9 @@ def reopen(path: Path, vocabulary: Vocabulary) -> EncodedCorpus:
     return EncodedCorpus(path, length, counts)
 
 
-def read_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Yield the lines of a text file, a line longer than a megabyte in several parts, cut between words.
-
-    Raises
-    ------
-    UserError
-        The file is missing, holds NUL bytes, or is not text in this encoding; the line is named.
-    """
-    try:
-        with _open_text(path, encoding) as file:
-            rest, seen = "", 0
-            while chunk := file.read(_CHARACTERS):
-                if "\0" in chunk:
-                    line = seen + chunk[: chunk.index("\0")].count("\n") + 1
-                    raise UserError(
-                        f"{path}:{line}: holds a NUL byte, so it is no text. Expected a text file or .gz."
-                    )
-                seen += chunk.count("\n")
-                *lines, rest = (rest + chunk).split("\n")
-                yield from lines
-                if len(rest) > _CHARACTERS:
-                    head, _, rest = rest.rpartition(" ")
-                    # Without a single space there is no word to cut between.
-                    head, rest = (head, rest) if head else (rest, "")
-                    yield head
-            if rest:
-                yield rest
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found. Expected a text file or a folder of them.") from None
-    except UnicodeDecodeError as error:
-        if b"\0" in error.object:
-            raise UserError(
-                f"{path}: holds NUL bytes, so it is no text. Expected a text file or .gz."
-            ) from None
-        line = _undecodable_line(path, encoding)
-        raise UserError(
-            f"{path}:{line}: is not {encoding} ({error.reason}). Name the file's encoding with --encoding, "
-            "for example latin-1."
-        ) from None
-    except LookupError:
-        raise UserError(
-            f"--encoding {encoding} is not known. Expected utf-8, latin-1, gb18030 or the like."
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: is a damaged .gz file ({error}). Fetch or pack it again."
-        ) from None
-
-
 def fetch(options: FetchOptions) -> int:
     """Download the assignment's data (verb `fetch`)."""
-    folder = fetch_dataset("cbow", options.out, quiet=options.quiet)
-    print(f"The data is in {folder}. `cbow train --data {folder} --recipe baseline` trains on it.")
-    if folder == data_root() / "cbow":
-        print("It lies in the default place, so --data may be left out.")
-    return 0
-
-
-def _open_text(path: Path, encoding: str) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding)
-    return path.open(encoding=encoding)
+    return fetch_and_say("cbow", "cbow train --recipe baseline", options)
 
 
 def _text_files(folder: Path, corpus: str) -> tuple[Path, ...]:
@@ -316,14 +246,3 @@ def _batches(lines: Iterator[list[str]]) -> Iterator[list[list[str]]]:
             batch, tokens = [], 0
     if batch:
         yield batch
-
-
-def _undecodable_line(path: Path, encoding: str) -> int:
-    """Return the number of the first line that cannot be decoded; read again, since an error does not tell it."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                return number
-    return 1

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cbow.config import ReportOptions, TrainConfig
+from cbow.config import TrainConfig
 from cbow.queries import load_model
 from cbow.vectors import WordVectors
 from shared import config as configuration
+from shared.options import ReportOptions
 from shared.report import Report, save_plot
 from shared.run_directory import RunDirectory
 

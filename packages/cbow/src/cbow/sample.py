@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cbow.config import SampleOptions
-from shared.errors import UserError
 from shared.files import whole_file, write_json
+from shared.options import SampleOptions
+from shared.samples import write_sample
 
 SEED = 7
 TOPICS = 12
@@ -38,14 +38,8 @@ all of them can sing
 
 def run(options: SampleOptions) -> int:
     """Write the sample (verb `sample`)."""
-    folder = Path(options.out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty. Choose another --out.")
-    write(folder)
-    print(
-        f"The sample is in {folder}. `cbow train --data {folder} --recipe baseline` trains on it."
-    )
-    return 0
+    advice = "`cbow train --data {folder} --recipe baseline` trains on it."
+    return write_sample(options, "cbow", write, advice)
 
 
 def write(folder: Path) -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cbow.config import StudyOptions, TrainConfig, TrainOptions
+from cbow.config import StudyOptions, TrainConfig
 from cbow.report import epoch_curve, recall_curve
 from cbow.train import train
 from shared.files import write_json
+from shared.options import RunOptions
 from shared.report import Report, save_plot
 from shared.run_directory import RunDirectory
 
@@ -40,7 +41,7 @@ def run(options: StudyOptions) -> int:
         folder = out / name.replace(",", "").replace(" ", "-")
         if not options.quiet:
             print(f"== {name}")
-        train(config, TrainOptions(out=str(folder), resume=options.resume, quiet=options.quiet))
+        train(config, RunOptions(out=str(folder), resume=options.resume, quiet=options.quiet))
         runs[name] = RunDirectory.read(folder, task="cbow")
     page = write_study(out, runs)
     print(f"The page is {page}; its plots are {out / 'loss.png'} and {out / 'recall.png'}.")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig, TrainOptions
+from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus, reopen
 from cbow.evaluate import synonym_recall
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
@@ -39,8 +39,10 @@ from cbow.vectors import WordVectors, joined
 from shared.checkpoints import Checkpoint
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
+from shared.options import RunOptions
 from shared.progress import progress_bar
 from shared.run_directory import RunDirectory, versions
+from shared.samples import NOTICE
 from shared.vocabulary import Vocabulary
 
 WEIGHTS = "weights.safetensors"
@@ -74,7 +76,7 @@ class Place:
     """Spent training, before and after a resume."""
 
 
-def run(config: TrainConfig, options: TrainOptions) -> int:
+def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, evaluate, write the page (verb `train`)."""
     folder = train(config, options)
     if not options.quiet:
@@ -82,7 +84,7 @@ def run(config: TrainConfig, options: TrainOptions) -> int:
     return 0
 
 
-def train(config: TrainConfig, options: TrainOptions) -> Path:
+def train(config: TrainConfig, options: RunOptions) -> Path:
     """Train word vectors into a run folder.
 
     Returns
@@ -306,10 +308,7 @@ class _Training:
     def _say_start(self) -> None:
         data, place = self._data(), self.place
         if data["is_sample"]:
-            self.run.say(
-                "No data is given and none lies in the default place: this is a small made-up sample. "
-                "`cbow fetch` downloads the real data."
-            )
+            self.run.say(NOTICE.format(command="cbow"))
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
         if self.run.is_resumed:
             where = f"{self._who()}epoch {place.epoch + 1}"

@@ -6,6 +6,8 @@ A short timing at the start fixes how many steps fit; from there the run is as d
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # An evaluation of a big set can cost as much as an epoch of a small one. More than this share of the time is not
@@ -59,3 +61,34 @@ def plan_for(
     rounds, rest = divmod(max(0.0, left), between * step_seconds + evaluation_seconds)
     total = int(rounds) * between + min(between, int(rest / step_seconds))
     return Plan(max(1, total), evaluate_every)
+
+
+def time_steps(
+    step: Callable[[], object],
+    most: int,
+    *,
+    allowed: float,
+    agree: Callable[[bool], bool] = lambda is_enough: is_enough,
+) -> float:
+    """Return the seconds that a step takes, the first few left out: they allocate and compile.
+
+    Parameters
+    ----------
+    step : callable
+        Makes a step and waits for its end.
+    most : int
+        Steps to try at most, >= 1.
+    allowed : float
+        Seconds to spend; seven steps are tried in any case.
+    agree : callable
+        Makes the same decision of all processes' decisions.
+    """
+    seconds: list[float] = []
+    for number in range(most):
+        began = time.monotonic()
+        step()
+        seconds.append(time.monotonic() - began)
+        if number > 5 and agree(sum(seconds) > allowed):
+            break
+    seconds = seconds[3:] or seconds[-1:]
+    return sum(seconds) / len(seconds)

@@ -14,7 +14,8 @@ Nothing is unpickled: weights are safetensors, the rest is read with `weights_on
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,31 @@ def load_checkpoint(
     return average
 
 
+def require_same_data(
+    run: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> None:
+    """Refuse to go on with other data than a run began with.
+
+    Parameters
+    ----------
+    run : Path
+    before, now : mapping or None
+        Facts of the data; an entry `name` may differ.
+
+    Raises
+    ------
+    UserError
+        Naming the first fact that differs.
+    """
+    old, new = dict(before or {}), dict(now or {})
+    for name in sorted((old.keys() | new.keys()) - {"name"}):
+        if old.get(name) != new.get(name):
+            raise UserError(
+                f"{run}: was trained on other data ({name}: {old.get(name)} -> {new.get(name)}). "
+                "Give the same --data, or choose another --out."
+            )
+
+
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Read the weights to use from a checkpoint's folder into a model on any device.
 
@@ -179,7 +205,10 @@ def load_tensors(path: Path) -> Any:
         The file is missing, damaged, or holds something else.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of pickles of other protocols, and then reads them as strictly as others.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing. Restore it or train again.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError):

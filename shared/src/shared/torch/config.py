@@ -25,6 +25,8 @@ MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", 
 class LoopConfig:
     """Settings of the training loop."""
 
+    recipe: str | None = None
+    """Settings by name, overridden by --config and by flags."""
     seed: int = 1
     """Seed of all random numbers, >= 0."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

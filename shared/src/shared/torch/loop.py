@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from shared.interrupt import Interrupted, StopRequest
 from shared.progress import progress_bar
 from shared.run_directory import RunDirectory
 from shared.torch.averaging import WeightAverage
-from shared.torch.budget import Plan, plan_for
-from shared.torch.checkpoint import load_checkpoint, save_checkpoint
+from shared.torch.budget import Plan, plan_for, time_steps
+from shared.torch.checkpoint import load_checkpoint, require_same_data, save_checkpoint
 from shared.torch.config import LoopConfig
 from shared.torch.device import require_compiler, seed_everything, to_device
 from shared.torch.evaluation import evaluating
@@ -82,6 +83,9 @@ class Training:
         Takes a checkpoint's folder and writes the task's files into it: vocabulary, configuration.
     describe : callable, optional
         Takes a record of the log and returns what to add to its line, for example the perplexity.
+    data : mapping, optional
+        What tells this data from other data, as JSON values; a run is not gone on with where it differs. An entry
+        `name` may differ: data may move.
     started : float, optional
         `time.monotonic()` of when `config.minutes` began; default: when `fit` is called.
     """
@@ -101,6 +105,7 @@ class Training:
     state: Any = None
     extras: Callable[[Path], None] | None = None
     describe: Callable[[Mapping[str, Any]], str] | None = None
+    data: Mapping[str, Any] | None = None
     started: float | None = None
 
     at: Position = field(default_factory=Position, init=False)
@@ -241,6 +246,7 @@ class Training:
                 "position": asdict(self.at),
                 "plan": asdict(self.plan),
                 "meter": self._meter.state_dict(),
+                "data": self.data,
             },
             average=self._average,
             state=self.state,
@@ -274,6 +280,7 @@ class Training:
         checkpoint = self.run.checkpoints.last() if self.run.is_resumed else None
         if checkpoint is None:
             return
+        require_same_data(self.run.path, checkpoint.facts.get("data"), self.data)
         self._average = load_checkpoint(
             checkpoint,
             accelerator,
@@ -312,19 +319,16 @@ class Training:
     def _plan_by_timing(self, deadline: float) -> Plan:
         """Try some steps and an evaluation, undo them, and return the plan that ends at the deadline."""
         k, size = self.config.accumulation, self._epoch_steps(0)
-        self.plan = Plan(size, 0)
+        self.plan = Plan(size, 0)  # for the schedule
         self._wrapped.train()
         before = Snapshot([self.model, *self.optimizers, self._average, self.state])
-
-        allowed, seconds = 0.03 * (deadline - time.monotonic()), []
         with closing(self._batches(0, 0, size * k)) as batches:
-            for number in range(size):
-                start = time.monotonic()
-                float(self._update(batches)["loss"])  # waits for the device
-                seconds.append(time.monotonic() - start)
-                if number > 5 and from_first(self.accelerator, sum(seconds) > allowed):
-                    break
-        seconds = seconds[3:] or seconds[-1:]  # the first steps allocate and compile
+            step_seconds = time_steps(
+                lambda: float(self._update(batches)["loss"]),  # waits for the device
+                size,
+                allowed=0.03 * (deadline - time.monotonic()),
+                agree=partial(from_first, self.accelerator),
+            )
         evaluation_seconds = 0.0
         if self.evaluate is not None:
             start = time.monotonic()
@@ -335,7 +339,7 @@ class Training:
         self._meter.forget()
         plan = plan_for(
             deadline - time.monotonic(),
-            step_seconds=sum(seconds) / len(seconds),
+            step_seconds=step_seconds,
             evaluation_seconds=evaluation_seconds,
             evaluate_every=self.config.evaluate_every,
             epoch_steps=size,

@@ -1,0 +1,113 @@
+"""Text files of any size, a piece at a time, with errors that name the line."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from shared.errors import UserError
+
+BYTES = 1 << 20
+
+
+def read_pieces(
+    path: Path, encoding: str = "utf-8", *, expected: str = "a text file"
+) -> Iterator[str]:
+    """Yield the text of a file in pieces of about a megabyte, cut after a space or a line break.
+
+    A line may have any length, so memory is bounded; only a megabyte without a single space is cut inside a word.
+    Joined, the pieces are the file. A byte order mark is dropped.
+
+    Parameters
+    ----------
+    path : Path
+        Plain text, or `.gz`.
+    encoding : str
+    expected : str
+        What the message says where the file is missing.
+
+    Raises
+    ------
+    UserError
+        The file is missing, holds NUL bytes, is not text in this encoding, or is a damaged .gz; the line is named.
+    """
+    try:
+        # utf-8-sig is UTF-8 that drops a byte order mark.
+        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+        decoder = codecs.getincrementaldecoder(name)()
+    except LookupError:
+        raise UserError(
+            f"--encoding {encoding} is not known. Expected utf-8, latin-1, gb18030 or the like."
+        ) from None
+    try:
+        with _open(path) as file:
+            yield from _pieces(path, file, decoder, encoding)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found. Expected {expected}.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder. Expected {expected}.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{path}: is a damaged .gz file ({error}). Fetch or pack it again."
+        ) from None
+
+
+def read_lines(
+    path: Path, encoding: str = "utf-8", *, expected: str = "a text file"
+) -> Iterator[str]:
+    """Yield the lines of a file without their ends; a line longer than a megabyte comes in several parts.
+
+    Parameters and errors are those of `read_pieces`.
+    """
+    rest = ""
+    for piece in read_pieces(path, encoding, expected=expected):
+        *lines, rest = (rest + piece).split("\n")
+        yield from lines
+        if len(rest) > BYTES:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest
+
+
+def _pieces(
+    path: Path, file: IO[bytes], decoder: codecs.IncrementalDecoder, encoding: str
+) -> Iterator[str]:
+    line, rest = 1, ""  # `rest` is the beginning of a word
+    while True:
+        chunk = file.read(BYTES)
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            start, found = error.start, error.object
+            if b"\0" in found:  # rather no text at all than text in another encoding
+                raise _nul(path, line + found[: found.index(b"\0")].count(b"\n")) from None
+            line += found[:start].count(b"\n")
+            raise UserError(
+                f"{path}:{line}: is not {encoding} ({error.reason}). Expected {encoding} text; name its encoding if "
+                "the command has --encoding, or convert it, for example with iconv."
+            ) from None
+        if "\0" in text:
+            raise _nul(path, line + text[: text.index("\0")].count("\n"))
+        text = rest + text
+        cut = max(text.rfind(" "), text.rfind("\n")) + 1  # after a word
+        if not chunk or (not cut and len(text) > BYTES):
+            cut = len(text)
+        text, rest = text[:cut], text[cut:]
+        line += text.count("\n")
+        if text:
+            yield text.replace("\r\n", "\n")
+        if not chunk:
+            return
+
+
+def _nul(path: Path, line: int) -> UserError:
+    return UserError(f"{path}:{line}: holds a NUL byte, so it is no text. Expected a text file.")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import UserError
+from shared.options import SampleOptions
+from shared.samples import data_or_sample, write_sample
+
+
+def write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.txt").write_text("made up")
+
+
+def test_sample_is_used_only_where_there_is_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    folder, is_sample = data_or_sample("books", None, write)
+    assert is_sample
+    assert (folder / "a.txt").read_text() == "made up"
+    assert tmp_path not in folder.parents
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "b.txt").touch()
+    assert data_or_sample("books", None, write) == (tmp_path / "books", False)
+    with pytest.raises(UserError, match="not found"):
+        data_or_sample("books", str(tmp_path / "nowhere"), write)
+
+
+def test_sample_is_written_to_a_new_folder_only_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_sample(SampleOptions(), "book", write, "`book train --data {folder}`.") == 0
+    assert capsys.readouterr().out == (
+        "The sample is in book-sample. `book train --data book-sample`.\n"
+    )
+    with pytest.raises(UserError, match="is not empty"):
+        write_sample(SampleOptions("book-sample"), "book", write, "")

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import text_files
+from shared.errors import UserError
+from shared.text_files import read_lines, read_pieces
+
+
+@given(text=st.text(st.sampled_from("ab é戦\n "), max_size=60), size=st.integers(1, 9))
+def test_pieces_joined_are_the_text_and_no_word_is_cut(
+    text: str, size: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "a.txt"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_files, "BYTES", size)
+        pieces = list(read_pieces(path))
+    assert "".join(pieces) == text
+    for piece in pieces[:-1]:
+        assert piece[-1] in " \n" or len(piece) > size
+
+
+def test_lines_come_without_their_ends_and_like_those_of_python(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffa b\r\n\nc\nlast".encode())
+    assert list(read_lines(path)) == ["a b", "", "c", "last"]
+
+
+def test_gz_is_read_like_plain_text(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress("é 1\n2\n".encode("latin-1")))
+    assert list(read_lines(tmp_path / "a.gz", "latin-1")) == ["é 1", "2"]
+
+
+def test_hundred_megabyte_line_is_read_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    with path.open("w") as file:
+        for _ in range(100):
+            file.write("word another " * 80_000)
+    longest = words = 0
+    for line in read_lines(path):
+        longest, words = max(longest, len(line)), words + line.count(" ")
+    assert words == 100 * 160_000
+    assert longest <= 3 * text_files.BYTES
+
+
+BAD = {
+    "NUL": (b"a b\nc \0 d\n", "utf-8", "a.txt:2: holds a NUL byte"),
+    "UTF-16": ("a b\nc".encode("utf-16"), "utf-8", "a.txt:1: "),
+    "latin-1": ("a b\nc\ncafé\n".encode("latin-1"), "utf-8", "a.txt:3: is not utf-8"),
+    "cut": ("a b\nc\ncafé".encode()[:-1], "utf-8", "a.txt:3: is not utf-8"),
+    "gb18030": (b"a\nb \xff\xff c", "gb18030", "a.txt:2: is not gb18030"),
+    "encoding": (b"a", "utf-99", "--encoding utf-99 is not known"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("size", [1 << 20, 3])
+def test_what_is_no_text_is_refused_by_line(
+    case: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "BYTES", size)
+    content, encoding, expected = BAD[case]
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        list(read_pieces(tmp_path / "a.txt", encoding))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_folder_and_damaged_gz_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.txt: not found. Expected a book"):
+        list(read_pieces(tmp_path / "none.txt", expected="a book"))
+    with pytest.raises(UserError, match="is a folder"):
+        list(read_pieces(tmp_path))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"a b\n" * 100)[:20])
+    with pytest.raises(UserError, match=r"a\.gz: is a damaged \.gz"):
+        list(read_pieces(tmp_path / "a.gz"))
+
+
+def test_text_in_utf16_is_said_to_hold_nul_bytes_rather_than_to_be_bad_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("a b\nc".encode("utf-16"))
+    with pytest.raises(UserError, match="holds a NUL byte"):
+        list(read_pieces(tmp_path / "a.txt"))
