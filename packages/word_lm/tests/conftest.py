@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from shared.testing import caller, require_data
 from word_lm import sample
 from word_lm.cli import main
 
@@ -30,14 +30,7 @@ def word_lm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a caller of the command: words -> (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(main, capsys, monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +51,4 @@ SMALL = (
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of the real text; tests that need it skip where it is not."""
-    root = os.environ.get("DLTASKS_DATA")
-    if not root or not (Path(root) / "wikitext-2" / "train.txt").is_file():
-        pytest.skip(
-            "needs the real text: `word-lm fetch`, then DLTASKS_DATA=<folder above wikitext-2/>"
-        )
-    return Path(root) / "wikitext-2"
+    return require_data("wikitext-2", "train.txt", "word-lm")

@@ -102,7 +102,7 @@ def test_bad_files_are_refused_in_one_line(
         (("train", "--data", "none", "--out", "run"), "--data none: not found"),
         (("train", "--data", ".", "--out", "run"), "train.txt: not found"),
         (("train", "--data", "binary.txt", "--out", "run"), "binary.txt:2: holds a NUL byte"),
-        (("train", "--data", "latin.txt", "--out", "run"), "latin.txt:2: is not UTF-8"),
+        (("train", "--data", "latin.txt", "--out", "run"), "latin.txt:2: is not utf-8"),
         (("evaluate", small_run, "--data", "empty.txt"), "empty.txt:1: the text is empty"),
         (("evaluate", "none"), "none: is not a run"),
         (("export", "none"), "none: is not a run"),

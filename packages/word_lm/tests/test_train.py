@@ -14,8 +14,9 @@ import torch
 
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.options import RunOptions
 from word_lm import sample, train
-from word_lm.config import TrainConfig, TrainOptions
+from word_lm.config import TrainConfig
 from word_lm.model import load_run
 
 CONFIG = TrainConfig(
@@ -51,7 +52,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(CONFIG, data=str(sample_folder), **changes)
-    train.train(config, TrainOptions(out=str(tmp_path / "whole"), quiet=True))
+    train.train(config, RunOptions(out=str(tmp_path / "whole"), quiet=True))
 
     real, calls = train.LossOf.__call__, 0
 
@@ -63,7 +64,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
         return real(self, *inputs)
 
     monkeypatch.setattr(train.LossOf, "__call__", loss_then_signal)
-    out = TrainOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
+    out = RunOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
     with pytest.raises(Interrupted, match="--resume"):
         train.train(config, out)
     assert not (tmp_path / "torn" / "summary.json").exists()
@@ -79,7 +80,7 @@ def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder
         CONFIG, data=str(sample_folder), embedding_size=64, hidden_size=64, steps=None, epochs=8,
         evaluate_every=0, softmax="full",
     )  # fmt: skip
-    out = train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
     summary = json.loads((out / "summary.json").read_text())
     low, high = sample.EXPECTED_PERPLEXITY
@@ -112,7 +113,7 @@ def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_fo
 
 def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(CONFIG, data=str(sample_folder), steps=None, minutes=0.1, evaluate_every=0)
-    out = train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     planned = [record for record in records if "planned_steps" in record]
@@ -122,16 +123,16 @@ def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> 
 
 def test_run_resumed_on_other_text_is_refused(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(CONFIG, data=str(sample_folder), steps=3)
-    train.train(config, TrainOptions(out=str(tmp_path / "run"), quiet=True))
+    train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     (tmp_path / "run" / "summary.json").unlink()
     other = tmp_path / "other"
     other.mkdir()
     for name in ("train", "valid", "test"):
         (other / f"{name}.txt").write_text("a b c d e f\n" * 50)
-    with pytest.raises(UserError, match="other content"):
+    with pytest.raises(UserError, match="was trained on other data"):
         train.train(
             replace(config, data=str(other)),
-            TrainOptions(out=str(tmp_path / "run"), resume=True, quiet=True),
+            RunOptions(out=str(tmp_path / "run"), resume=True, quiet=True),
         )
 
 
@@ -166,7 +167,7 @@ def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> No
         dropout=0.0,
         softmax="full",
     )
-    one = train.train(config, TrainOptions(out=str(tmp_path / "one"), quiet=True))
+    one = train.train(config, RunOptions(out=str(tmp_path / "one"), quiet=True))
     assert one is not None
     command = [
         sys.executable,

@@ -28,8 +28,6 @@ MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
 class TrainConfig(LoopConfig):
     """Settings of a training run; the defaults are a small LSTM for a laptop."""
 
-    recipe: str | None = None
-    """Settings by name, overridden by --config and by flags."""
     data: str | None = None
     """Folder with train.txt, valid.txt and test.txt, or one text file, which is split; default:
     $DLTASKS_DATA/wikitext-2, else a small made-up sample."""
@@ -136,18 +134,6 @@ class TrainConfig(LoopConfig):
             problem(
                 getattr(self, name) > 0, name, getattr(self, name), "0 unless --model is awd_lstm"
             )
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Where a training run goes."""
-
-    out: str | None = None
-    """Run folder, new or empty; default: runs/word_lm/<date-time>."""
-    resume: bool = False
-    """Go on with the run in --out from its last checkpoint."""
-    quiet: bool = False
-    """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
 
 
 @dataclass(frozen=True)
@@ -316,31 +302,3 @@ class BenchOptions:
             problem(self.steps < 1, "steps", self.steps, ">= 1")
             problem(self.rounds < 1, "rounds", self.rounds, ">= 1")
             problem(self.threads < 0, "threads", self.threads, ">= 0")
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Which run to make a page of."""
-
-    run: str = positional()
-    """Run folder."""
-    out: str | None = None
-    """HTML file; default: report.html in the run folder."""
-
-
-@dataclass(frozen=True)
-class FetchOptions:
-    """Where the data goes."""
-
-    out: str | None = None
-    """Folder; default: $DLTASKS_DATA/wikitext-2, else the user's cache folder."""
-    quiet: bool = False
-    """No bar."""
-
-
-@dataclass(frozen=True)
-class SampleOptions:
-    """Where the made-up data goes."""
-
-    out: str = "word-lm-sample"
-    """Folder to write, new or empty."""

@@ -7,7 +7,6 @@ than those the publisher wrote as `<unk>`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets import data_root, describe, fetch_dataset, find_data
+from shared.datasets import describe, fetch_and_say
 from shared.errors import UserError
+from shared.options import FetchOptions
+from shared.samples import data_or_sample
+from shared.text_files import read_pieces
 from shared.tokenizers import tokenizer
 from shared.vocabulary import Vocabulary
 from word_lm import sample
-from word_lm.config import FetchOptions, TrainConfig
+from word_lm.config import TrainConfig
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 DATA_SET = "wikitext-2"
 SPLITS = ("train", "valid", "test")
 SHARES = {"valid": 0.05, "test": 0.05}
 """Parts of a single file that become valid and test text; they are its end."""
-_BYTES = 1 << 20
+EXPECTED = "a folder with train.txt, valid.txt and test.txt, or one text file"
 
 Tokenize = Callable[[str], list[str]]
 
@@ -69,7 +71,7 @@ def load_text(config: TrainConfig) -> Text:
     UserError
         A file is missing, is no UTF-8 text, or holds too little.
     """
-    path, is_sample = _find(config.data)
+    path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     tokenize = tokenizer(config.tokenizer)
     table = _Provisional()
     if path.is_dir():
@@ -116,7 +118,7 @@ def encode_split(
     UserError
         As for `load_text`.
     """
-    path, _ = _find(data)
+    path, _ = data_or_sample(DATA_SET, data, sample.write)
     file = path / f"{split}.txt" if path.is_dir() else path
     pieces = [vocabulary.ids(tokens) for tokens in read_tokens(file, tokenizer(tokenizer_name))]
     ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
@@ -137,41 +139,17 @@ def encode_words(
 def read_tokens(path: Path, tokenize: Tokenize) -> Iterator[list[str]]:
     """Yield the tokens of a text file in pieces of about a megabyte, `<eos>` where a line ends.
 
-    A line may have any length: it is cut between words.
-
     Raises
     ------
     UserError
         The file is missing, holds a NUL byte or is not UTF-8; the line is named.
     """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: not found. Expected a folder with train.txt, valid.txt and test.txt, or one text file."
-        ) from None
-    with file:
-        line, rest, last = 1, [], b"\n"  # type: int, list[bytes], bytes
-        while chunk := file.read(_BYTES):
-            last = chunk[-1:]
-            if b"\0" in chunk:
-                line += sum(part.count(b"\n") for part in [*rest, chunk[: chunk.index(b"\0")]])
-                raise UserError(
-                    f"{path}:{line}: holds a NUL byte, so it is no text. Expected UTF-8 text."
-                )
-            # A word, and with it a character, is never cut: UTF-8 has these two bytes for nothing else.
-            cut = max(chunk.rfind(b" "), chunk.rfind(b"\n")) + 1
-            if cut == 0:
-                rest.append(chunk)
-                continue
-            piece = b"".join([*rest, chunk[:cut]])
-            rest = [chunk[cut:]]
-            yield _tokens(_decoded(piece, path, line), tokenize)
-            line += piece.count(b"\n")
-        piece = b"".join(rest)
-        end = [END_OF_LINE] if last != b"\n" else []
-        if piece or end:
-            yield _tokens(_decoded(piece, path, line), tokenize) + end
+    last = "\n"
+    for piece in read_pieces(path, expected=EXPECTED):
+        last = piece[-1]
+        yield _tokens(piece, tokenize)
+    if last != "\n":
+        yield [END_OF_LINE]
 
 
 def require_words(path: Path, ids: NDArray[np.int32], end_of_line: int) -> None:
@@ -192,11 +170,7 @@ def require_words(path: Path, ids: NDArray[np.int32], end_of_line: int) -> None:
 
 def fetch(options: FetchOptions) -> int:
     """Download WikiText-2 (verb `fetch`)."""
-    folder = fetch_dataset(DATA_SET, options.out, quiet=options.quiet)
-    print(f"The data is in {folder}. `word-lm train --data {folder} --recipe laptop` trains on it.")
-    if folder == data_root() / DATA_SET:
-        print("It lies in the default place, so --data may be left out.")
-    return 0
+    return fetch_and_say(DATA_SET, "word-lm train --recipe laptop", options)
 
 
 class _Provisional(dict[str, int]):
@@ -214,21 +188,6 @@ class _Provisional(dict[str, int]):
         ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
         require_words(path, ids, self[END_OF_LINE])
         return ids
-
-
-def _find(data: str | None) -> tuple[Path, bool]:
-    path = find_data(DATA_SET, data)
-    if path is not None:
-        return path, False
-    # Made anew each time: it is small, and a copy kept somewhere could be stale.
-    holder = tempfile.TemporaryDirectory(prefix="word-lm-sample-")
-    _SAMPLES.append(holder)
-    folder = Path(holder.name) / "sample"
-    sample.write(folder)
-    return folder, True
-
-
-_SAMPLES: list[tempfile.TemporaryDirectory] = []  # removed when the process ends
 
 
 def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, NDArray[np.int32]]:
@@ -250,18 +209,6 @@ def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, ND
                 f"{len(part)}). Expected 40 or more, or a folder with the three files."
             )
     return parts
-
-
-def _decoded(piece: bytes, path: Path, line: int) -> str:
-    try:
-        return piece.decode(
-            "utf-8-sig" if line == 1 and piece.startswith(b"\xef\xbb\xbf") else "utf-8"
-        )
-    except UnicodeDecodeError as error:
-        line += piece.count(b"\n", 0, error.start)
-        raise UserError(
-            f"{path}:{line}: is not UTF-8 ({error.reason}). Expected UTF-8 text; convert it, for example with iconv."
-        ) from None
 
 
 def _tokens(text: str, tokenize: Tokenize) -> list[str]:

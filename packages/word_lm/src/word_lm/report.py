@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from shared import config as configuration
+from shared.options import ReportOptions
 from shared.report import Report, save_plot
 from shared.run_directory import RunDirectory
-from word_lm.config import ReportOptions, TrainConfig
+from word_lm.config import TrainConfig
 
 WORDS_WRITTEN = 120
 SEED = 1

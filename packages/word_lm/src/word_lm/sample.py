@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.errors import UserError
 from shared.files import whole_file
-from word_lm.config import SampleOptions
+from shared.options import SampleOptions
+from shared.samples import write_sample
 
 SEED = 7
 ARTICLES = {"train": 260, "valid": 26, "test": 26}
@@ -31,16 +31,12 @@ _LETTERS = ("bdfgklmnprstvz", "aeiou")
 
 def run(options: SampleOptions) -> int:
     """Write the sample (verb `sample`)."""
-    folder = Path(options.out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty. Choose another --out.")
-    write(folder)
     low, high = EXPECTED_PERPLEXITY
-    print(
-        f"The sample is in {folder}. `word-lm train --data {folder} --epochs 10` trains on it; expect a test "
-        f"perplexity from {low} to {high}."
+    advice = (
+        "`word-lm train --data {folder} --epochs 10` trains on it; expect a test perplexity from "
+        f"{low} to {high}."
     )
-    return 0
+    return write_sample(options, "word-lm", write, advice)
 
 
 def write(folder: Path) -> dict[str, float]:

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_CHUNK_BYTES = 1 << 24  # scores held at a time: fits a processor's last cache
+_ROWS = 1024  # words whose scores are held at a time
+_PIECE_BYTES = 1 << 22  # of them, as float32: fits a processor's cache
 
 
 class FullSoftmax(nn.Module):
@@ -48,7 +49,7 @@ class FullSoftmax(nn.Module):
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return the negative log-likelihood of each target, float32 (N,)."""
-        rows = max(1, _CHUNK_BYTES // (4 * len(self.weight)))
+        rows = max(1, _PIECE_BYTES // len(self.weight))
         parts = zip(hidden.split(rows), targets.split(rows), strict=True)
         return torch.cat(
             [F.cross_entropy(self._scores(h).float(), t, reduction="none") for h, t in parts]
@@ -81,9 +82,10 @@ def total_nll(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> 
 class _TotalNll(torch.autograd.Function):
     """Sum of the cross-entropies of a linear layer's scores; gradients are computed on the way.
 
-    The scores of 1,000 words are 130 MB, and log-softmax, loss and backward each go through them several times. In
-    pieces that stay in the cache, and with the gradient (probabilities minus one-hot) written over the scores, they
-    are gone through once. That is possible since the gradient of a sum is known before backward, up to a factor.
+    The scores of 1,000 words are 130 MB, and log-softmax, loss and backward each go through them several times. Here
+    the gradient (probabilities minus one-hot) is written over them, in pieces that stay in the cache, so they are
+    gone through once between three matrix products. That is possible since the gradient of a sum is known before
+    backward, up to a factor.
     """
 
     @staticmethod
@@ -91,26 +93,30 @@ class _TotalNll(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
     ) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
-            rows, words = hidden.to(dtype), weight.to(dtype)
-            d_hidden = torch.empty_like(rows)
-            d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+            rows, words, added = hidden.to(dtype), weight.to(dtype), bias.float()
+            d_hidden, d_bias = torch.empty_like(rows), torch.zeros_like(bias)
+            d_weight = None
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-            count = max(1, _CHUNK_BYTES // (4 * len(weight)))
-            for start in range(0, len(rows), count):
-                part, wanted = rows[start : start + count], targets[start : start + count, None]
-                scores = (part @ words.t()).float().add_(bias.float())  # (n, V)
-                highest, own = scores.amax(1, keepdim=True), scores.gather(1, wanted)
-                error = scores.softmax(1)
-                # The norm out of the largest probability, which cannot underflow; logsumexp takes three times as long.
-                total += (highest - error.amax(1, keepdim=True).log() - own).sum()
-                error.scatter_add_(1, wanted, -torch.ones_like(own))
-                d_bias += error.sum(0)
-                error = error.to(dtype)
-                torch.mm(error, words, out=d_hidden[start : start + count])
-                if dtype == weight.dtype:
-                    d_weight.addmm_(error.t(), part)
-                else:
-                    d_weight += error.t() @ part
+            count = max(1, _PIECE_BYTES // (4 * len(weight)))
+            for start in range(0, len(rows), _ROWS):
+                part = rows[start : start + _ROWS]
+                scores = part @ words.t()  # (n, V)
+                wanted = targets[start : start + _ROWS, None]
+                for piece, own in zip(scores.split(count), wanted.split(count), strict=True):
+                    exact = piece.float().add_(added)
+                    error = exact.softmax(1)
+                    # The norm out of the largest probability, which cannot underflow; logsumexp takes three times
+                    # as long.
+                    norm = exact.amax(1, keepdim=True) - error.amax(1, keepdim=True).log()
+                    total += (norm - exact.gather(1, own)).sum()
+                    error.scatter_add_(1, own, error.new_full(own.shape, -1.0))
+                    d_bias += error.sum(0)
+                    piece.copy_(error)
+                torch.mm(scores, words, out=d_hidden[start : start + _ROWS])
+                product = scores.t() @ part
+                d_weight = product.to(weight.dtype) if d_weight is None else d_weight.add_(product)
+        if d_weight is None:  # a batch may have no word of a cluster
+            d_weight = torch.zeros_like(weight)
         ctx.save_for_backward(d_hidden.to(hidden.dtype), d_weight, d_bias)
         return total
 

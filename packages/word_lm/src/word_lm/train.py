@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -12,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shared.errors import UserError
-from shared.files import write_json
-from shared.run_directory import RunDirectory, versions
+from shared.options import RunOptions
+from shared.run_directory import RunDirectory
+from shared.samples import NOTICE
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
-from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig, TrainOptions
+from shared.torch.summary import write_summary
+from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data import Text, load_text
 from word_lm.model import VOCABULARY, LanguageModel, State, build_model, load_run, state_to
 from word_lm.protocols import Evaluation, examples_perplexity
@@ -27,7 +27,6 @@ from word_lm.report import write_page
 from word_lm.segments import Segments
 
 METRIC = "valid_loss"
-LISTING = "data.json"
 
 
 class Carried:
@@ -45,7 +44,7 @@ class Carried:
         self.state = _as_tuples(values["state"])
 
 
-def run(config: TrainConfig, options: TrainOptions) -> int:
+def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, measure, write the page (verb `train`)."""
     folder = train(config, options)
     if not options.quiet and folder is not None:
@@ -53,7 +52,7 @@ def run(config: TrainConfig, options: TrainOptions) -> int:
     return 0
 
 
-def train(config: TrainConfig, options: TrainOptions) -> Path | None:
+def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train a language model into a run folder.
 
     Returns
@@ -90,7 +89,6 @@ def train(config: TrainConfig, options: TrainOptions) -> Path | None:
         if (folder.path / "summary.json").exists():
             folder.say(f"{folder.path}: this run has ended already; nothing is left to do.")
             return folder.path if accelerator.is_main_process else None
-        _require_same_text(folder, text)
         seed_everything(config.seed)  # the first weights are the same in all processes
         model = build_model(config, len(text.vocabulary))
         _say_start(folder, config, text, model)
@@ -107,8 +105,9 @@ def train(config: TrainConfig, options: TrainOptions) -> Path | None:
             evaluate=lambda plain: _valid(plain, config, text),
             metric=METRIC,
             state=carried,
-            extras=lambda path: _write_extras(path, text),
+            extras=lambda path: text.vocabulary.save(path / VOCABULARY),
             describe=describe,
+            data=text.facts(),
             started=began,
         )
         outcome = training.fit()
@@ -197,10 +196,7 @@ def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float
 
 def _say_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.Module) -> None:
     if text.is_sample:
-        folder.say(
-            "No data is given and none lies in the default place: this is a small made-up sample. "
-            "`word-lm fetch` downloads the real data."
-        )
+        folder.say(NOTICE.format(command="word-lm"))
     facts, weights = text.facts(), sum(weight.numel() for weight in model.parameters())
     counts = " / ".join(f"{count:,}" for count in facts["tokens"].values())
     folder.say(
@@ -209,31 +205,10 @@ def _say_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.
     )
 
 
-def _write_extras(path: Path, text: Text) -> None:
-    """Write into a checkpoint what it needs to be used, and what it must be gone on with."""
-    text.vocabulary.save(path / VOCABULARY)
-    write_json(path / LISTING, text.facts())
-
-
-def _require_same_text(folder: RunDirectory, text: Text) -> None:
-    """Refuse to go on with another text than the run began with."""
-    checkpoint = folder.checkpoints.last() if folder.is_resumed else None
-    if checkpoint is None:
-        return
-    before = json.loads((checkpoint.folder / LISTING).read_text(encoding="utf-8"))
-    names = ("sha256", "tokens", "vocabulary")
-    if any(before[name] != text.facts()[name] for name in names):
-        raise UserError(
-            f"{folder.path}: was trained on {before['name']} with other content ({before['tokens']['train']:,} "
-            f"training tokens, now {text.facts()['tokens']['train']:,}). Give the same --data."
-        )
-
-
 def _finish(
     folder: RunDirectory, config: TrainConfig, text: Text, outcome: Outcome, device: torch.device
 ) -> None:
     """Measure the best weights on both texts, as `word-lm evaluate` would; write summary and page."""
-    best = folder.checkpoints.best(highest=False)
     model = load_run(folder.path, device=device).model
     found = {name: measure(model, config, text.splits[name]) for name in ("valid", "test")}
     metrics: dict[str, Any] = {}
@@ -245,36 +220,22 @@ def _finish(
             f"{name}_predicted": result.predicted,
         }
     metrics["protocol"] = found["test"].protocol
-    rates = [r["per_second"] for r in folder.metrics.records() if "per_second" in r]
-    folder.write_summary(
-        {
-            "task": "word_lm",
-            "recipe": config.recipe,
-            "seed": config.seed,
-            "data": text.facts(),
-            "device": _device(device),
-            "weights": sum(weight.numel() for weight in model.parameters()),
-            "steps": outcome.steps,
-            "epochs": outcome.epochs,
-            "best_step": best.step if best else None,
-            "seconds": round(outcome.seconds, 3),
-            "tokens_per_second": round(sum(rates) / len(rates)) if rates else None,
-            "metrics": metrics,
-            "versions": versions(("numpy", "torch", "accelerate")),
-        }
+    write_summary(
+        folder,
+        config,
+        outcome,
+        task="word_lm",
+        data=text.facts(),
+        model=model,
+        device=device,
+        metrics=metrics,
+        unit="tokens",
     )
     folder.say(
         f"test loss {metrics['test_loss']:.4f} test ppl {metrics['test_ppl']:.2f} "
         f"valid ppl {metrics['valid_ppl']:.2f} ({metrics['protocol']}); trained {outcome.seconds:.1f} s"
     )
     write_page(folder)
-
-
-def _device(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    count = torch.get_num_threads()
-    return f"{device.type.upper()}, {count} thread{'s' * (count > 1)}"
 
 
 def _as_tuples(value: Any) -> State:
