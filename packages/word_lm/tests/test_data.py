@@ -142,6 +142,15 @@ def test_varied_segments_differ_by_epoch_and_follow_from_the_seed() -> None:
     assert np.diff(first._starts(4)).min() >= 5
 
 
+def test_learning_rate_follows_the_length_of_a_varied_segment() -> None:
+    segments = Segments(np.arange(5000, dtype=np.int32), 2, 35, vary=True, seed=1)
+    for step in (0, 1, segments.steps(0) - 1):
+        batch = segments.fetch(segments.share(0, step, 0, 1))
+        assert segments.rate_factor(0, step) == pytest.approx(len(batch["targets"]) / 35)
+    even = Segments(np.arange(103, dtype=np.int32), 4, 7)
+    assert {even.rate_factor(0, step) for step in range(even.steps(0))} == {1.0}
+
+
 def test_short_training_text_is_refused_with_what_would_do() -> None:
     with pytest.raises(UserError, match="--batch-size 5 or less"):
         Segments(np.arange(10, dtype=np.int32), 20, 35)

@@ -139,6 +139,22 @@ def test_clipping_bounds_the_update_of_sgd(tmp_path):
     assert log_of(tmp_path / "1")[0]["train_gradient_norm"] > 0.01
 
 
+def test_rate_factor_multiplies_the_learning_rate_of_its_step_only(tmp_path):
+    def sgd(model):
+        return [torch.optim.SGD(model.parameters(), lr=0.1)]
+
+    options = {"device": "cpu", "steps": 2, "epochs": 1, "log_every": 1, "dropout": 0.0}
+    config = ToyConfig(**options)
+    train(
+        tmp_path / "run",
+        config,
+        make_optimizers=sgd,
+        rate_factor=lambda epoch, step: (1.0, 0.25)[step],
+    )
+    rates = [r["learning_rate"] for r in log_of(tmp_path / "run") if "learning_rate" in r]
+    assert rates == pytest.approx([0.1, 0.025])
+
+
 def test_several_optimizers_and_sparse_gradients(tmp_path):
     def make(model):
         model.words.weight = torch.nn.Parameter(model.words.weight.detach().clone())  # untied

@@ -114,6 +114,7 @@ def train(
     nan_at: int | None = None,
     make_optimizers: Any = None,
     facts: dict[str, Any] | None = None,
+    rate_factor: Any = None,
     **changes: Any,
 ) -> Result:
     """Train the toy; `kill_at` and the like are counted in forward passes since the start of the run."""
@@ -178,6 +179,7 @@ def train(
             fetch=data.fetch,
             loss_fn=loss_fn,
             evaluate=evaluate,
+            rate_factor=rate_factor,
             state=state,
             data={"name": "toy", "examples": config.examples, "noisy": data.noisy} | (facts or {}),
             extras=lambda folder: (folder / "vocab.txt").write_text("a\n") and None,

@@ -44,8 +44,7 @@ class Segments:
 
     References
     ----------
-    Merity et al. 2017, arXiv 1708.02182, section 5 (lengths that vary). Its rescaled learning rate is left out: it
-    makes a word of a short segment count as much as one of a long segment, and here updates are made by the mean.
+    Merity et al. 2017, arXiv 1708.02182, section 4.1 (lengths that vary).
     """
 
     def __init__(
@@ -70,6 +69,15 @@ class Segments:
         """Return the number of batches in an epoch."""
         return len(self._starts(epoch))
 
+    def rate_factor(self, epoch: int, step: int) -> float:
+        """Return a segment's length as a share of `bptt`.
+
+        An update is made by a segment's mean, so that a word of a short one would count more than one of a long one.
+        Where lengths vary, learning rates times this make them even (Merity et al. 2017, section 4.1).
+        """
+        first, end = self._bounds(epoch, step)
+        return float((end - first) / self.bptt) if self.vary else 1.0
+
     def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
         """Return which columns a process gets of a batch."""
         own = np.arange(rank, self.batch_size, world)
@@ -81,11 +89,15 @@ class Segments:
 
     def fetch(self, share: Share) -> dict[str, Tensor | bool]:
         """Return a batch: `inputs` and `targets`, int64 (T, B), one word apart; `is_first` of its epoch or not."""
-        starts = self._starts(share.epoch)
-        first, last = starts[share.step], len(self.columns) - 1
-        end = starts[share.step + 1] if share.step + 1 < len(starts) else last
+        first, end = self._bounds(share.epoch, share.step)
         part = torch.from_numpy(self.columns[first : end + 1, share.indices].astype(np.int64))
         return {"inputs": part[:-1], "targets": part[1:], "is_first": share.step == 0}
+
+    def _bounds(self, epoch: int, step: int) -> tuple[int, int]:
+        """Return where a segment starts, and where its last target is."""
+        starts = self._starts(epoch)
+        end = starts[step + 1] if step + 1 < len(starts) else len(self.columns) - 1
+        return int(starts[step]), int(end)
 
     def _starts(self, epoch: int) -> NDArray[np.int64]:
         """Return where the segments of an epoch start, a pure function of (seed, epoch)."""

@@ -76,6 +76,8 @@ class Training:
         Higher is better.
     schedule : Schedule, optional
         Default: the configuration's.
+    rate_factor : callable, optional
+        Takes epoch and step in it, returns a factor on that update's learning rate, for batches that should count less.
     state : object with `state_dict` and `load_state_dict`, optional
         What the task carries from batch to batch, for example a language model's hidden state: tensors and plain
         values. It is saved for each process.
@@ -102,6 +104,7 @@ class Training:
     metric: str = "valid_loss"
     highest: bool = False
     schedule: Schedule | None = None
+    rate_factor: Callable[[int, int], float] | None = None
     state: Any = None
     extras: Callable[[Path], None] | None = None
     describe: Callable[[Mapping[str, Any]], str] | None = None
@@ -365,6 +368,8 @@ class Training:
         at = self.at
         moment = Moment(at.step, self.plan.total_steps, at.epoch, at.epoch_step, history)
         factor = self._schedule(moment)
+        if self.rate_factor is not None:
+            factor *= self.rate_factor(at.epoch, at.epoch_step)
         for optimizer, rates in zip(self.optimizers, self._base_rates, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
