@@ -163,6 +163,41 @@ def test_damaged_checkpoint_is_named_and_the_one_before_used(
     assert "step-00000100: is damaged" in saved.lines[0]  # type: ignore[attr-defined]
 
 
+def test_last_checkpoint_stands_in_where_all_with_a_metric_are_damaged(saved: Checkpoints) -> None:
+    saved.save(120, write_number(120))  # stopped there, without an evaluation
+    for folder in saved.folder.iterdir():
+        if folder.name != "step-00000120":
+            (folder / "weights").unlink()
+    found = saved.best()
+    assert found is not None and found.step == 120
+
+
+def test_files_of_a_checkpoint_may_be_read_by_whoever_may_read_the_folder(
+    tmp_path: Path,
+) -> None:
+    def write(folder: Path) -> None:
+        (folder / "weights").touch(mode=0o600)
+
+    folder = Checkpoints(tmp_path).save(1, write).folder
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert len(modes) == 1
+
+
+def test_run_that_is_only_read_is_not_written_into_and_leaves_standard_output_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start(tmp_path / "run") as run:
+        run.checkpoints.save(1, write_number(1), metric=0.5)
+        run.checkpoints.save(2, write_number(2), metric=0.6)
+    (run.path / "checkpoints" / "step-00000002" / "weights").unlink()
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    found = RunDirectory.read(run.path, task="demo").checkpoints.best()
+    assert found is not None and found.step == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and "step-00000002: is damaged" in printed.err
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
+
+
 def test_nothing_but_damage_is_an_error_not_a_new_start(saved: Checkpoints) -> None:
     for folder in saved.folder.iterdir():
         (folder / "weights").unlink()

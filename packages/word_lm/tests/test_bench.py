@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from word_lm import bench
 from word_lm.bench import _ExamplesModel, theirs
 from word_lm.config import TrainConfig
 
@@ -16,12 +19,58 @@ def test_bench_compares_ours_with_the_examples(
     word_lm: Callable[..., tuple[int, str, str]], sample_folder: Path
 ) -> None:
     code, printed, _ = word_lm(
-        "bench", "--data", sample_folder, "--steps", 2, "--rounds", 1, "--json"
+        "bench", "--data", sample_folder, "--steps", 2, "--words", 12, "--rounds", 1, "--json"
     )
     assert code == 0
     found = json.loads(printed)
     ours, examples = found["tokens_per_second"].values()
     assert found["ratio"] == ours / examples
+    writing = found["generation"]
+    ours, examples = writing["words_per_second"].values()
+    assert writing["words"] == 12 and writing["ratio"] == ours / examples
+
+
+def test_words_0_times_training_only(
+    word_lm: Callable[..., tuple[int, str, str]], sample_folder: Path
+) -> None:
+    wanted = ["--steps", 1, "--words", 0, "--rounds", 1]
+    code, printed, _ = word_lm("bench", "--data", sample_folder, *wanted)
+    assert code == 0 and "tokens/s" in printed and "words/s" not in printed
+
+
+@pytest.mark.parametrize("words", [1, 7, 1000])
+def test_their_transformer_reads_the_whole_text_for_each_word(
+    words: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock that goes on by what is read: the seconds of a text must be those of all its words.
+    clock = 0.0
+
+    class Counting(_ExamplesModel):
+        def forward(self, ids: torch.Tensor, state: Any, *, is_masked: bool = True) -> Any:
+            nonlocal clock
+            assert not is_masked
+            clock += len(ids)
+            return torch.zeros(len(ids), 10), None
+
+    monkeypatch.setattr(bench, "_ExamplesModel", Counting)
+    monkeypatch.setattr("time.perf_counter", lambda: clock)
+    config = TrainConfig(model="transformer", embedding_size=8, hidden_size=8, layers=1)
+    seconds = bench.their_writer(config, 10, torch.device("cpu"))(words)
+    assert seconds == pytest.approx(words * (words + 1) / 2, rel=0.002)
+
+
+def test_their_recurrent_model_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Watched(_ExamplesModel):
+        def forward(self, ids: torch.Tensor, state: Any, *, is_masked: bool = True) -> Any:
+            seen.append((ids.shape, state is None))
+            return super().forward(ids, state)
+
+    monkeypatch.setattr(bench, "_ExamplesModel", Watched)
+    config = TrainConfig(model="lstm", embedding_size=8, hidden_size=8, layers=1)
+    assert bench.their_writer(config, 10, torch.device("cpu"))(3) > 0
+    assert seen == [((1, 1), True), ((1, 1), False), ((1, 1), False)]
 
 
 def test_the_examples_side_learns_and_masks_the_future() -> None:

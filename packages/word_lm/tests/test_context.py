@@ -99,6 +99,16 @@ def test_lengths_that_cannot_be_measured_are_refused(lengths, positions, match):
         context_curve(CopyModel(6, 2), PERIODIC, lengths, positions=positions)
 
 
+def test_a_model_is_shown_no_more_than_it_learned_to_read_at_once():
+    ids = np.random.default_rng(0).integers(0, 9, size=80)
+    whole = context_curve(GruModel(9), ids, (1, 4, 6, 9, 12), positions=20)
+    cut = context_curve(GruModel(9), ids, (1, 4, 6, 9, 12), positions=20, most=6)
+    assert cut.perplexity[:3] == whole.perplexity[:3]
+    assert cut.perplexity[3:] == (cut.perplexity[2],) * 2 != whole.perplexity[3:]
+    between = context_curve(GruModel(9), ids, (4, 9, 12), positions=20, most=6)
+    assert between.perplexity[1:] == (cut.perplexity[2],) * 2
+
+
 def test_the_table_has_a_row_a_length_and_a_column_a_model():
     curves = {
         "lstm": ContextCurve((1, 8), (200.0, 100.0), (0.69, 0.0), (0.1, 0.0), 10, 1),
@@ -130,3 +140,18 @@ def test_context_compares_runs_and_names_them(word_lm, small_run, tmp_path):
     assert code == 0 and list(found) == ["lstm", f"lstm ({small_run.name})"]
     assert found["lstm"]["lengths"] == [1, 4, 16] and found["lstm"]["positions"] == 50
     assert (tmp_path / "context.html").is_file()
+
+
+def test_runs_of_one_name_all_stay_in_the_table(word_lm, small_run, tmp_path):
+    wanted = ["--lengths", "[1,2]", "--tokens", 20, "--out", tmp_path, "--json"]
+    found = json.loads(word_lm("context", small_run, small_run, small_run, *wanted)[1])
+    named = f"lstm ({small_run.name})"
+    assert list(found) == ["lstm", named, f"{named} 2"]
+
+
+def test_runs_with_other_vocabularies_are_not_compared(word_lm, small_run, sample_folder, tmp_path):
+    size = ["--embedding-size", 8, "--hidden-size", 8, "--steps", 2, "--quiet", "--device", "cpu"]
+    other = ["--data", sample_folder, "--max-vocab-size", 40, "--out", tmp_path / "other"]
+    assert word_lm("train", *other, *size)[0] == 0
+    code, _, error = word_lm("context", small_run, tmp_path / "other", "--out", tmp_path)
+    assert code == 2 and "another vocabulary" in error and error.count("\n") == 1

@@ -84,6 +84,12 @@ def test_a_state_that_is_not_carried_is_counted_as_cold_starts(text):
     assert lost.nll != examples_perplexity(model, text, batch=10, segment=35).nll
 
 
+@pytest.mark.parametrize("measure", [examples_perplexity, batch_1_perplexity])
+def test_a_state_that_is_not_carried_is_said_to_be_lost_in_a_short_text_too(measure, text):
+    assert "lost" in measure(GruModel(7), text[:60], is_state_carried=False).protocol
+    assert "carried" in measure(GruModel(7), text[:60]).protocol
+
+
 def test_a_model_that_keeps_no_state_is_said_to_lose_it(text):
     model = BigramModel(torch.full((7, 7), 1 / 7))
     assert "lost" in examples_perplexity(model, text).protocol
@@ -229,6 +235,29 @@ def test_each_protocol_and_adaptation_has_a_labelled_line(word_lm, small_run):
         strict=True,
     ):
         assert label in line and "tokens predicted" in line
+
+
+def test_settings_chosen_on_the_text_that_is_measured_are_said_to_be(word_lm, small_run):
+    for split, is_said in (("valid", True), ("test", False)):
+        out = word_lm("evaluate", small_run, "--cache", "--split", split)[1].splitlines()
+        assert ("chosen on this very text" in out[1]) == is_said
+        assert "chosen" not in out[0]
+
+
+def test_a_model_that_forgets_is_measured_in_the_stretches_it_learned(
+    word_lm, tmp_path, sample_folder
+):
+    size = ["--model", "transformer", "--embedding-size", 8, "--hidden-size", 8, "--heads", 1]
+    run = ["--data", sample_folder, "--out", "run", "--no-carry", "--bptt", 17, "--steps", 5]
+    assert word_lm("train", "--quiet", "--device", "cpu", *size, *run)[0] == 0
+    wanted = ["--protocols", "[batch10,batch1,sliding]", "--cache", "--dynamic", "--json"]
+    figures = json.loads(word_lm("evaluate", "run", *wanted)[1])["figures"]
+    trained = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+    assert figures[0]["perplexity"] == pytest.approx(trained["test_ppl"], rel=1e-6)
+    assert "stretches of 17" in figures[0]["protocol"] and "window of 17" in figures[2]["protocol"]
+    assert "stretches of 17" in figures[4]["protocol"]
+    starts = [figure["cold_starts"] for figure in figures]
+    assert starts[1] == starts[3] == starts[4] > starts[2] == 1
 
 
 def test_any_folder_with_the_split_can_be_measured(word_lm, small_run, sample_folder, tmp_path):

@@ -13,7 +13,7 @@ from toy_models import FAMILIES, BigramModel, GruModel, real_model
 
 from shared.errors import UserError
 from shared.vocabulary import Vocabulary
-from word_lm.generate import _draw, choices, generate, read_prompt
+from word_lm.generate import _draw, choices, generate, lay_out_for_writing, read_prompt
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "on", "a", "mat", ",", "."]
 
@@ -135,6 +135,12 @@ def test_top_k_1_and_temperature_0_are_greedy(model, vocabulary):
         following = [log_prob_of(model, ids, [word]) for word in range(1, len(WORDS))]
         assert 1 + max(range(len(following)), key=following.__getitem__) == vocabulary.id(token)
         ids.append(vocabulary.id(token))
+
+
+def test_a_tiny_temperature_is_greedy_and_overflows_nowhere():
+    scores = torch.tensor([-math.inf, -7.0, -2.0, -9.0])
+    words, probabilities = choices(scores, temperature=1e-308)
+    assert words[probabilities.argmax()] == 2 and probabilities.tolist() == [0, 0, 1, 0]
 
 
 # Bans and penalties
@@ -271,6 +277,39 @@ def test_the_state_of_each_real_family_goes_on_where_the_text_stands(family, voc
     assert text.log_prob == pytest.approx(log_prob_of(model, text.prompt.ids, ids), abs=1e-4)
 
 
+@pytest.mark.parametrize("is_adaptive", [False, True])
+@pytest.mark.parametrize("family", ["lstm", "transformer"])
+def test_rows_laid_out_for_writing_give_the_same_scores(family, is_adaptive, vocabulary):
+    model = real_model(family, len(WORDS), is_adaptive=is_adaptive)
+    hidden = torch.randn(3, model.output_size, generator=torch.Generator().manual_seed(0))
+    before, text = model.log_probs(hidden), generate(model, vocabulary, "the cat", 30)
+    lay_out_for_writing(model)
+    torch.testing.assert_close(model.log_probs(hidden), before)
+    assert generate(model, vocabulary, "the cat", 30).tokens == text.tokens
+    rows = [weight for weight in model.head.parameters() if weight.ndim == 2]
+    assert rows and all(weight.t().is_contiguous() for weight in rows)
+
+
+def test_a_prompt_longer_than_the_memory_asks_for_no_place_that_was_never_learned(
+    vocabulary, monkeypatch
+):
+    from word_lm import transformer
+
+    real, ends = transformer.sinusoids, []
+    monkeypatch.setattr(
+        transformer, "sinusoids", lambda first, time, *more: ends.append(first + time) or real(first, time, *more)
+    )  # fmt: skip
+    model = real_model("transformer", len(WORDS))
+    prompt = "the cat sat on a mat . " * 9
+    text = generate(model, vocabulary, prompt, 3, temperature=0)
+    assert max(ends) <= model.memory == 16
+    # The modern one sees the same last words however the prompt is cut.
+    modern = real_model("modern_transformer", len(WORDS))
+    text = generate(modern, vocabulary, prompt, 3, temperature=0)
+    ids = [vocabulary.id(token) for token in text.tokens]
+    assert text.log_prob == pytest.approx(log_prob_of(modern, text.prompt.ids, ids), abs=1e-4)
+
+
 # Prompts and bad input
 
 
@@ -310,7 +349,8 @@ def test_no_words_are_an_empty_text(model, vocabulary):
     "settings",
     [
         {"temperature": -1}, {"temperature": math.nan}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.1},
-        {"repetition_penalty": 0.9}, {"beams": 0}, {"beams": 2, "temperature": 0.5}, {"beams": 2, "top_k": 3},
+        {"repetition_penalty": 0.9}, {"repetition_penalty": math.inf}, {"beams": 0},
+        {"beams": 2, "temperature": 0.5}, {"beams": 2, "top_k": 3},
         {"ban": WORDS},
     ],
 )  # fmt: skip

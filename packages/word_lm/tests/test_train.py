@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,42 +152,3 @@ def test_vocabulary_that_does_not_fit_the_weights_is_refused(
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="does not fit the model"):
         load_run(run)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
-def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> None:
-    config = replace(
-        CONFIG,
-        data=str(sample_folder),
-        steps=20,
-        log_every=20,
-        evaluate_every=0,
-        dropout=0.0,
-        softmax="full",
-    )
-    one = train.train(config, RunOptions(out=str(tmp_path / "one"), quiet=True))
-    assert one is not None
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-    ]
-    settings = [
-        "train",
-        "--config",
-        str(one / "config.yaml"),
-        "--out",
-        str(tmp_path / "two"),
-        "--quiet",
-    ]
-    done = subprocess.run(
-        [*command, "-m", "word_lm", *settings],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    for a, b in zip(log_of(one), log_of(tmp_path / "two"), strict=True):
-        assert b == pytest.approx(a, abs=1e-5)

@@ -97,6 +97,8 @@ class Checkpoints:
                 "sha256": hashes,
             }
             write_json(aside / MANIFEST, manifest)
+            for path in aside.iterdir():  # safetensors gives its files to their owner alone
+                shutil.copymode(aside / MANIFEST, path)
         if name is None:
             self._drop_old()
         return Checkpoint(folder, step, metric, facts)
@@ -112,10 +114,25 @@ class Checkpoints:
         return self._first_whole(sorted(self._manifests(), key=lambda pair: -pair[1]["step"]))
 
     def best(self, *, highest: bool = True) -> Checkpoint | None:
-        """Return the undamaged checkpoint with the highest (or lowest) metric, or None if there is none at all."""
+        """Return the undamaged checkpoint with the highest (or lowest) metric, or None if there is none at all.
+
+        Where none with a metric is whole, it is the last one.
+
+        Raises
+        ------
+        UserError
+            There are checkpoints, and all of them are damaged.
+        """
         sign = -1 if highest else 1
-        scored = [pair for pair in self._manifests() if pair[1].get("metric") is not None]
-        return self._first_whole(sorted(scored, key=lambda pair: sign * pair[1]["metric"]))
+        found = self._manifests()
+        scored = [pair for pair in found if pair[1].get("metric") is not None]
+        others = [pair for pair in found if pair[1].get("metric") is None]
+        return self._first_whole(
+            [
+                *sorted(scored, key=lambda pair: sign * pair[1]["metric"]),
+                *sorted(others, key=lambda pair: -pair[1]["step"]),
+            ]
+        )
 
     def _manifests(self) -> list[tuple[Path, dict[str, Any]]]:
         """Read the manifests; a folder whose manifest cannot be read counts as damaged."""

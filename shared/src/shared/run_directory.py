@@ -47,11 +47,21 @@ class RunDirectory:
     checkpoints : Checkpoints
     is_resumed : bool
         The folder held a run that goes on.
+    is_read_only : bool
+        Nothing is written into it.
     """
 
-    def __init__(self, path: Path, *, quiet: bool = False, is_resumed: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        quiet: bool = False,
+        is_resumed: bool = False,
+        is_read_only: bool = False,
+    ) -> None:
         self.path = path
         self.quiet = quiet
+        self.is_read_only = is_read_only
         self.is_resumed = is_resumed
         self.metrics = MetricsLog(path / "metrics.jsonl")
         self.checkpoints = Checkpoints(path / "checkpoints", say=self.say)
@@ -130,7 +140,7 @@ class RunDirectory:
             raise UserError(
                 f"{folder}: is not a run (no config.yaml in it). Expected a folder that `{task} train --out` wrote."
             )
-        return cls(folder)
+        return cls(folder, is_read_only=True)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -139,13 +149,20 @@ class RunDirectory:
         self.close()
 
     def say(self, line: str) -> None:
-        """Print a line and append it to `log.txt`."""
+        """Print a line and append it to `log.txt`; of a run that is only read, print it to standard error."""
+        if self.is_read_only:
+            print(line, file=sys.stderr)
+            return
         if not self.quiet:
             from tqdm import tqdm
 
             tqdm.write(line)  # goes above a progress bar instead of through it
-        with (self.path / "log.txt").open("a", encoding="utf-8", newline="\n") as file:
-            file.write(line + "\n")
+        path = self.path / "log.txt"
+        try:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line + "\n")
+        except OSError as error:  # a full disk does not say whose write failed
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`."""

@@ -21,7 +21,12 @@ VERBS = (
     ),
     Verb("context", "Measure perplexity by length of context.", "context:run", "ContextOptions"),
     Verb("export", "Write a model as ONNX.", "export:run", "ExportOptions"),
-    Verb("bench", "Time training against pytorch/examples.", "bench:run", "BenchOptions"),
+    Verb(
+        "bench",
+        "Time training and generation against pytorch/examples.",
+        "bench:run",
+        "BenchOptions",
+    ),
     report_verb(),
     fetch_verb("Download WikiText-2."),
     sample_verb(),

@@ -289,6 +289,8 @@ class BenchOptions:
     """Number format of ours; default: the recipe's."""
     steps: int = 20
     """Updates in a round, >= 1."""
+    words: int = 1000
+    """Words of the text that both write, >= 0; 0: only training is timed."""
     rounds: int = 3
     """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
     threads: int = 0
@@ -300,5 +302,6 @@ class BenchOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.steps < 1, "steps", self.steps, ">= 1")
+            problem(self.words < 0, "words", self.words, ">= 0")
             problem(self.rounds < 1, "rounds", self.rounds, ">= 1")
             problem(self.threads < 0, "threads", self.threads, ">= 0")

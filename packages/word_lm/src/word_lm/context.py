@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from shared.progress import progress_bar
 from shared.report import Report, save_plot
 from shared.torch.device import choose_device
 from shared.torch.evaluation import evaluating
+from shared.vocabulary import Vocabulary
 from word_lm.config import ContextOptions
 from word_lm.data import encode_split, load_text
-from word_lm.model import LanguageModel, load_run
+from word_lm.model import LanguageModel, TrainedModel, load_run
 from word_lm.protocols import Ids, as_tokens, perplexity
 
 LENGTHS = (1, 2, 5, 10, 20, 35, 50, 100, 200)
@@ -52,6 +54,8 @@ class ContextCurve:
     """Tokens predicted."""
     seed: int
     """Of their choice."""
+    most: int | None = None
+    """Words that the model was shown at most, also where the context is longer; None: all of it."""
 
     @property
     def enough(self) -> int:
@@ -72,6 +76,7 @@ def context_curve(
     *,
     positions: int = 2000,
     seed: int = 1,
+    most: int | None = None,
     batch_tokens: int = 8192,
     progress: Callable[[int], object] | None = None,
 ) -> ContextCurve:
@@ -87,6 +92,9 @@ def context_curve(
         Tokens to predict, drawn without putting back from those that have the longest context; all, if there are fewer.
     seed : int
         Of that draw.
+    most : int, optional
+        Show the last so many words of a longer context only, >= 1: for a model that learned no places further on and
+        would not be asked for them in use either. Its curve is flat from there.
     batch_tokens : int
         Tokens read at once, about. A matter of speed and memory only.
     progress : callable, optional
@@ -111,14 +119,18 @@ def context_curve(
     at = torch.from_numpy(targets).to(tokens.device)
     nll: list[NDArray[np.float64]] = []
     with evaluating(model):
-        for length in lengths:
+        for place, length in enumerate(lengths):
+            if place and most is not None and lengths[place - 1] >= most:
+                nll.append(nll[-1])
+                continue
             parts = []
-            back = torch.arange(-length, 0, device=tokens.device)[:, None]  # (L, 1)
-            for group in at.split(max(1, batch_tokens // length)):
+            shown = length if most is None else min(length, most)
+            back = torch.arange(-shown, 0, device=tokens.device)[:, None]  # (L, 1)
+            for group in at.split(max(1, batch_tokens // shown)):
                 hidden, _ = model(tokens[group + back], model.init_state(len(group)))  # (L, B, H)
                 parts.append(model.nll(hidden[-1], tokens[group]))
                 if progress:
-                    progress(length * len(group))
+                    progress(shown * len(group))
             nll.append(torch.cat(parts).double().cpu().numpy())
     gains = [each - nll[-1] for each in nll]  # (P,) each
     return ContextCurve(
@@ -128,6 +140,7 @@ def context_curve(
         gain_error=tuple(float(gain.std() / np.sqrt(len(gain))) for gain in gains),
         positions=len(targets),
         seed=seed,
+        most=most,
     )
 
 
@@ -192,6 +205,11 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve]) -> None:
         f"The same {first.positions:,} tokens (seed {first.seed}), each predicted after exactly so many words, "
         "from an empty state."
     )
+    for name, curve in curves.items():
+        if curve.most is not None and curve.most < first.lengths[-1]:
+            caption += (
+                f" {name} reads {curve.most} words at once and is shown the last {curve.most}."
+            )
     page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True)
     page.table(*table(curves), caption=_TITLE)
     header = ["words of context", *curves]
@@ -238,8 +256,15 @@ def run(options: ContextOptions) -> int:
     words: list[str] | None = (
         None  # of the first run's own data: one text for all, in each model's own ids
     )
+    vocabulary: Vocabulary | None = None
     for path in options.models:
         trained = load_run(path, device=choose_device("auto"))
+        if vocabulary is not None and trained.vocabulary != vocabulary:
+            raise UserError(
+                f"{path}: has another vocabulary than {options.models[0]}, so their perplexities do not compare. "
+                "Name runs on the same data with the same --min-count, --max-vocab-size and --tokenizer."
+            )
+        vocabulary = trained.vocabulary
         if options.data is not None:
             ids = encode_split(
                 options.data, options.split, trained.vocabulary, trained.config.tokenizer
@@ -249,13 +274,17 @@ def run(options: ContextOptions) -> int:
                 text = load_text(trained.config)
                 words = [text.vocabulary.tokens[word] for word in text.splits[options.split]]
             ids = trained.vocabulary.ids(words)
-        name: str = trained.config.model
-        if name in curves:  # two of a kind: their folders tell them apart
-            name = f"{name} ({trained.path.name})"
+        name = _unused_name(trained, curves)
+        most = None if trained.config.carry else trained.config.bptt  # as `evaluate` does
         reads = sum(set(options.lengths)) * min(options.tokens, len(ids))
         with progress_bar(reads, label=name, unit="token", quiet=options.json) as bar:
             curves[name] = context_curve(
-                trained.model, ids, options.lengths, positions=options.tokens, progress=bar.update
+                trained.model,
+                ids,
+                options.lengths,
+                positions=options.tokens,
+                most=most,
+                progress=bar.update,
             )
     if options.json:
         print(json.dumps({name: asdict(c) | {"enough": c.enough} for name, c in curves.items()}))
@@ -267,3 +296,10 @@ def run(options: ContextOptions) -> int:
     if not options.json:
         print(f"The page is {page}.")
     return 0
+
+
+def _unused_name(trained: TrainedModel, curves: Mapping[str, ContextCurve]) -> str:
+    """Return the model's kind; its folder too, and a number, where that is needed to tell it from others."""
+    kind, named = trained.config.model, f"{trained.config.model} ({trained.path.name})"
+    names = chain((kind, named), (f"{named} {number}" for number in count(2)))
+    return next(name for name in names if name not in curves)

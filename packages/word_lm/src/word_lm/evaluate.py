@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from shared.errors import UserError
@@ -16,7 +16,7 @@ from shared.progress import progress_bar
 from shared.torch.device import choose_device
 from word_lm.config import EvaluateOptions
 from word_lm.data import Text, encode_split, load_text
-from word_lm.dynamic import dynamic_perplexity, gradient_rms, tune_dynamic
+from word_lm.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
 from word_lm.model import TrainedModel, load_run
 from word_lm.neural_cache import cache_perplexity, tune_cache
 from word_lm.ngram import KneserNey
@@ -65,13 +65,17 @@ def run(options: EvaluateOptions) -> int:
         ids = encode_split(options.data, options.split, trained.vocabulary, config.tokenizer)
 
     found: list[Evaluation] = []
+    is_tuned_on = options.data is None and options.split == "valid"
 
     def bar(label: str, total: int) -> Any:
         return progress_bar(total, label=label, unit="token", quiet=options.json)
 
     def add(measure: Callable[..., Evaluation], *inputs: Any, **settings: Any) -> None:
         with bar(options.split, len(ids)) as progress:
-            found.append(measure(model, ids, *inputs, **settings, progress=progress.update))
+            one = measure(model, ids, *inputs, **settings, progress=progress.update)
+        if is_tuned_on and measure in (cache_perplexity, dynamic_perplexity):
+            one = replace(one, protocol=f"{one.protocol}, settings chosen on this very text")
+        found.append(one)
         if not options.json:
             print(line(found[-1]), flush=True)
 
@@ -97,8 +101,15 @@ def run(options: EvaluateOptions) -> int:
         add(cache_perplexity, cache, segment=config.bptt, is_state_carried=carry)
     if options.dynamic:
         columns = min(100, len(own["train"]) // 2)
+        # A model without a carried state would lose context with stretches shorter than those it learned.
+        stretch = DynamicSettings().segment if carry else config.bptt
         rms = gradient_rms(
-            model, own["train"], batch=columns, most_segments=200, is_state_carried=carry
+            model,
+            own["train"],
+            segment=stretch,
+            batch=columns,
+            most_segments=200,
+            is_state_carried=carry,
         )
         pairs = len(DYNAMIC_RATES) * len(DYNAMIC_DECAYS)
         total = pairs * min(TUNING_TOKENS, len(own["valid"]))
@@ -109,6 +120,7 @@ def run(options: EvaluateOptions) -> int:
                 rms,
                 learning_rates=DYNAMIC_RATES,
                 decays=DYNAMIC_DECAYS,
+                start=DynamicSettings(segment=stretch),
                 most_tokens=TUNING_TOKENS,
                 is_state_carried=carry,
                 progress=progress.update,

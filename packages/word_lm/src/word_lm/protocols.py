@@ -100,7 +100,7 @@ def examples_perplexity(
     if rows < 2:
         raise UserError(
             f"The text has {len(tokens)} tokens, too few for {batch} rows of at least 2. "
-            f"Give a text of {2 * batch} tokens or more, or evaluate with batch 1."
+            f"Give a text of {2 * batch} tokens or more, or take one row (--protocols [batch1])."
         )
     table = tokens[: rows * batch].view(batch, rows).t().contiguous()  # (N // batch, batch)
     total, cold_starts = 0.0, 0
@@ -117,7 +117,7 @@ def examples_perplexity(
             if progress:
                 progress(targets.numel())
     predicted = (rows - 1) * batch
-    kept = "carried" if cold_starts == batch else "lost between stretches"
+    kept = "carried" if is_state_carried and cold_starts == batch else "lost between stretches"
     return Evaluation(
         protocol=f"examples: batch {batch}, stretches of {segment}, state {kept}",
         perplexity=perplexity(total, predicted),
@@ -169,7 +169,7 @@ def batch_1_perplexity(
             if progress:
                 progress(len(part.nll))
     before = "" if start is None else ", a start token before the text"
-    kept = "carried" if cold_starts == 1 else "lost between stretches"
+    kept = "carried" if is_state_carried and cold_starts == 1 else "lost between stretches"
     return Evaluation(
         protocol=f"batch-1: one row, stretches of {segment}, state {kept}{before}",
         perplexity=perplexity(total, predicted),

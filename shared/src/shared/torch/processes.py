@@ -42,19 +42,19 @@ def start_run(
     UserError
         As `RunDirectory.start`.
     """
-    run, problem = None, None
+    run, problem, failure = None, None, None
     if accelerator.is_main_process:
         try:
             run = RunDirectory.start(
                 task, config, out=out, resume=resume, quiet=quiet, may_change=may_change
             )
-        except UserError as error:
-            problem = str(error)
+        except (UserError, OSError) as error:
+            problem, failure = str(error), error
     path, is_resumed, problem = from_first(
         accelerator, (str(run.path) if run else "", bool(run and run.is_resumed), problem)
     )
     if problem is not None:
-        raise UserError(problem)
+        raise failure or UserError(problem)
     return run or FollowerRun(Path(path), quiet=True, is_resumed=is_resumed)
 
 
