@@ -1,7 +1,7 @@
 # dltasks: `make help` lists the targets. Everything runs from a checkout with Python >= 3.11 and make.
 SHELL := /bin/bash
 PYTHON ?= python3
-TASKS := cbow word_lm
+TASKS := cbow esim imdb_sentiment resnet_tiny word_lm
 TOOLS := .venv/tools
 TOX := $(TOOLS)/bin/tox
 
@@ -46,6 +46,9 @@ dev: ## one environment, .venv/dev, with all packages editable
 
 # The assignment: the real data where it lies ($DLTASKS_DATA/<task> or the cache folder), else the sample.
 RECIPE_cbow := baseline
+RECIPE_esim := laptop
+RECIPE_imdb_sentiment := nbsvm
+RECIPE_resnet_tiny := laptop
 RECIPE_word_lm := laptop
 
 $(TASKS): %: .venv/%/installed

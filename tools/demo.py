@@ -45,7 +45,7 @@ class Demo:
 DEMOS = (
     Demo("cbow", ("--recipe", "baseline", "--seed", "42"), "train_loss", 2.3697, 0.002),
     Demo("cbow", ("--recipe", "best", "--seed", "42"), "recall_at_40", 1.0, 0.02),
-    Demo("word_lm", ("--recipe", "laptop", "--seed", "1"), "test_ppl", 4.20, 0.2),
+    Demo("word_lm", ("--recipe", "laptop", "--seed", "1", "--epochs", "20"), "test_ppl", 4.02, 0.3),
 )
 HEADER = ("task", "recipe", "metric", "expected", "got", "seconds", "")
 

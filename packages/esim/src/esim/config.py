@@ -1,0 +1,258 @@
+"""Options of every verb. What stands here in docstrings is what `--help` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.config import Problems, positional
+from shared.torch.config import MAY_CHANGE, LoopConfig
+
+Split = Literal["train", "dev", "test"]
+BadLine = Literal["error", "skip"]
+
+MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
+"""Settings that do not change what is trained: the data may have moved, its content is compared by itself."""
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
+    """Settings of a training run; the defaults are the paper's model."""
+
+    data: str | None = None
+    """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, TSV); default: $DLTASKS_DATA/snli,
+    else a small made-up sample."""
+    tokenizer: Literal["nltk_lower", "nltk", "space", "parse", "parse_lower"] = "nltk_lower"
+    """How sentences become words; parse: the words of the data's own parses; space: the text is tokenized already."""
+    on_bad_line: BadLine = "error"
+    """What to do with a line that cannot be read: stop and name it, or count it and go on."""
+    cache: bool = True
+    """Keep the tokens of each file in the user's cache folder, so that the next run need not split them again."""
+    max_length: int = 200
+    """Words of a sentence that are read, >= 1; what is behind them is cut off, and counted."""
+    hold_out: int = 0
+    """Pairs at the end of train that take the place of dev, >= 0: to choose settings without looking at dev."""
+
+    vocabulary: Literal["train", "all"] = "all"
+    """Whose words have a vector: those of train, or those of train, dev and test as in the coursework."""
+    min_count: int = 1
+    """Words that train has less often become `<unk>`, >= 1; words with a pretrained vector stay."""
+    max_vocab_size: int | None = None
+    """Words kept, `<unk>` and `<pad>` included, >= 3; null: all."""
+    vectors: str | None = None
+    """File with pretrained vectors (GloVe or word2vec, plain, .gz or inside .zip); auto: the data root's GloVe if it is
+    there; train: made from the training sentences; null: drawn."""
+    on_bad_vector: BadLine = "skip"
+    """What to do with a torn line of the vector file."""
+    frozen: bool = False
+    """Leave word vectors as they begin."""
+
+    embedding_size: int = 300
+    """Size of a word vector, >= 1; that of the vector file where one is given."""
+    hidden_size: int = 300
+    """Size of each LSTM state and of the inner layers, >= 1."""
+    dropout: float = 0.5
+    """Share of features dropped before each layer of the classifier, 0 to below 1."""
+    input_dropout: float = 0.5
+    """Share of features dropped before each LSTM, 0 to below 1."""
+    variational: bool = True
+    """Drop the same features of all words of a sentence before an LSTM."""
+    matches: bool = False
+    """Tell the model of each word whether it, and whether its stem, is in the other sentence too; not in the paper."""
+    relu: bool = True
+    """ReLU after the projection, as in the paper."""
+    mask: bool = True
+    """Padding takes no part in attention and pooling."""
+    batch_axis: bool = False
+    """DEFECT of the coursework: the LSTMs read across the batch instead of along the sentence."""
+    orthogonal: bool = True
+    """Recurrent weights begin orthogonal, and forget gates open."""
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """How weights follow gradients; adamw: with decoupled weight decay."""
+    learning_rate: float = 4e-4
+    """Step size, > 0."""
+    beta2: float = 0.999
+    """The optimizer's memory of squared gradients, 0 to below 1."""
+    weight_decay: float = 0.0
+    """Pull of weights towards zero, word vectors excepted, >= 0."""
+    label_smoothing: float = 0.0
+    """Share of each label's weight that is spread over all labels, 0 to below 1."""
+    batch_size: int = 32
+    """Pairs in a batch, over all processes, >= 1."""
+    pool: int = 100
+    """Batches that are sorted by length together, >= 1; 1: none are."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        for name in (
+            "max_length", "min_count", "embedding_size", "hidden_size", "batch_size", "pool",
+        ):  # fmt: skip
+            problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+        problem(self.hold_out < 0, "hold_out", self.hold_out, ">= 0")
+        size = self.max_vocab_size
+        problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
+        for name in ("dropout", "input_dropout", "beta2", "label_smoothing"):
+            value = getattr(self, name)
+            problem(not 0 <= value < 1, name, value, "0 to below 1")
+        decay = self.weight_decay
+        problem(not 0 <= decay < float("inf"), "weight_decay", decay, ">= 0")
+        rate = self.learning_rate
+        problem(not 0 < rate < float("inf"), "learning_rate", rate, "a number > 0")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure."""
+
+    run: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """File (JSONL, SNLI's .txt, TSV; raw or tokenized), folder or zip; default: as in training."""
+    split: Split | None = None
+    """Which pairs of a folder; default: test if there is one, else dev."""
+    on_bad_line: BadLine = "error"
+    """What to do with a line that cannot be read."""
+    checks: bool = False
+    """Also the checks of order and swap, which score the pairs three more times."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which pairs to label."""
+
+    run: str = positional()
+    """Run folder."""
+    premise: str | None = positional(default=None)
+    """First sentence; default: pairs from --file, else from standard input, a tab between the sentences."""
+    hypothesis: str | None = positional(default=None)
+    """Second sentence."""
+    file: str | None = None
+    """File with pairs, with labels or without; one line of output each."""
+    attention: str | None = None
+    """HTML page to write with the attention of both directions (of a single pair), and a PNG beside it."""
+    json: bool = False
+    """Print JSON, one object a pair."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            is_half = (self.premise is None) != (self.hypothesis is None)
+            problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
+            both = self.premise is not None and self.file is not None
+            problem(both, "file", self.file, "nothing where sentences are given")
+            alone = self.attention is not None and self.premise is None
+            problem(alone, "attention", self.attention, "two sentences before it")
+
+
+@dataclass(frozen=True)
+class AttendOptions:
+    """Which pair to show."""
+
+    run: str = positional()
+    """Run folder."""
+    premise: str | None = positional(default=None)
+    """First sentence; default: the first pairs of the run's dev data."""
+    hypothesis: str | None = positional(default=None)
+    """Second sentence."""
+    pairs: int = 6
+    """Pairs of the dev data to show where no sentences are given, >= 1."""
+    out: str | None = None
+    """HTML page; default: attention.html in the run folder. A PNG of the first pair goes beside it."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            is_half = (self.premise is None) != (self.hypothesis is None)
+            problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
+            problem(self.pairs < 1, "pairs", self.pairs, ">= 1")
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """What to leave out."""
+
+    out: str | None = None
+    """Folder for the runs; in one that was begun, what is missing is done; default: runs/esim/ablation."""
+    without: tuple[
+        Literal[
+            "whole",
+            "mask",
+            "relu",
+            "orthogonal",
+            "variational",
+            "dropout",
+            "vectors",
+            "matches",
+            "axis",
+            "coursework",
+        ],
+        ...,
+    ] = ("whole", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")
+    """Variants: whole: nothing left out; axis: the LSTMs read across the batch; coursework: axis and no ReLU; vectors:
+    drawn ones instead of --vectors."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds of each variant."""
+    quiet: bool = False
+    """No lines while training."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(not self.without, "without", list(self.without), "one or more")
+            is_bad = not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds)
+            problem(is_bad, "seeds", list(self.seeds), "different numbers >= 0")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the ONNX file goes."""
+
+    run: str = positional()
+    """Run folder."""
+    out: str | None = None
+    """Folder to write, new or empty; default: onnx in the run folder."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`, for the lengths of its sentences."""
+    peer: str | None = None
+    """Checkout of github.com/coetaur0/ESIM to time; default: the same steps written anew here, labelled so."""
+    vocabulary: tuple[int, ...] = (12000, 42000)
+    """Sizes of the vocabulary, each >= 100."""
+    hidden_size: int = 300
+    """Of states and word vectors, >= 1."""
+    batch_size: int = 32
+    """Pairs in a batch of both, >= 1."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """Number format of ours; theirs is float32."""
+    steps: int = 10
+    """Updates in a round, >= 1."""
+    rounds: int = 3
+    """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """cpu: the process' own time, for a machine on which others work."""
+    profile: bool = False
+    """Also print where the time of a step goes, for both."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            for name in ("hidden_size", "batch_size", "steps", "rounds"):
+                problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            problem(self.threads < 0, "threads", self.threads, ">= 0")
+            sizes = self.vocabulary
+            problem(not sizes or min(sizes) < 100, "vocabulary", list(sizes), "each >= 100")

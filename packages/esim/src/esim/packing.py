@@ -1,0 +1,136 @@
+"""The sentences of a batch without their padding: the packed layout that ESIM computes in.
+
+Shapes: B pairs, S = 2 B sentences (premises, then hypotheses), T longest sentence, N real tokens in all.
+
+Sentences are sorted by falling length and laid out time step by time step, as in `torch.nn.utils.rnn.PackedSequence`:
+first the first words of all sentences, then the second words of those that have one, and so on. A pair of SNLI has 14
+words of premise and 8 of hypothesis; padded to one length, a quarter and more of all work would go into padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROUND = 32
+"""Tokens of a batch are filled up to a multiple of this where they go through a matrix."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each token of a batch lies.
+
+    Parameters
+    ----------
+    widths : (int, int)
+        T of the padded premises and of the padded hypotheses.
+    sizes : tuple of int (T,)
+        Sentences that have a word at each time step, falling.
+    sentence : int64 tensor (N,)
+        Sentence of each packed token, 0 to S - 1.
+    rows : int64 tensor (N,)
+        Place of each packed token where the padded premises (B, T) and hypotheses (B, T) are laid out in one row.
+    masks : two bool tensors (B, T)
+        True where there is a token.
+    lengths : int64 tensor (S,)
+    """
+
+    widths: tuple[int, int]
+    sizes: tuple[int, ...]
+    sentence: Tensor
+    rows: Tensor
+    masks: tuple[Tensor, Tensor]
+    lengths: Tensor
+
+    @classmethod
+    def of(
+        cls, lengths: tuple[Any, Any], widths: tuple[int, int], device: torch.device | str = "cpu"
+    ) -> Packing:
+        """Return the packing of a batch.
+
+        Parameters
+        ----------
+        lengths : two int arrays or CPU tensors (B,)
+            Words of each premise and hypothesis, 0 <= length <= T. A sentence without words has no token.
+        widths : (int, int)
+            T of the padded premises and hypotheses.
+        device : torch device
+            Where the tensors go.
+
+        Raises
+        ------
+        ValueError
+            A length is out of range, or there are not as many premises as hypotheses.
+        """
+        pair = [torch.as_tensor(part, dtype=torch.int64).cpu() for part in lengths]
+        for part, width in zip(pair, widths, strict=True):
+            if part.shape != pair[0].shape or part.ndim != 1:
+                raise ValueError("expected as many premise lengths as hypothesis lengths, (B,)")
+            if len(part) and not 0 <= int(part.min()) <= int(part.max()) <= width:
+                raise ValueError(f"lengths must be from 0 to {width}, got {part.tolist()}")
+        both, pairs = torch.cat(pair), len(pair[0])
+        order = torch.argsort(both, descending=True, stable=True)
+        steps = int(both.max()) if pairs else 0
+        place, row = (torch.arange(steps)[:, None] < both[order]).nonzero(as_tuple=True)
+        sentence = order[row]
+        number = torch.arange(pairs)  # where each sentence starts in the padded layout:
+        starts = torch.cat([number * widths[0], pairs * widths[0] + number * widths[1]])
+        masks = tuple(
+            (torch.arange(width) < part[:, None]).to(device)
+            for part, width in zip(pair, widths, strict=True)
+        )
+        return cls(
+            (widths[0], widths[1]),
+            tuple(torch.bincount(place, minlength=steps).tolist()),
+            sentence.to(device),
+            (starts[sentence] + place).to(device),
+            (masks[0], masks[1]),
+            both.to(device),
+        )
+
+    @property
+    def pairs(self) -> int:
+        """B."""
+        return len(self.lengths) // 2
+
+    def pack(self, premises: Tensor, hypotheses: Tensor) -> Tensor:
+        """Return the real tokens (N, ...) of padded premises and hypotheses (B, T, ...)."""
+        return _Take.apply(torch.cat([premises.flatten(0, 1), hypotheses.flatten(0, 1)]), self.rows)
+
+    def pad(self, packed: Tensor) -> tuple[Tensor, Tensor]:
+        """Return packed states (N, H) as padded premises and hypotheses (B, T, H), 0 where there is no token."""
+        first, second = (self.pairs * width for width in self.widths)
+        flat = packed.new_zeros(first + second, packed.shape[1]).index_copy(0, self.rows, packed)
+        premises, hypotheses = flat.split([first, second])
+        return (
+            premises.view(self.pairs, self.widths[0], -1),
+            hypotheses.view(self.pairs, self.widths[1], -1),
+        )
+
+
+def rounded(packed: Tensor) -> Tensor:
+    """Return packed tokens (N, H) with zero rows at the end, up to a multiple of `ROUND`.
+
+    oneDNN makes a program for each shape that it meets, in about a millisecond. Every batch has another number of
+    tokens, so without this it would never be done.
+    """
+    return F.pad(packed, (0, 0, 0, -len(packed) % ROUND))
+
+
+class _Take(torch.autograd.Function):
+    """Rows of a tensor, each at most once: so the gradient is copied into its place, not added up there."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.shape = values.shape
+        return values.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        return grads[0].new_zeros(ctx.shape).index_copy_(0, rows, grads[0]), None

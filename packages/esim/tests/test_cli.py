@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from esim.cli import VERBS
+from shared.config import load, recipes_in
+
+Caller = Callable[..., tuple[int, str, str]]
+PAIR = ("A dog runs inside today.", "An animal runs outside.")
+
+
+def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from esim.cli import main; main(['--help']);"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'nltk', 'jsonargparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        seconds.append(time.perf_counter() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_its_options(verb: str, esim: Caller) -> None:
+    code, printed, error = esim(verb, "--help")
+    assert (code, error) == (0, "")
+    assert f"usage: esim {verb}" in printed
+
+
+@pytest.mark.parametrize("name", ["baseline", "laptop", "paper"])
+def test_recipe_reads_strictly_and_says_what_to_expect(
+    name: str, esim: Caller, tmp_path: Path
+) -> None:
+    import esim as package
+    from esim.config import TrainConfig
+
+    code, printed, _ = esim("train", "--recipe", name, "--print-config")
+    assert code == 0
+    (tmp_path / "printed.yaml").write_text(printed)
+    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
+    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
+    header = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert f"esim train --recipe {name}" in header[0]
+    assert "Expected" in header[1]
+
+
+def test_recipe_of_the_coursework_labels_its_defects() -> None:
+    import esim as package
+
+    text = (Path(str(package.__file__)).parent / "recipes" / "baseline.yaml").read_text()
+    before = {
+        line: above for above, line in zip(text.splitlines(), text.splitlines()[1:], strict=False)
+    }
+    assert before["batch_axis: true"].startswith("# DEFECT")
+    assert before["relu: false"].startswith("# DEFECT")
+
+
+BAD_SETTINGS = {
+    "batch 0": (["--batch-size", "0"], "--batch-size is 0, expected >= 1"),
+    "dropout 1": (["--dropout", "1"], "--dropout is 1.0, expected 0 to below 1"),
+    "two at once": (["--hidden-size", "0", "--pool", "0"], "--pool is 0, expected >= 1"),
+    "fp16": (["--precision", "fp16"], "--precision is fp16"),
+    "hold out all": (["--hold-out", "99999"], "--hold-out is 99999, but train has"),
+    "no such data": (["--data", "none"], "--data none: not found"),
+    "no such vectors": (["--vectors", "none.txt"], "none.txt: there is no such file"),
+    "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `esim train`"),
+    "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_bad_setting_is_refused_in_one_line(
+    case: str, esim: Caller, tmp_path: Path, sample_folder: Path
+) -> None:
+    words, expected = BAD_SETTINGS[case]
+    data = [] if "--data" in words else ["--data", sample_folder]
+    code, _, error = esim("train", "--device", "cpu", *data, "--out", "run", *words)
+    assert code == 2
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_use_of_the_other_verbs_is_refused_in_one_line(
+    esim: Caller, tmp_path: Path, small_run: Path
+) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"gold_label": "neutral"}\n')
+    (tmp_path / "none.jsonl").write_text("")
+    cases = [
+        (("evaluate", "none"), "none: is not a run"),
+        (("evaluate", small_run, "--data", "bad.jsonl"), 'bad.jsonl:1: "sentence1" is missing'),
+        (("evaluate", small_run, "--data", "none.jsonl"), "no pair with a label"),
+        (("predict", small_run, "One sentence."), "--hypothesis is None"),
+        (("predict", small_run, "Two.", " "), "has no words"),
+        (("predict", small_run, "--file", "no.jsonl"), "no.jsonl: not found"),
+        (("predict", small_run, "--attention", "a.html"), "--attention is a.html"),
+        (("export", small_run, "--out", tmp_path), "is not empty"),
+        (("bench", "--peer", tmp_path), "holds no esim/model.py"),
+        (("report", "none"), "none: is not a run"),
+    ]
+    for words, expected in cases:
+        code, _, error = esim(*words)
+        assert code == 2, words
+        assert expected in error, (words, error)
+        assert error.count("\n") == 1, (words, error)
+
+
+def test_evaluating_a_run_gives_the_figure_of_its_summary(
+    esim: Caller, small_run: Path, sample_folder: Path
+) -> None:
+    summary = json.loads((small_run / "summary.json").read_text())
+    code, printed, _ = esim("evaluate", small_run, "--data", sample_folder, "--json")
+    found = json.loads(printed)
+    assert (code, found["split"]) == (0, "test")
+    assert found["accuracy"] == pytest.approx(summary["metrics"]["test_accuracy"], abs=1e-9)
+    assert sum(map(sum, found["confusion"])) == found["pairs"] == summary["metrics"]["test_pairs"]
+    file = sample_folder / "snli_1.0_dev.jsonl"
+    code, printed, _ = esim("evaluate", small_run, "--data", file, "--checks")
+    assert code == 0 and "premise of another pair" in printed
+    assert f"accuracy {100 * summary['metrics']['dev_accuracy']:.2f} %" in printed
+
+
+def test_evaluating_pairs_of_one_label_only_works(
+    esim: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    row = {"gold_label": "neutral", "sentence1": PAIR[0], "sentence2": PAIR[1]}
+    (tmp_path / "one.jsonl").write_text(json.dumps(row) + "\n")
+    code, printed, _ = esim("evaluate", small_run, "--data", "one.jsonl", "--json")
+    found = json.loads(printed)
+    assert code == 0 and found["recall"]["entailment"] is None
+
+
+def test_prediction_prints_three_probabilities(esim: Caller, small_run: Path) -> None:
+    code, printed, error = esim("predict", small_run, *PAIR)
+    assert (code, error) == (0, "")
+    rows = [line.split() for line in printed.splitlines()]
+    assert [row[0] for row in rows] == ["entailment", "neutral", "contradiction"]
+    assert sum(float(row[1]) for row in rows) == pytest.approx(1, abs=2e-4)
+    _, printed, error = esim("predict", small_run, "A zebra runs.", PAIR[1])
+    assert "unknown words: zebra" in error
+    _, printed, _ = esim("predict", small_run, *PAIR, "--json")
+    assert set(json.loads(printed)) >= {"label", "entailment", "neutral", "contradiction"}
+
+
+def test_predictions_of_a_file_and_of_standard_input_are_those_of_the_pair(
+    esim: Caller, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    one = json.loads(esim("predict", small_run, *PAIR, "--json")[1])
+    row = {"sentence1": PAIR[0], "sentence2": PAIR[1]}
+    (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(row)}\n")
+    by_file = esim("predict", small_run, "--file", "pairs.jsonl", "--json")[1].splitlines()
+    monkeypatch.setattr("sys.stdin", io.StringIO("\t".join(PAIR) + "\n"))
+    by_input = esim("predict", small_run, "--json")[1].splitlines()
+    assert len(by_file) == 2 and len(by_input) == 1
+    for line in (*by_file, *by_input):
+        assert json.loads(line)["neutral"] == pytest.approx(one["neutral"], abs=1e-6)
+    monkeypatch.setattr("sys.stdin", io.StringIO("only one\n"))
+    code, _, error = esim("predict", small_run)
+    assert code == 2 and "standard input:1: has 1 columns" in error
+
+
+def test_attention_page_shows_both_directions_and_escapes_words(
+    esim: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    words = ("A <b>dog</b> runs.", "It costs $5.")
+    assert esim("predict", small_run, *words, "--attention", "out.html")[0] == 0
+    page = (tmp_path / "out.html").read_text()
+    assert "Premise looks at hypothesis" in page and "Hypothesis looks at premise" in page
+    assert "<b>dog" not in page and "&lt;" in page
+    assert "<script" not in page and "http" not in page
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_attend_shows_pairs_of_dev(esim: Caller, small_run: Path, tmp_path: Path) -> None:
+    assert esim("attend", small_run, "--pairs", 2, "--out", "some.html")[0] == 0
+    page = (tmp_path / "some.html").read_text()
+    assert page.count("<h2>") == 2 and page.count('<table class="attention">') == 4
+
+
+def test_page_can_be_made_again(esim: Caller, small_run: Path, tmp_path: Path) -> None:
+    assert esim("report", small_run, "--out", "page.html")[0] == 0
+    assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()
+
+
+def test_ablation_compares_variants_and_goes_on_where_it_was(
+    esim: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "ablate", "--data", sample_folder, "--out", "ab", "--device", "cpu", "--threads", 1, "--steps", 2,
+        "--embedding-size", 8, "--hidden-size", 8, "--without", '["whole", "coursework"]', "--json",
+    )  # fmt: skip
+    code, printed, error = esim(*words)
+    assert (code, error) == (0, "")
+    table = json.loads(printed)
+    assert set(table) == {"whole", "coursework"}
+    stamp = (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns
+    assert json.loads(esim(*words)[1]) == table
+    assert (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns == stamp
+    from esim.model import load_run
+
+    config = load_run(tmp_path / "ab" / "coursework-1").config
+    assert config.batch_axis and not config.relu
+    assert "coursework" in (tmp_path / "ab" / "ablation.html").read_text()
+
+
+def test_sample_never_overwrites(esim: Caller, tmp_path: Path) -> None:
+    assert esim("sample", "--out", "a")[0] == 0
+    code, _, error = esim("sample", "--out", "a")
+    assert code == 2
+    assert "a: is not empty" in error

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esim import sample, tokens
+from esim.config import TrainConfig
+from esim.data import batch_of, load_data, load_split
+from esim.hypothesis_only import HypothesisOnly
+from esim.labels import LABELS
+from esim.pairs import Source, find_sources, parse_leaves, read_pairs
+from esim.tokens import token_pairs
+from shared.errors import UserError
+
+GOOD = {"gold_label": "neutral", "sentence1": "A man eats.", "sentence2": "He is hungry."}
+
+
+def write_lines(path: Path, *rows: Any) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def without(key: str) -> dict[str, str]:
+    return {name: value for name, value in GOOD.items() if name != key}
+
+
+BAD = {
+    "not json": ("{gold", "is not JSON"),
+    "a number": ("3", "is no JSON object"),
+    "no label": (without("gold_label"), '"gold_label" is missing'),
+    "another label": (GOOD | {"gold_label": "maybe"}, 'the label is "maybe"'),
+    "no premise": (without("sentence1"), '"sentence1" is missing'),
+    "no hypothesis": (without("sentence2"), '"sentence2" is missing'),
+    "empty premise": (GOOD | {"sentence1": " "}, "the premise is empty"),
+    "premise is a number": (GOOD | {"sentence1": 3}, "the premise is no text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_line_is_named_or_skipped_and_counted(case: str, tmp_path: Path) -> None:
+    row, expected = BAD[case]
+    source = Source(write_lines(tmp_path / "p.jsonl", GOOD, row, GOOD))
+    with pytest.raises(UserError) as caught:
+        read_pairs(source)
+    assert str(caught.value).startswith(f"{tmp_path / 'p.jsonl'}:2: {expected}")
+    assert "--on-bad-line skip" in str(caught.value)
+    found = read_pairs(source, on_bad_line="skip")
+    assert (len(found), found.bad) == (2, 1)
+
+
+def test_line_that_is_no_utf8_or_holds_a_nul_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    for bad, expected in ((b"caf\xe9", "is not UTF-8"), (b"\0", "NUL byte")):
+        path.write_bytes(json.dumps(GOOD).encode() + b"\n" + bad + b"\n")
+        with pytest.raises(UserError, match=f":2: .*{expected}"):
+            read_pairs(Source(path))
+
+
+def test_pairs_without_agreement_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [GOOD, GOOD | {"gold_label": "-"}, GOOD | {"gold_label": "contradiction"}]
+    found = read_pairs(Source(write_lines(tmp_path / "p.jsonl", *rows)))
+    assert found.labels == [1, 2] and found.unlabeled == 1
+
+
+def test_publishers_table_json_and_plain_table_give_the_same_pairs(tmp_path: Path) -> None:
+    rows = [(label, f"One {label}.", f'Two "{label}".') for label in LABELS]
+    as_json = [{"gold_label": r[0], "sentence1": r[1], "sentence2": r[2]} for r in rows]
+    header = "gold_label\tsentence1_binary_parse\tsentence1\tsentence2\tcaptionID"
+    table = [header, *(f"{label}\t( x )\t{a}\t{b}\t1.jpg" for label, a, b in rows)]
+    counterfactual = ["sentence1\tsentence2\tgold_label", *(f"{a}\t{b}\t{n}" for n, a, b in rows)]
+    files = [
+        write_lines(tmp_path / "a.jsonl", *as_json),
+        write_lines(tmp_path / "b.txt", *table),
+        write_lines(tmp_path / "c.tsv", *("\t".join(row) for row in rows)),
+        write_lines(tmp_path / "d.tsv", *counterfactual),
+        write_lines(
+            tmp_path / "e.jsonl",
+            *({"label": i, "premise": r[1], "hypothesis": r[2]} for i, r in enumerate(rows)),
+        ),
+    ]
+    packed = tmp_path / "f.jsonl.gz"
+    packed.write_bytes(gzip.compress(files[0].read_bytes()))
+    found = [read_pairs(Source(path)) for path in (*files, packed)]
+    for other in found:
+        assert (other.labels, other.premises, other.hypotheses) == (
+            [0, 1, 2],
+            [row[1] for row in rows],
+            [row[2] for row in rows],
+        )
+
+
+def test_line_of_a_table_with_too_few_columns_is_named(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "p.tsv", "neutral\ta b\tc d", "neutral a b c d")
+    with pytest.raises(UserError, match=r"p.tsv:2: has 1 columns"):
+        read_pairs(Source(path))
+
+
+def test_zip_is_read_without_unpacking_and_desktop_leavings_are_passed_over(
+    sample_folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "snli_1.0.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sample_folder.iterdir():
+            file.write(path, f"snli_1.0/{path.name}")
+        file.writestr("snli_1.0/Icon\r", b"")
+        file.writestr("__MACOSX/snli_1.0/._snli_1.0_train.jsonl", b"\0")
+        file.writestr("snli_1.0/README.txt", b"text")
+    whole = load_data(TrainConfig(data=str(sample_folder), cache=False))
+    zipped = load_data(TrainConfig(data=str(archive), cache=False))
+    assert zipped.vocabulary == whole.vocabulary
+    for name in ("train", "dev", "test"):
+        assert zipped.splits[name].facts() == whole.splits[name].facts()
+
+
+def test_split_is_told_by_the_name_and_two_files_for_one_are_refused(tmp_path: Path) -> None:
+    names = ("multinli_1.0_train.jsonl", "multinli_1.0_dev_matched.jsonl",
+             "multinli_1.0_dev_mismatched.jsonl", "multinli_1.0_train.txt")  # fmt: skip
+    for name in names:
+        write_lines(tmp_path / name, GOOD)
+    found = find_sources(tmp_path)
+    assert {split: source.path.name for split, source in found.items()} == {
+        "train": "multinli_1.0_train.jsonl",  # before .txt
+        "dev": "multinli_1.0_dev_matched.jsonl",
+        "dev_mismatched": "multinli_1.0_dev_mismatched.jsonl",
+    }
+    write_lines(tmp_path / "train_more.jsonl", GOOD)
+    with pytest.raises(UserError, match="could be train"):
+        find_sources(tmp_path)
+
+
+def test_words_of_both_kinds_of_parse_are_the_sentences(tmp_path: Path) -> None:
+    assert parse_leaves("( ( A man ) ( eats . ) )") == ["A", "man", "eats", "."]
+    parse = "(ROOT (S (NP (DT A) (NN man)) (VP (VBZ eats)) (. .)))"
+    assert parse_leaves(parse) == ["A", "man", "eats", "."]
+    assert parse_leaves("man") == ["man"]
+    row = GOOD | {"sentence1_binary_parse": "( A man )", "sentence2_parse": "(ROOT (PRP He))"}
+    found = read_pairs(Source(write_lines(tmp_path / "p.jsonl", row)), parses=True)
+    assert (found.premises, found.hypotheses) == (["A man"], ["He"])
+    with pytest.raises(UserError, match="there is no parse of the premise"):
+        read_pairs(Source(write_lines(tmp_path / "p.jsonl", GOOD)), parses=True)
+
+
+def test_raw_and_tokenized_text_give_the_same_tokens(tmp_path: Path) -> None:
+    raw = GOOD | {"sentence1": "He said: \"It's 5,000 people, isn't it?\"", "sentence2": "A man."}
+    split = GOOD | {
+        "sentence1": "He said : `` It 's 5,000 people , is n't it ? ''",
+        "sentence2": "A man .",
+    }
+    found = [
+        token_pairs(Source(write_lines(tmp_path / f"{n}.jsonl", row)), "nltk_lower")
+        for n, row in enumerate((raw, split))
+    ]
+    assert found[0].premises == found[1].premises
+    assert found[0].hypotheses == found[1].hypotheses == [("a", "man", ".")]
+
+
+def test_tokens_are_kept_and_what_was_kept_is_read_unless_the_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(tokens, "WORTH_CACHING", 1)
+    path = write_lines(tmp_path / "p.jsonl", GOOD, GOOD | {"gold_label": "-"})
+    first = token_pairs(Source(path), "nltk_lower")
+    (kept,) = (tmp_path / "data" / "tokens").iterdir()
+    with monkeypatch.context() as only_here:
+        only_here.setattr(tokens, "read_pairs", lambda *a, **b: pytest.fail("split again"))
+        assert token_pairs(Source(path), "nltk_lower") == first
+    kept.write_text(kept.read_text()[:30])  # torn
+    assert token_pairs(Source(path), "nltk_lower") == first
+    write_lines(path, GOOD | {"sentence1": "Nobody eats."})
+    assert token_pairs(Source(path), "nltk_lower").premises == [("nobody", "eats", ".")]
+    assert token_pairs(Source(path), "nltk").premises == [("Nobody", "eats", ".")]
+
+
+def test_very_long_sentence_is_cut_and_counted(tmp_path: Path) -> None:
+    rows = [GOOD | {"sentence1": "word " * 5000}, GOOD | {"gold_label": "entailment"}]
+    for name in ("train", "dev"):
+        write_lines(tmp_path / f"{name}.jsonl", *rows)
+    found = load_data(TrainConfig(data=str(tmp_path), max_length=50)).splits["train"]
+    assert found.cut == 1 and found.lengths[0].tolist() == [50, 4]
+
+
+def test_data_with_nothing_to_learn_is_refused(tmp_path: Path) -> None:
+    write_lines(tmp_path / "dev.jsonl", GOOD)
+    with pytest.raises(UserError, match="has no train pairs"):
+        load_data(TrainConfig(data=str(tmp_path)))
+    write_lines(tmp_path / "train.jsonl", GOOD, GOOD)
+    with pytest.raises(UserError, match="every pair is neutral"):
+        load_data(TrainConfig(data=str(tmp_path)))
+    write_lines(tmp_path / "train.jsonl", GOOD | {"gold_label": "-"})
+    with pytest.raises(UserError, match="no pair with a label"):
+        load_data(TrainConfig(data=str(tmp_path)))
+    with pytest.raises(UserError, match="is one file"):
+        load_data(TrainConfig(data=str(tmp_path / "dev.jsonl")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no pairs"):
+        load_data(TrainConfig(data=str(tmp_path / "empty")))
+
+
+def test_vocabulary_is_of_all_files_as_in_the_coursework_or_of_train(sample_folder: Path) -> None:
+    config = TrainConfig(data=str(sample_folder))
+    found = load_data(config).vocabulary
+    assert found.tokens[:2] == ("<unk>", "<pad>")
+    only_train = load_data(replace(config, vocabulary="train", min_count=3)).vocabulary
+    assert set(only_train) <= set(found)
+
+
+def test_held_out_pairs_come_from_train_and_share_no_premise_with_it(sample_folder: Path) -> None:
+    whole = load_data(TrainConfig(data=str(sample_folder)))
+    held = load_data(TrainConfig(data=str(sample_folder), hold_out=100))
+    train, dev = held.splits["train"], held.splits["dev"]
+    assert 100 <= len(dev) <= 102
+    assert len(train) + len(dev) == len(whole.splits["train"])
+    words = held.vocabulary
+    last, first = (tuple(words.tokens[i] for i in s) for s in (train.premises[-1], dev.premises[0]))
+    assert last != first
+
+
+def test_batch_has_its_own_width_and_lengths_not_padding_decide(sample_folder: Path) -> None:
+    pairs = load_data(TrainConfig(data=str(sample_folder))).splits["dev"]
+    batch = batch_of(pairs, [3, 0, 7])
+    own = pairs.lengths[[3, 0, 7]]
+    assert batch["premises"].shape == (3, own[:, 0].max())
+    assert np.array_equal(batch["premise_lengths"], own[:, 0])
+    assert np.array_equal(batch["hypothesis_lengths"], own[:, 1])
+    assert batch["labels"].tolist() == pairs.labels[[3, 0, 7]].tolist()
+
+
+def test_folder_gives_test_then_dev_and_a_file_itself(sample_folder: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=str(sample_folder))
+    vocabulary = load_data(config).vocabulary
+    assert load_split(config.data, None, vocabulary, config)[0] == "test"
+    assert load_split(config.data, "dev", vocabulary, config)[0] == "dev"
+    file = str(sample_folder / "snli_1.0_dev.jsonl")
+    name, pairs = load_split(file, None, vocabulary, config)
+    assert name == "snli_1.0_dev.jsonl" and len(pairs) == len(load_data(config).splits["dev"])
+    write_lines(tmp_path / "train.jsonl", GOOD)
+    assert load_split(str(tmp_path), None, vocabulary, config)[0] == "train"
+    with pytest.raises(UserError, match="has no dev pairs"):
+        load_split(str(tmp_path), "dev", vocabulary, config)
+
+
+def test_sample_is_the_same_each_time_and_a_hypothesis_alone_tells_nothing(tmp_path: Path) -> None:
+    counts = sample.write(tmp_path / "a")
+    assert sample.write(tmp_path / "b") == counts
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    data = load_data(TrainConfig(data=str(tmp_path / "a")))
+    assert {name: len(pairs) for name, pairs in data.splits.items()} == counts
+    alone = HypothesisOnly(data.splits["train"]).accuracy(data.splits["test"])
+    assert alone < 0.42
+
+
+def test_real_subset_has_its_counts(real_data: Path) -> None:
+    data = load_data(TrainConfig(data=str(real_data)))
+    assert len(data.splits["train"]) == 24_495
+    assert len(data.splits["dev"]) == 9_842
+    alone = HypothesisOnly(data.splits["train"]).accuracy(data.splits["dev"])
+    assert 0.5 < alone < 0.67

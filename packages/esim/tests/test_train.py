@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from esim import sample, train
+from esim.config import TrainConfig
+from esim.model import load_run
+from shared.errors import UserError
+from shared.interrupt import Interrupted
+from shared.options import RunOptions
+
+CONFIG = TrainConfig(
+    device="cpu", threads=1, embedding_size=16, hidden_size=16, steps=24, evaluate_every=10,
+    log_every=10, learning_rate=0.01,
+)  # fmt: skip
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_run(run).model.state_dict()
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """Return the run's records without what the clock decides."""
+    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16", "matches": True, "vectors": "train", "ema_decay": 0.9},
+        {"batch_axis": True, "relu": False, "schedule": "plateau", "optimizer": "adamw"},
+    ],
+    ids=("bf16", "coursework"),
+)
+def test_killed_mid_epoch_and_resumed_is_bit_identical(
+    changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder), **changes)
+    train.train(config, RunOptions(out=str(tmp_path / "whole"), quiet=True))
+
+    real, calls = train.loss_of, 0
+
+    def loss_then_signal(*inputs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 15:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*inputs)
+
+    monkeypatch.setattr(train, "loss_of", loss_then_signal)
+    out = RunOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
+    with pytest.raises(Interrupted, match="--resume"):
+        train.train(config, out)
+    assert not (tmp_path / "torn" / "summary.json").exists()
+    train.train(config, out)
+    whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
+    assert whole.keys() == torn.keys()
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+
+
+def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), embedding_size=32, hidden_size=32, steps=None, epochs=8, evaluate_every=0,
+        dropout=0.0, input_dropout=0.0, matches=True, vectors="train", schedule="linear", warmup=0.1,
+    )  # fmt: skip
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    summary = json.loads((out / "summary.json").read_text())
+    low, high = sample.EXPECTED_ACCURACY
+    assert low < summary["metrics"]["test_accuracy"] <= high + 0.01
+    assert summary["metrics"]["dev_accuracy"] > low
+    page = (out / "report.html").read_text()
+    assert "naive Bayes" in page and "Calibration" in page
+
+
+def test_checkpoint_keeps_vocabulary_and_scores_come_back(
+    small_run: Path, sample_folder: Path
+) -> None:
+    from esim.data import load_split
+    from esim.scores import accuracy, score_pairs
+
+    trained = load_run(small_run)
+    _, pairs = load_split(str(sample_folder), "dev", trained.vocabulary, trained.config)
+    summary = json.loads((small_run / "summary.json").read_text())
+    found = accuracy(score_pairs(trained.model, pairs), pairs.labels)
+    assert found == pytest.approx(summary["metrics"]["dev_accuracy"], abs=1e-9)
+
+
+def test_vector_file_decides_the_size_and_the_run_can_be_read_again(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    (tmp_path / "v.txt").write_text("dog 1 2 3\ncat 4 5 6\n")
+    config = replace(
+        CONFIG, data=str(sample_folder), vectors=str(tmp_path / "v.txt"), frozen=True, steps=1
+    )
+    out = RunOptions(out=str(tmp_path / "run"), quiet=True)
+    train.train(config, out)
+    trained = load_run(tmp_path / "run")
+    weight = trained.model.encoding.embedding.weight
+    assert weight[trained.vocabulary.id("cat")].tolist() == [4, 5, 6]
+    train.train(config, replace(out, resume=True))  # the same command goes on: it has ended
+
+
+def test_word_vectors_are_updated_by_rows_and_all_else_by_one_optimizer() -> None:
+    from esim.model import Esim
+
+    model = Esim(CONFIG, 30)
+    dense, rows = train.make_optimizers(CONFIG, model)
+    assert isinstance(rows, torch.optim.SparseAdam)
+    held = [id(w) for o in (dense, rows) for group in o.param_groups for w in group["params"]]
+    assert sorted(held) == sorted(id(w) for w in model.parameters())
+    assert len(train.make_optimizers(CONFIG, Esim(replace(CONFIG, frozen=True), 30))) == 1
+
+
+def test_run_resumed_on_other_pairs_is_refused(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(CONFIG, data=str(sample_folder), steps=3)
+    train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    (tmp_path / "run" / "summary.json").unlink()
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("train", "dev"):
+        lines = (sample_folder / f"snli_1.0_{name}.jsonl").read_text().splitlines()[:200]
+        (other / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="was trained on other data"):
+        train.train(
+            replace(config, data=str(other)),
+            RunOptions(out=str(tmp_path / "run"), resume=True, quiet=True),
+        )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
+def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), steps=8, log_every=8, evaluate_every=0, dropout=0.0, input_dropout=0.0,
+    )  # fmt: skip
+    one = train.train(config, RunOptions(out=str(tmp_path / "one"), quiet=True))
+    assert one is not None
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    settings = ["train", "--config", one / "config.yaml", "--out", tmp_path / "two", "--quiet"]
+    done = subprocess.run(
+        [*launcher, "-m", "esim", *map(str, settings)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    for a, b in zip(log_of(one), log_of(tmp_path / "two"), strict=True):
+        assert b == pytest.approx(a, abs=1e-4)

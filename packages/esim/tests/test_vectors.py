@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esim.config import TrainConfig
+from esim.data import load_data
+from esim.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors
+from shared.errors import UserError
+from shared.vectors import load_pretrained
+from shared.vocabulary import Vocabulary
+
+
+def test_words_that_stand_near_the_same_words_get_similar_vectors() -> None:
+    random = np.random.default_rng(0)
+    sentences = []
+    for _ in range(1500):  # 2 and 3 stand among 5..9, 4 among 10..14
+        word = int(random.integers(2, 5))
+        near = random.integers(5, 10, 4) if word < 4 else random.integers(10, 15, 4)
+        sentences.append(np.array([*near[:2], word, *near[2:]], dtype=np.int32))
+    found = cooccurrence_vectors(sentences, 17, 4, seed=1)
+    assert found.shape == (17, 4) and found.dtype == np.float32
+
+    def alike(a: int, b: int) -> float:
+        return float(found[a] @ found[b] / np.linalg.norm(found[a]) / np.linalg.norm(found[b]))
+
+    assert alike(2, 3) > 0.9 > 0.5 > alike(2, 4)
+    assert np.array_equal(found, cooccurrence_vectors(sentences, 17, 4, seed=1))
+    assert found.std() == pytest.approx(STANDARD_DEVIATION, rel=0.5)
+    assert np.isfinite(found).all()
+
+
+def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(
+    sample_folder: Path, tmp_path: Path
+) -> None:
+    data = load_data(TrainConfig(data=str(sample_folder)))
+    path = tmp_path / "vectors.txt"
+    path.write_text("dog 1 2 3\n. . 4 5 6\ntorn 1 2\ncat 7 8 9\n")
+    config = TrainConfig(vectors=str(path))
+    vectors, coverage = load_vectors(config, data)
+    assert vectors is not None and coverage is not None
+    assert vectors[data.vocabulary.id("cat")].tolist() == [7, 8, 9]
+    assert not vectors[data.vocabulary.id("<pad>")].any()
+    assert coverage.skipped_lines == 1 and coverage.found == 2
+    with pytest.raises(UserError, match=r"vectors.txt:3: 2 numbers"):
+        load_vectors(replace(config, on_bad_vector="error"), data)
+
+
+def test_vectors_auto_are_those_of_the_data_root_or_drawn(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data(TrainConfig(data=str(sample_folder)))
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    assert load_vectors(TrainConfig(vectors="auto"), data) == (None, None)
+    (tmp_path / "glove.6B").mkdir()
+    (tmp_path / "glove.6B" / "glove.6B.2d.txt").write_text("dog 1 2\n")
+    vectors, _ = load_vectors(TrainConfig(vectors="auto"), data)
+    assert vectors is not None and vectors.shape == (len(data.vocabulary), 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory as Linux tells it")
+def test_rows_of_a_large_file_are_kept_without_holding_it(tmp_path: Path) -> None:
+    """60,000 rows of 300 here; 2.2 million took the same memory (README)."""
+    path = tmp_path / "large.txt"
+    numbers = " ".join(f"{0.001 * n:.5f}" for n in range(300))
+    with path.open("w") as file:
+        file.writelines(f"w{n} {numbers}\n" for n in range(60_000))
+    vocabulary = Vocabulary(
+        ["<unk>", "<pad>", *(f"w{n}" for n in range(0, 60_000, 60))], [1] * 1002
+    )
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    matrix, coverage = load_pretrained(path, vocabulary)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # KiB
+    assert coverage.found == 1000 and matrix.shape == (1002, 300)
+    assert grown < 40_000 < path.stat().st_size / 1024
+    assert time.process_time() - began < 10

@@ -1,0 +1,175 @@
+"""What every model here can do, whatever it is made of, and how one is read from a run.
+
+N counts reviews, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imdb_sentiment.config import LINEAR, TrainConfig
+from imdb_sentiment.data import class_count
+from shared import config as configuration
+from shared.batching import bucketed_batches
+from shared.errors import UserError
+from shared.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from imdb_sentiment.network import TextNetwork
+    from imdb_sentiment.text import Codec, Ids
+
+EVALUATION_TOKENS = 16384
+"""Tokens of a batch, padding included, where no gradient is kept."""
+
+
+class Classifier(ABC):
+    """Judges reviews."""
+
+    config: TrainConfig
+
+    @property
+    @abstractmethod
+    def weight_count(self) -> int:
+        """How many numbers were learned."""
+
+    @abstractmethod
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        texts : sequence of str (N,)
+            Any texts, empty ones too.
+
+        Returns
+        -------
+        float64 array (N, C)
+        """
+
+
+class NetworkClassifier(Classifier):
+    """A network with what turns reviews into its ids.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    network : TextNetwork
+    codec : Codec
+    """
+
+    def __init__(self, config: TrainConfig, network: TextNetwork, codec: Codec) -> None:
+        self.config, self.network, self.codec = config, network, codec
+
+    @property
+    def weight_count(self) -> int:
+        """How many numbers were learned."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the probability of each class, (N, C)."""
+        return network_probabilities(self.network, self.codec.encode(texts))
+
+
+def network_probabilities(
+    network: TextNetwork,
+    sequences: Sequence[Ids],
+    progress: Callable[[int], object] = lambda done: None,
+) -> NDArray[np.float64]:
+    """Return the probability of each class of encoded reviews.
+
+    Parameters
+    ----------
+    network : TextNetwork
+        On any device; its mode is put back.
+    sequences : sequence of int arrays (N,)
+    progress : callable
+        Told the number of reviews after each batch.
+
+    Returns
+    -------
+    float64 array (N, C)
+    """
+    from shared.torch.evaluation import evaluating
+
+    found = np.zeros((len(sequences), class_count(network.config.task)))
+    device = next(network.parameters()).device
+    lengths = [len(ids) for ids in sequences]
+    with evaluating(network):
+        for batch in bucketed_batches(lengths, batch_tokens=EVALUATION_TOKENS, shuffle=False):
+            ids, sizes = network.batch([sequences[i] for i in batch.tolist()])
+            logits, _ = network(ids.to(device), sizes.to(device))
+            found[batch] = logits.double().softmax(-1).cpu().numpy()
+            progress(len(batch))
+    return found
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model read from a run.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    config : TrainConfig
+        What it was trained with.
+    path : Path
+        The run's folder.
+    """
+
+    classifier: Classifier
+    config: TrainConfig
+    path: Path
+
+
+def load_run(path: str | Path, *, device: Any = "cpu") -> TrainedModel:
+    """Read the best model of a run.
+
+    Raises
+    ------
+    UserError
+        The folder is no run, holds no whole checkpoint, or its files do not fit together.
+    """
+    run = RunDirectory.read(path, task="imdb-sentiment")
+    config = configuration.load(TrainConfig, run.path / "config.yaml")
+    checkpoint = run.checkpoints.best() or run.checkpoints.last()
+    if checkpoint is None:
+        raise UserError(
+            f"{run.path}: holds no checkpoint yet. Go on with `imdb-sentiment train --out {run.path} --resume`."
+        )
+    return TrainedModel(_read(config, checkpoint.folder, device), config, run.path)
+
+
+def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:
+    # Here, because a linear model needs no torch and a network no scikit-learn.
+    if config.model in LINEAR:
+        from imdb_sentiment.linear import LinearClassifier
+
+        return LinearClassifier.load(config, folder)
+    from shared.torch.checkpoint import load_weights
+
+    network: TextNetwork
+    codec: Codec
+    if config.model == "encoder":
+        from imdb_sentiment.encoder import read_encoder
+
+        network, codec = read_encoder(config, folder)
+    else:
+        from safetensors import safe_open
+
+        from imdb_sentiment.network import build_network
+        from imdb_sentiment.text import WordCodec
+
+        codec = words = WordCodec.load(config, folder)
+        with safe_open(str(folder / "model.safetensors"), framework="np") as file:
+            shape = file.get_slice("embedding.weight").get_shape()
+        # Given vectors have a size of their own, which no setting tells.
+        network = build_network(config, words.vocabulary, dimension=int(shape[1]))
+    load_weights(folder, network)
+    return NetworkClassifier(config, network.to(device).eval(), codec)

@@ -1,0 +1,134 @@
+"""The verb `predict`: reviews from the command line, a file, CSV or standard input, judged as they come."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from imdb_sentiment.config import PredictOptions
+from imdb_sentiment.data import RATINGS
+from imdb_sentiment.evaluate import positive_chance
+from imdb_sentiment.model import load_run
+from shared.errors import UserError
+from shared.text_files import read_pieces
+
+SHOWN = 60
+"""Characters of a review that are printed beside its judgement."""
+LONGEST_CELL = 1 << 27
+"""Characters that a CSV cell may have; Python's own limit is 131,072."""
+
+
+def run(options: PredictOptions) -> int:
+    """Print a line for each review (verb `predict`)."""
+    reviews = _reviews(options)
+    trained = load_run(options.run)
+    is_rating = trained.config.task == "rating"
+    while texts := list(islice(reviews, options.batch)):
+        chances = trained.classifier.probabilities(texts)
+        positive = positive_chance(chances)
+        for text, own, chance in zip(texts, chances, positive.tolist(), strict=True):
+            label = "positive" if chance > 0.5 else "negative"
+            found: dict[str, object] = {"label": label, "positive": round(chance, 4)}
+            if is_rating:
+                found["rating"] = RATINGS[int(own.argmax())]
+            if options.json:
+                print(json.dumps(found))
+                continue
+            start = " ".join(text[: 4 * SHOWN].split())[:SHOWN]
+            stars = f"\t{found['rating']}" if is_rating else ""
+            print(f"{label}\t{chance:.4f}{stars}\t{start}")
+        sys.stdout.flush()  # so that a pipe sees each batch
+    return 0
+
+
+def _reviews(options: PredictOptions) -> Iterator[str]:
+    """Return the reviews one by one; no more of them is in memory than is asked for."""
+    if options.texts:
+        return iter(options.texts)
+    if options.file is None:
+        if options.column is None:
+            return (line.rstrip("\r\n") for line in _standard_input())
+        return csv_column(_standard_input(), options.column, "standard input")
+    path = Path(options.file)
+    is_table = path.suffixes[:1] == [".csv"] or options.column is not None
+    if not is_table:
+        return whole_lines(path, "a text file with a review a line")
+    if options.column is None:
+        raise UserError(f"{path}: is CSV. Name the column that holds the reviews with --column.")
+    lines = (line + "\n" for line in whole_lines(path, "a CSV file"))
+    return csv_column(lines, options.column, str(path))
+
+
+def whole_lines(path: Path, expected: str) -> Iterator[str]:
+    """Yield the lines of a file without their ends, each whole however long: one line is one review.
+
+    Raises
+    ------
+    UserError
+        As for `shared.text_files.read_pieces`.
+    """
+    parts: list[str] = []
+    for piece in read_pieces(path, expected=expected):
+        first, *others = piece.split("\n")
+        parts.append(first)
+        for line in others:
+            yield "".join(parts)
+            parts = [line]
+    if any(parts):
+        yield "".join(parts)
+
+
+def csv_column(lines: Iterable[str], column: str, source: str) -> Iterator[str]:
+    """Yield one column of CSV with a header line; a review in quotes may span lines.
+
+    Raises
+    ------
+    UserError
+        There is no header or no such column, or a row is too short; the line is named.
+    """
+    csv.field_size_limit(LONGEST_CELL)
+    rows = csv.reader(lines)
+    try:
+        header = next(rows, None)
+        if header is None:
+            raise UserError(f"{source}:1: is empty. Expected CSV with a header line.")
+        if column not in header:
+            raise UserError(
+                f'{source}:1: has no column "{column}". Expected one of: {", ".join(header)}.'
+            )
+        place = header.index(column)
+        for row in rows:
+            if not row:  # an empty line, often the last
+                continue
+            if len(row) <= place:
+                raise UserError(
+                    f"{source}:{rows.line_num}: has {len(row)} cells, so none for {column}. "
+                    f"Expected {len(header)}; mend or delete the row."
+                )
+            yield row[place]
+    except csv.Error as error:
+        raise UserError(f"{source}:{rows.line_num}: is no CSV ({error}). Mend the row.") from None
+
+
+def _standard_input() -> Iterator[str]:
+    """Yield the lines of standard input, as UTF-8 wherever the machine is set to something else."""
+    binary = getattr(sys.stdin, "buffer", None)
+    if binary is None:  # a test's, or a notebook's
+        yield from sys.stdin
+        return
+    text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+    number = 0
+    try:
+        for line in text:
+            number += 1
+            yield line
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"standard input:{number + 1}: or a line soon after it is not UTF-8 ({error.reason}). "
+            "Expected UTF-8 text. Convert it, for example with iconv."
+        ) from None

@@ -1,0 +1,49 @@
+"""Recipes as configurations, and runs of them that are made once: what `compare` and `learning-curve` train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imdb_sentiment
+from imdb_sentiment.config import LINEAR, TrainConfig
+from imdb_sentiment.train import train
+from shared import config as configuration
+from shared.config import near, recipes_in
+from shared.errors import UserError
+from shared.options import RunOptions
+
+
+def recipe(name: str, **changes: Any) -> TrainConfig:
+    """Return the configuration of a recipe, with some settings changed.
+
+    Raises
+    ------
+    UserError
+        There is no such recipe, or a setting is out of range.
+    """
+    known = recipes_in(Path(str(imdb_sentiment.__file__)).parent / "recipes")
+    if name not in known:
+        raise UserError(
+            f"--recipe {name} does not exist{near(name, known)}. Expected one of: {', '.join(known)}."
+        )
+    return replace(configuration.load(TrainConfig, known[name]), recipe=name, **changes)
+
+
+def networks_end_after(
+    config: TrainConfig, minutes: float | None, epochs: int | None
+) -> TrainConfig:
+    """Return a network's configuration with another length; a linear model's as it is."""
+    if config.model in LINEAR:
+        return config
+    if minutes is not None:
+        return replace(config, minutes=minutes, steps=None)
+    return config if epochs is None else replace(config, epochs=epochs, steps=None)
+
+
+def finished_run(config: TrainConfig, out: Path) -> Path:
+    """Return a finished run of a configuration: the one in `out`, gone on with if it was stopped, or a new one."""
+    folder = train(config, RunOptions(out=str(out), resume=True, quiet=True))
+    assert folder is not None
+    return folder

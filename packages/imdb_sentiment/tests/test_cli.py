@@ -1,0 +1,440 @@
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_reviews
+
+from imdb_sentiment.cli import VERBS
+from imdb_sentiment.config import RECIPES, PredictOptions
+from shared.config import load, recipes_in
+from shared.errors import UserError
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from imdb_sentiment.cli import main; main(['--help']);"
+        "heavy = {'torch', 'numpy', 'sklearn', 'transformers', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        seconds.append(time.perf_counter() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert min(seconds) < 1
+
+
+def test_linear_models_train_and_judge_without_torch(sample_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from imdb_sentiment.cli import main;"
+        f"code = main(['train', '--recipe', 'nbsvm', '--data', {str(sample_folder)!r}, '--out', 'run', '--quiet']);"
+        "code = code or main(['predict', 'run', 'a superb film']);"
+        "sys.exit(code or ('torch was imported' if 'torch' in sys.modules else 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("positive\t")
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_its_options(verb: str, imdb: Caller) -> None:
+    code, printed, error = imdb(verb, "--help")
+    assert (code, error) == (0, "")
+    assert f"usage: imdb-sentiment {verb}" in printed
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_reads_strictly_and_says_what_to_expect(
+    name: str, imdb: Caller, tmp_path: Path
+) -> None:
+    import imdb_sentiment as package
+    from imdb_sentiment.config import TrainConfig
+
+    code, printed, _ = imdb("train", "--recipe", name, "--print-config")
+    assert code == 0
+    (tmp_path / "printed.yaml").write_text(printed)
+    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
+    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
+    header = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert f"imdb-sentiment train --recipe {name}" in header[0]
+    assert "Expected" in header[1]
+
+
+BAD_TRAINING = {
+    "batch 0": (["--batch-size", "0"], "--batch-size is 0, expected >= 1"),
+    "dropout 1": (["--dropout", "1"], "--dropout is 1.0, expected 0 to below 1"),
+    "valid share": (["--valid-share", "1"], "--valid-share is 1.0, expected above 0 and below 1"),
+    "limit": (["--limit", "9999"], "--limit 9999: there are only"),
+    "two at once": (["--max-tokens", "0", "--layers", "0"], "--max-tokens is 0, expected >= 1"),
+    "cnn with a state": (
+        ["--model", "cnn", "--pooling", "last"],
+        "--pooling is last, expected max_mean, max or mean",
+    ),
+    "front padding": (["--padding", "front"], "--padding is front, expected batch, unless an LSTM"),
+    "n-grams": (["--ngrams", "9"], "--ngrams is 9, expected 1 to 4"),
+    "unknown model": (["--model", "lstmm"], "--model is lstmm, expected one of"),
+    "no encoder": (["--model", "encoder"], "--encoder is missing"),
+    "vectors": (["--vectors", "none.txt"], "none.txt"),
+    "fp16": (["--precision", "fp16"], "--precision is fp16"),
+    "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `imdb-sentiment train`"),
+    "unknown recipe": (["--recipe", "nbsvn"], "--recipe nbsvn does not exist (did you mean nbsvm"),
+    "no data": (["--data", "none"], "--data none: not found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TRAINING)
+def test_bad_training_is_refused_in_one_line(case: str, imdb: Caller, sample_folder: Path) -> None:
+    words, expected = BAD_TRAINING[case]
+    code, _, error = imdb(
+        "train", "--device", "cpu", "--data", sample_folder, "--out", "run", *words
+    )
+    assert code == 2
+    assert expected in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_run: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("fine\ncafé\n".encode("latin-1"))
+    (tmp_path / "no.csv").write_text("id,text\n1,good\n2\n")
+    (tmp_path / "empty.csv").write_text("")
+    cases = [
+        (("predict", linear_run, "--file", "none.txt"), "none.txt: not found"),
+        (("predict", linear_run, "--file", "latin.txt"), "latin.txt:2: is not utf-8"),
+        (("predict", linear_run, "--file", "no.csv"), "no.csv: is CSV. Name the column"),
+        (
+            ("predict", linear_run, "--file", "no.csv", "--column", "x"),
+            'no.csv:1: has no column "x"',
+        ),
+        (("predict", linear_run, "--file", "no.csv", "--column", "text"), "no.csv:3: has 1 cells"),
+        (
+            ("predict", linear_run, "--file", "empty.csv", "--column", "text"),
+            "empty.csv:1: is empty",
+        ),
+        (("predict", linear_run, "good", "--file", "latin.txt"), "--file is latin.txt"),
+        (("predict", "none", "good"), "none: is not a run"),
+        (("evaluate", linear_run, "--data", "."), "test/neg: not found"),
+        (("explain", linear_run, "good", "--method", "gradient"), "is linear"),
+        (("export", linear_run), "is a linear model"),
+        (("bench", "--recipe", "nbsvm"), "--recipe nbsvm is a nbsvm"),
+        (("compare", "--recipes", "[nothing]"), "--recipe nothing does not exist"),
+        (("report", "none"), "none: is not a run"),
+    ]
+    for words, expected in cases:
+        code, _, error = imdb(*words)
+        assert code == 2, words
+        assert expected in error, (words, error)
+        assert error.count("\n") == 1, (words, error)
+
+
+def test_evaluate_needs_no_more_than_the_splits_folders(
+    imdb: Caller, tmp_path: Path, linear_run: Path, lstm_run: Path
+) -> None:
+    write_reviews(
+        tmp_path / "own", "test", ["A superb story, not dull.", "x"], ["It is boring.", "", "?!"]
+    )
+    for run in (linear_run, lstm_run):
+        code, printed, error = imdb("evaluate", run, "--data", "own", "--json")
+        assert (code, error) == (0, "")
+        found = json.loads(printed)
+        assert found["reviews"] == 5
+        assert 0 <= found["accuracy"] <= 1
+    code, printed, _ = imdb("evaluate", linear_run, "--data", "own")
+    assert code == 0 and "accuracy" in printed
+
+
+def test_evaluate_prints_what_training_measured(imdb: Caller, lstm_run: Path) -> None:
+    _, printed, _ = imdb("evaluate", lstm_run, "--json")
+    summary = json.loads((lstm_run / "summary.json").read_text())
+    assert json.loads(printed)["accuracy"] == summary["metrics"]["test_accuracy"]
+
+
+TEXT = "The story is superb."
+
+
+def test_predict_reads_texts_files_csv_and_standard_input_alike(
+    imdb: Caller, tmp_path: Path, linear_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "The ending is boring, and dull,\r\nand awful."
+    (tmp_path / "lines.txt").write_text(f"{TEXT}\n\n")
+    (tmp_path / "cells.csv").write_text(f'id,review\n1,{TEXT}\n2,"{other}"\n', newline="")
+    judged = imdb("predict", linear_run, TEXT, other)[1].splitlines()
+    assert [line.split("\t")[0] for line in judged] == ["positive", "negative"]
+    assert (
+        imdb("predict", linear_run, "--file", "cells.csv", "--column", "review")[1].splitlines()
+        == judged
+    )
+    lines = imdb("predict", linear_run, "--file", "lines.txt")[1].splitlines()
+    assert lines[0] == judged[0] and len(lines) == 2
+    for words, content in (((), f"{TEXT}\n"), (("--column", "review"), f"id,review\n1,{TEXT}\n")):
+        stdin = io.TextIOWrapper(io.BytesIO(content.encode()))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert imdb("predict", linear_run, *words)[1].splitlines() == judged[:1]
+    _, printed, _ = imdb("predict", linear_run, TEXT, "--json")
+    assert json.loads(printed)["label"] == "positive"
+
+
+def test_predict_holds_no_more_than_a_batch(
+    linear_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Endless input: reviews are asked for as they are judged, and are not kept."""
+    from imdb_sentiment import predict
+
+    asked = 0
+
+    def endless() -> Any:
+        nonlocal asked
+        for number in itertools.count():
+            asked = number
+            yield f"review {number}\n"
+
+    monkeypatch.setattr(predict, "_standard_input", endless)
+    reviews = predict._reviews(PredictOptions(str(linear_run)))
+    first = list(itertools.islice(reviews, 5))
+    assert first[4] == "review 4"
+    assert asked == 4
+
+
+def test_csv_cells_may_be_a_megabyte() -> None:
+    from imdb_sentiment.predict import csv_column
+
+    (cell,) = csv_column(["text\n", f'"{"good " * 200_000}"\n'], "text", "big.csv")
+    assert len(cell) == 1_000_000
+    with pytest.raises(UserError, match=r"odd.csv:2"):
+        list(csv_column(["a,b\n", "1\n"], "b", "odd.csv"))
+
+
+def test_review_of_a_megabyte_is_judged_and_explained(
+    imdb: Caller, tmp_path: Path, linear_run: Path, lstm_run: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("superb and moving " * 120_000)
+    for run in (linear_run, lstm_run):
+        code, printed, _ = imdb("predict", run, "--file", "long.txt")
+        assert code == 0
+        assert len(printed.splitlines()) == 1  # one line of the file is one review
+        assert (
+            imdb("explain", run, "--file", "long.txt", "--words", 3, "--out", "page.html")[0] == 0
+        )
+
+
+def test_explanation_blames_the_words_that_judge(lstm_run: Path, linear_run: Path) -> None:
+    from imdb_sentiment.explain import explain
+    from imdb_sentiment.model import load_run
+
+    text = "I saw Talipo with a man last week. The music is dreadful."
+    for run, method in ((lstm_run, "occlusion"), (lstm_run, "gradient"), (linear_run, "occlusion")):
+        spans, effects, chance = explain(load_run(run).classifier, text, method=method)
+        words = [text[a:b] for a, b in spans]
+        assert chance < 0.5
+        lowest = [words[i] for i in np.argsort(effects)[:2].tolist()]
+        assert "dreadful" in lowest, (method, words, effects)
+
+
+def test_page_of_an_explanation_escapes_what_the_review_says(
+    imdb: Caller, lstm_run: Path, tmp_path: Path
+) -> None:
+    text = 'A <script>alert("x")</script> superb & boring film'
+    for method in ("occlusion", "gradient"):
+        assert imdb("explain", lstm_run, text, "--method", method, "--out", "page.html")[0] == 0
+        page = (tmp_path / "page.html").read_text()
+        assert "<script" not in page
+        assert "&lt;" in page and "superb</span>" in page
+
+
+def test_mistakes_page_shows_the_surest_first(
+    imdb: Caller, linear_run: Path, tmp_path: Path
+) -> None:
+    code, printed, _ = imdb("mistakes", linear_run, "--count", 3, "--out", "page.html")
+    assert code == 0
+    summary = json.loads((linear_run / "summary.json").read_text())
+    wrong = round(400 * (1 - summary["metrics"]["test_accuracy"]))
+    assert f"{wrong} of 400 reviews are judged wrongly" in printed
+    page = (tmp_path / "page.html").read_text()
+    shares = [
+        float(part.split("%")[0])
+        for part in page.split("Said to be ")[1:]
+        for part in [part.split(" with ")[1]]
+    ]
+    assert shares == sorted(shares, reverse=True) and len(shares) == 3
+
+
+def test_audit_prints_and_writes_what_it_found(
+    imdb: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(sample_folder, folder)
+    shutil.copy(
+        folder / "train/pos/0_9.txt"
+        if (folder / "train/pos/0_9.txt").exists()
+        else next((folder / "train/pos").iterdir()),
+        folder / "test/pos/999_9.txt",
+    )
+    code, printed, _ = imdb("audit", "--data", folder, "--out", "audit.html")
+    assert code == 0
+    assert "     1  test reviews that are in train too: train/pos/" in printed
+    assert "= test/pos/999_9.txt" in (tmp_path / "audit.html").read_text()
+    assert json.loads(imdb("audit", "--data", folder, "--json")[1])["leaks"] == 1
+
+
+def test_compare_makes_a_table_and_keeps_its_runs(
+    imdb: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    words = (
+        "compare",
+        "--data",
+        sample_folder,
+        "--recipes",
+        "[nbsvm,tfidf,encoder]",
+        "--out",
+        "all",
+    )
+    code, printed, error = imdb(*words)
+    assert (code, error) == (0, "")
+    rows = [line.split() for line in printed.splitlines()]
+    assert rows[0][:3] == ["recipe", "test", "valid"]
+    assert [row[0] for row in rows[1:3]] == ["nbsvm", "tfidf"]
+    assert float(rows[1][1]) > 80
+    assert "left out: --encoder bert-base-uncased: is not on this machine" in printed
+    page = (tmp_path / "all/compare.html").read_text()
+    assert "nbsvm" in page and "reviews/s" in page
+    before = (tmp_path / "all/nbsvm/summary.json").stat().st_mtime_ns
+    found = json.loads(imdb(*words, "--json")[1])
+    assert [model["recipe"] for model in found["models"]] == ["nbsvm", "tfidf", "encoder"]
+    assert (tmp_path / "all/nbsvm/summary.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", ["baseline", "handwritten", "cnn", "bilstm"])
+def test_network_recipes_run(name: str, imdb: Caller, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_reviews(tmp_path, split, ["good film"] * 20, ["bad film, no"] * 20)
+    code, _, error = imdb(
+        "compare",
+        "--data",
+        ".",
+        "--recipes",
+        f"[{name}]",
+        "--epochs",
+        1,
+        "--out",
+        "all",
+        "--threads",
+        1,
+    )
+    assert (code, error) == (0, "")
+    summary = json.loads((tmp_path / "all" / name / "summary.json").read_text())
+    assert {"valid_accuracy", "test_accuracy"} <= set(summary["metrics"])
+    page = (tmp_path / "all" / name / "report.html").read_text()
+    assert ("What holds it back" in page) == (name == "baseline")
+
+
+def test_learning_curve_rises_with_the_reviews(
+    imdb: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("learning-curve", "--data", sample_folder, "--recipes", "[nbsvm]", "--out", "curve")
+    code, printed, error = imdb(*words, "--sizes", "[20,200,5000]", "--seeds", "[1,2]", "--json")
+    assert (code, error) == (0, "")
+    points = json.loads(printed)["points"]
+    assert sorted({p["reviews"] for p in points}) == [20, 200, 720]
+    mean = {
+        n: np.mean([p["test_accuracy"] for p in points if p["reviews"] == n]) for n in (20, 720)
+    }
+    assert mean[720] > mean[20] + 0.05
+    assert (tmp_path / "curve/learning-curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("model", ["lstm", "handwritten_lstm", "cnn"])
+def test_onnx_is_torchs_for_any_number_and_length_of_reviews(
+    model: str, imdb: Caller, lstm_run: Path, sample_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from imdb_sentiment.model import NetworkClassifier, load_run
+
+    run: Path | str = lstm_run
+    if model != "lstm":
+        run = "run"
+        assert (
+            imdb(
+                "train",
+                "--data",
+                sample_folder,
+                "--model",
+                model,
+                "--steps",
+                2,
+                "--out",
+                run,
+                "--quiet",
+            )[0]
+            == 0
+        )
+    code, printed, error = imdb("export", run, "--out", "onnx")
+    assert (code, error) == (0, "")
+    assert "probabilities are torch's to" in printed
+    classifier = load_run(run).classifier
+    assert isinstance(classifier, NetworkClassifier)
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / "onnx/model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    for texts in (["good " * 77, "bad", "a b c", "d"], ["boring and dull"]):
+        ids, lengths = classifier.network.batch(classifier.codec.encode(texts))
+        (found,) = session.run(None, {"ids": ids.numpy(), "lengths": lengths.numpy()})
+        assert np.abs(found - classifier.probabilities(texts)).max() < 1e-4
+
+
+def test_bench_times_all_engines(imdb: Caller, sample_folder: Path) -> None:
+    code, printed, _ = imdb(
+        "bench", "--data", sample_folder, "--recipe", "handwritten", "--batches", 1, "--rounds", 1, "--threads", 1,
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(printed)
+    assert set(found["ratios"]) == {"ours", "coursework", "packed", "handwritten"}
+    assert found["ratios"]["ours"] == 1
+    assert found["padding"]["coursework"] > 0.8 > found["padding"]["ours"]
+
+
+def test_report_makes_the_same_page_again(
+    imdb: Caller, linear_run: Path, lstm_run: Path, tmp_path: Path
+) -> None:
+    for run in (linear_run, lstm_run):
+        assert imdb("report", run, "--out", "page.html")[0] == 0
+        assert (tmp_path / "page.html").read_text() == (run / "report.html").read_text()
+
+
+def test_sample_never_overwrites(imdb: Caller) -> None:
+    assert imdb("sample", "--out", "a")[0] == 0
+    code, _, error = imdb("sample", "--out", "a")
+    assert code == 2
+    assert "a: is not empty" in error
+
+
+def test_damaged_checkpoint_is_named_and_a_changed_file_never_used(
+    imdb: Caller, linear_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(linear_run, run)
+    (run / "checkpoints/best/linear.safetensors").write_bytes(b"x")
+    code, _, error = imdb("predict", run, "good")
+    assert code == 2
+    assert "every checkpoint in it is damaged" in error

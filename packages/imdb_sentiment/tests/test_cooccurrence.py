@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+
+from imdb_sentiment.cooccurrence import SPREAD, _near, _positive_pmi, vectors_of
+
+
+def reviews(seed: int = 0) -> list[np.ndarray]:
+    """Words 2 and 3 stand among 10 to 19, words 4 and 5 among 20 to 29."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(300):
+        side = int(rng.integers(2))
+        words = rng.integers(10 + 10 * side, 20 + 10 * side, 12)
+        words[rng.integers(12)] = 2 + 2 * side + rng.integers(2)
+        made.append(words.astype(np.int32))
+    return made
+
+
+def test_words_with_like_neighbours_have_like_vectors() -> None:
+    found = vectors_of(reviews(), 30, 8, specials=2, seed=1)
+    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    assert unit[2] @ unit[3] > 0.8 > 0.3 > abs(unit[2] @ unit[4])
+    assert found.dtype == np.float32
+    assert not found[:2].any()
+    assert abs(found[2:].std() - SPREAD) < 1e-6
+    assert np.array_equal(found, vectors_of(reviews(), 30, 8, specials=2, seed=1))
+
+
+def test_pairs_stay_within_a_review_and_near_ones_count_more() -> None:
+    near = _near([np.array([2, 3, 4], np.int32), np.array([5, 0, 2], np.int32)], 6, 2).toarray()
+    assert near[2, 3] == near[3, 2] == near[3, 4] == 1
+    assert near[2, 4] == 0.5
+    assert near[4, 5] == 0  # another review
+    assert near[5, 2] == 0.5  # over a special, which counts for nothing itself
+    assert not near[0].any()
+
+
+def test_information_is_that_of_its_formula() -> None:
+    from scipy import sparse
+
+    counts = np.array([[0.0, 4, 1], [4, 0, 1], [1, 1, 0]])
+    found = _positive_pmi(sparse.csr_matrix(counts)).toarray()
+    contexts = counts.sum(1) ** 0.75 / (counts.sum(1) ** 0.75).sum()
+    with np.errstate(divide="ignore"):
+        expected = np.maximum(0, np.log(counts / counts.sum(1)[:, None] / contexts))
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_fewer_words_than_numbers_leave_zeros() -> None:
+    found = vectors_of([np.array([2, 3, 2, 3], np.int32)], 4, 10, specials=2, seed=1)
+    assert found.shape == (4, 10)
+    assert np.isfinite(found).all()
+    assert not vectors_of([np.array([1], np.int32)], 4, 10, specials=2, seed=1).any()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_reviews
+
+from imdb_sentiment import data, sample
+from imdb_sentiment.audit import audit
+from imdb_sentiment.data import Reviews, load, read_split, subset, validation_mask
+from shared.errors import UserError
+
+
+def small(folder: Path) -> Path:
+    for split in ("train", "test"):
+        write_reviews(
+            folder,
+            split,
+            [f"good {split} {i}" for i in range(20)],
+            [f"bad {split} {i}" for i in range(20)],
+        )
+    return folder
+
+
+def test_rating_of_two_digits_is_read_whole(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "train/pos/77_10.txt").write_text("ten of ten")
+    reviews = read_split(tmp_path, "train")
+    assert reviews.ratings[reviews.names.index("train/pos/77_10.txt")] == 10
+
+
+def test_class_is_the_folders_and_reviews_come_by_number(tmp_path: Path) -> None:
+    reviews = read_split(small(tmp_path), "train")
+    assert reviews.labels.tolist() == [0] * 20 + [1] * 20
+    assert reviews.names[:3] == ["train/neg/0_2.txt", "train/neg/1_2.txt", "train/neg/2_2.txt"]
+    assert reviews.texts[21] == "good train 1"
+
+
+def test_unlabelled_reviews_are_never_read(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "train/unsup").mkdir()
+    (tmp_path / "train/unsup/0_0.txt").write_text("unlabelled")
+    found = load(str(tmp_path), valid_share=0.2, limit=None, seed=1)
+    assert "unlabelled" not in found.train.texts + found.valid.texts + found.test.texts
+    assert len(found.train) + len(found.valid) == 40
+
+
+def test_no_film_is_in_both_train_and_valid(sample_folder: Path) -> None:
+    found = load(str(sample_folder), valid_share=0.2, limit=None, seed=1)
+    assert not set(found.train.films) & set(found.valid.films)
+    assert len(set(found.valid.films)) >= 10
+    assert len(found.valid) == pytest.approx(0.2 * 800, abs=10)
+    assert found.facts()["split"] == "by film"
+
+
+def test_validation_depends_on_films_alone() -> None:
+    rng = np.random.default_rng(0)
+    films = [f"tt{number:07d}" for number in rng.integers(0, 60, 400)]
+
+    def chosen(order: np.ndarray) -> set[str]:
+        own = [films[i] for i in order.tolist()]
+        reviews = Reviews([""] * 400, np.zeros(400, int), np.ones(400, int), own, [""] * 400)
+        mask = validation_mask(reviews, 0.1)
+        return {film for film, is_valid in zip(own, mask.tolist(), strict=True) if is_valid}
+
+    assert chosen(np.arange(400)) == chosen(rng.permutation(400))
+    assert chosen(np.arange(400)) != set(films)
+
+
+def test_without_lists_the_last_ids_of_each_class_are_valid(tmp_path: Path) -> None:
+    found = load(str(small(tmp_path)), valid_share=0.2, limit=None, seed=5)
+    assert found.valid.names == [f"train/neg/{i}_2.txt" for i in range(16, 20)] + [
+        f"train/pos/{i}_9.txt" for i in range(16, 20)
+    ]
+    assert found.facts()["split"] == "by id"
+
+
+def test_subset_is_balanced_and_a_larger_one_holds_it(sample_folder: Path) -> None:
+    reviews = read_split(sample_folder, "train")
+    few, many = subset(reviews, 50, seed=3), subset(reviews, 200, seed=3)
+    assert few.labels.sum() == 25
+    assert set(few.names) < set(many.names)
+    assert set(few.names) != set(subset(reviews, 50, seed=4).names)
+    with pytest.raises(UserError, match="--limit 1000: there are only 400 neg"):
+        subset(reviews, 1000, seed=3)
+
+
+def test_rating_targets_are_places_among_the_eight(tmp_path: Path) -> None:
+    small(tmp_path)
+    assert set(read_split(tmp_path, "test").targets("rating").tolist()) == {1, 6}
+    (tmp_path / "test/pos/50_10.txt").write_text("x")
+    assert read_split(tmp_path, "test").targets("rating").max() == 7
+    (tmp_path / "test/pos/51_6.txt").write_text("x")
+    with pytest.raises(UserError, match=r"test/pos/51_6.txt: has the rating 6"):
+        read_split(tmp_path, "test").targets("rating")
+
+
+def _remove_class(folder: Path) -> None:
+    shutil.rmtree(folder / "test/neg")
+
+
+def _empty_class(folder: Path) -> None:
+    shutil.rmtree(folder / "train/pos")
+    (folder / "train/pos").mkdir()
+
+
+BAD = {
+    "missing class folder": (_remove_class, r"test.neg: not found. Expected \{train,test\}"),
+    "empty class folder": (_empty_class, r"train.pos: holds no review"),
+    "rating 0": (lambda f: (f / "train/pos/90_0.txt").write_text("x"), r"90_0.txt: the rating is 0. Expected 1 to 10"),
+    "rating 11": (lambda f: (f / "test/neg/90_11.txt").write_text("x"), r"90_11.txt: the rating is 11"),
+    "no rating": (lambda f: (f / "test/neg/90.txt").write_text("x"), r"90.txt: is not named <id>_<rating>.txt"),
+    "wrong encoding": (
+        lambda f: (f / "train/neg/90_1.txt").write_bytes(b"fine\ncaf\xe9 noir"), r"90_1.txt:2: is not UTF-8"
+    ),
+    "NUL": (lambda f: (f / "train/neg/90_1.txt").write_bytes(b"a\0b"), r"90_1.txt:1: holds a NUL byte"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_is_named(case: str, tmp_path: Path) -> None:
+    spoil, message = BAD[case]
+    spoil(small(tmp_path))
+    with pytest.raises(UserError, match=message) as caught:
+        load(str(tmp_path), valid_share=0.2, limit=None, seed=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_reviews_to_choose_by_are_refused(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_reviews(tmp_path, split, ["good"], ["bad"])
+    with pytest.raises(UserError, match="too few reviews: valid would have 0"):
+        load(str(tmp_path), valid_share=0.1, limit=None, seed=1)
+
+
+def test_desktop_files_are_passed_over(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "train/pos/.DS_Store").write_bytes(b"\0\xff")
+    assert len(read_split(tmp_path, "train")) == 40
+
+
+def test_audit_names_copies_leaks_and_contradictions(tmp_path: Path) -> None:
+    small(tmp_path)
+    text = "The very same review, word for word."
+    (tmp_path / "train/pos/70_8.txt").write_text(text)
+    (tmp_path / "test/neg/71_3.txt").write_text("the very same<br />REVIEW word for word!")
+    (tmp_path / "test/neg/72_3.txt").write_text(text)
+    (tmp_path / "test/pos/73_2.txt").write_text("...!!!")
+    (tmp_path / "test/pos/74_9.txt").write_text("")
+    found = audit({name: read_split(tmp_path, name) for name in ("train", "test")})
+    group = ["train/pos/70_8.txt", "test/neg/71_3.txt", "test/neg/72_3.txt"]
+    assert found.same_across == [group]
+    assert found.leaks == 2
+    assert found.contradictory == [group]
+    assert found.same_within == {"test": [group[1:]]}
+    assert found.empty == ["test/pos/73_2.txt", "test/pos/74_9.txt"]
+    assert found.odd_ratings == ["test/pos/73_2.txt"]
+
+
+def test_audit_tells_films_on_both_sides(sample_folder: Path) -> None:
+    splits = {name: read_split(sample_folder, name) for name in ("train", "test")}
+    assert audit(splits).shared_films == []
+    splits["test"].films[0] = splits["train"].films[0]
+    assert audit(splits).shared_films == [splits["train"].films[0]]
+
+
+def test_sample_is_the_same_every_time(sample_folder: Path, tmp_path: Path) -> None:
+    sample.write(tmp_path / "again")
+    first, second = read_split(sample_folder, "test"), read_split(tmp_path / "again", "test")
+    assert (first.texts, first.films) == (second.texts, second.films)
+    assert len(first) == 400
+    assert {1, 10} <= set(first.ratings.tolist())
+
+
+def test_real_reviews_are_what_their_makers_say(real_data: Path) -> None:
+    found = load(str(real_data), valid_share=0.1, limit=None, seed=1)
+    assert len(found.train) + len(found.valid) == 25000
+    assert not set(found.train.films) & set(found.valid.films)
+    assert sorted(set(found.test.ratings.tolist())) == list(data.RATINGS)

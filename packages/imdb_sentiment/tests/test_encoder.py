@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("transformers", reason="needs the extra `encoder`")
+
+from imdb_sentiment import hub
+from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
+from imdb_sentiment.fitting import make_optimizers
+from imdb_sentiment.low_rank import LowRankLinear, merge_low_rank
+from imdb_sentiment.model import load_run, network_probabilities
+from shared.errors import UserError
+from shared.torch.torchvision_guard import make_torchvision_importable
+
+Caller = Callable[..., tuple[int, str, str]]
+WORDS = ["film", "good", "bad", "the", "is", "not", "bor", "##ing", "a", "superb", "story", "."]
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a BERT of one small layer, whose tokenizer file cuts and pads at 8 by itself, as some do."""
+    make_torchvision_importable()
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    vocabulary = {
+        w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])
+    }
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8)
+    folder = tmp_path_factory.mktemp("encoder")
+    special = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+    BertTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=40,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def read(folder: Path, **settings: object) -> tuple[EncoderClassifier, EncoderCodec]:
+    config = TrainConfig(
+        **{"model": "encoder", "encoder": str(folder), "max_tokens": 20, "dropout": 0.0, **settings}  # type: ignore[arg-type]
+    )
+    network, codec = pretrained_encoder(config)
+    return network.eval(), codec
+
+
+def test_review_is_read_between_its_marks_and_cut_where_we_say(small_encoder: Path) -> None:
+    _, codec = read(small_encoder, max_tokens=6, truncation="tail")
+    short, long = codec.encode(["Good film<br />.", "the film is not boring . a superb story"])
+    cls, sep = 2, 3
+    assert short.tolist() == [
+        cls,
+        *codec.tokenizer.convert_tokens_to_ids(["good", "film", "."]),
+        sep,
+    ]
+    words = codec.tokenizer.convert_tokens_to_ids([".", "a", "superb", "story"])
+    assert long.tolist() == [cls, *words, sep]
+    _, roomy = read(small_encoder)
+    assert (
+        len(roomy.encode(["the film is not boring . a superb story"])[0]) == 12
+    )  # not the file's own 8
+
+
+def test_empty_review_is_its_two_marks(small_encoder: Path) -> None:
+    network, codec = read(small_encoder)
+    assert [ids.tolist() for ids in codec.encode([""])] == [[2, 3]]
+    assert np.isfinite(network_probabilities(network, codec.encode([""]))).all()
+
+
+def test_places_are_where_the_pieces_stand(small_encoder: Path) -> None:
+    _, codec = read(small_encoder)
+    text = "The film<br />is boring."
+    spans = codec.places(text)
+    assert spans is not None
+    assert [text[a:b] for a, b in spans] == ["", "The", "film", "is", "bor", "ing", ".", ""]
+    assert len(spans) == len(codec.encode([text])[0])
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padding_is_neither_attended_to_nor_pooled(small_encoder: Path, pooling: str) -> None:
+    network, codec = read(small_encoder, encoder_pooling=pooling)
+    ids, lengths = network.batch(
+        codec.encode(["good film", "the film is not boring . a superb story"])
+    )
+    noisy = torch.cat([ids, torch.full((2, 5), 7)], 1)
+    noisy[0, int(lengths[0]) :] = 9
+    assert torch.allclose(network(ids, lengths)[0], network(noisy, lengths)[0], atol=1e-5)
+
+
+def test_cls_is_the_first_place(small_encoder: Path) -> None:
+    network, codec = read(small_encoder, encoder_pooling="cls")
+    ids, lengths = network.batch(codec.encode(["good film", "a superb story ."]))
+    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    states = network.encoder(input_ids=ids, attention_mask=mask.long())[0]
+    assert torch.allclose(network(ids, lengths)[0], network.head(states[:, 0])[0], atol=1e-5)
+
+
+def test_low_rank_begins_as_the_encoder_and_is_all_that_learns(small_encoder: Path) -> None:
+    plain, codec = read(small_encoder)
+    network, _ = read(small_encoder, lora_rank=2)
+    network.head.load_state_dict(plain.head.state_dict())
+    ids, lengths = plain.batch(codec.encode(["good film", "a superb story ."]))
+    assert torch.allclose(plain(ids, lengths)[0], network(ids, lengths)[0], atol=1e-6)
+    learned = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    assert all("low_rank" in name or name.startswith("head.") for name in learned)
+    assert (
+        len([name for name in learned if "low_rank" in name]) == 2 * 2 * 2
+    )  # A, B; query, value; layers
+
+
+def test_merged_low_rank_does_the_same(small_encoder: Path) -> None:
+    network, codec = read(small_encoder, lora_rank=2)
+    for module in network.modules():
+        if isinstance(module, LowRankLinear):
+            torch.nn.init.normal_(module.low_rank_b)
+    ids, lengths = network.batch(codec.encode(["good film", "a superb story ."]))
+    before = network(ids, lengths)[0]
+    merge_low_rank(network.encoder)
+    assert not any(isinstance(module, LowRankLinear) for module in network.modules())
+    assert torch.allclose(before, network(ids, lengths)[0], atol=1e-5)
+
+
+def test_head_learns_at_its_own_rate(small_encoder: Path) -> None:
+    network, _ = read(small_encoder, learning_rate=1e-4, head_rate=10.0, weight_decay=0.1)
+    (optimizer,) = make_optimizers(network.config, network)
+    groups = {(g["lr"], g["weight_decay"]) for g in optimizer.param_groups}
+    assert groups == {(1e-4, 0.1), (1e-4, 0.0), (1e-3, 0.1), (1e-3, 0.0)}
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+def test_run_needs_nothing_but_its_own_folder(
+    small_encoder: Path, lora: int, imdb: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    borrowed = tmp_path / "borrowed"
+    shutil.copytree(small_encoder, borrowed)
+    code, _, error = imdb(
+        "train", "--recipe", "encoder", "--encoder", borrowed, "--data", sample_folder, "--limit", 40, "--steps", 3,
+        "--max-tokens", 16, "--device", "cpu", "--precision", "float32", "--lora-rank", lora, "--out", "run", "--quiet",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    shutil.rmtree(borrowed)
+    classifier = load_run(tmp_path / "run").classifier
+    chances = classifier.probabilities(["good film", "", "bad " * 50])
+    assert np.allclose(chances.sum(1), 1)
+    assert imdb("explain", "run", "not a good film", "--method", "gradient")[0] == 0
+    assert imdb("explain", "run", "not a good film")[0] == 0
+    assert imdb("export", "run", "--format", "pretrained", "--out", "pre")[0] == 0
+    from transformers import AutoModel, AutoTokenizer
+
+    encoder = AutoModel.from_pretrained("pre")
+    batch = AutoTokenizer.from_pretrained("pre")(["good film"], return_tensors="pt")
+    states = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
+    assert states.shape[-1] == 16
+    assert json.loads((tmp_path / "pre/head.json").read_text())["pooling"] == "mean"
+
+
+def test_onnx_of_an_encoder_is_torchs(
+    small_encoder: Path, imdb: Caller, sample_folder: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    assert imdb(
+        "train", "--recipe", "encoder", "--encoder", small_encoder, "--data", sample_folder, "--limit", 40,
+        "--steps", 1, "--max-tokens", 30, "--device", "cpu", "--out", "run", "--quiet",
+    )[0] == 0  # fmt: skip
+    code, printed, error = imdb("export", "run", "--out", "onnx")
+    assert (code, error) == (0, "")
+    assert "probabilities are torch's to" in printed
+
+
+def test_reviews_longer_than_the_encoder_reads_are_refused(small_encoder: Path) -> None:
+    with pytest.raises(UserError, match="--max-tokens is 64, but .* reads at most 40"):
+        read(small_encoder, max_tokens=64)
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [((), "has no config.json"), (("config.json",), "has no .safetensors file")],
+)
+def test_folder_that_is_no_encoder_is_named(tmp_path: Path, files: tuple, message: str) -> None:
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=message):
+        hub.require_encoder(str(tmp_path))
+
+
+def test_path_that_is_not_there_is_not_looked_for_on_the_hub(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "_network_problem", lambda name: pytest.fail("asked the network"))
+    for name in ("./nothing", "/no/such/folder", "a/b/c"):
+        with pytest.raises(UserError, match="no such folder"):
+            hub.require_encoder(name)
+
+
+def test_without_weights_and_network_one_message_comes_soon() -> None:
+    """The hub's address answers nothing here: a port of this machine that nobody listens on."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "imdb_sentiment", "train", "--recipe", "encoder", "--encoder", "nobody/nothing"],
+        env={**__import__("os").environ, "HF_ENDPOINT": "http://127.0.0.1:9"},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    assert done.returncode == 2
+    assert "nobody/nothing: is not on this machine" in done.stderr
+    assert "nbsvm, tfidf, cnn, bilstm and handwritten work without one" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert seconds < 5
+
+
+def test_silent_network_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "SECONDS", 0.2)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+    def silent(*request: object, **options: object) -> None:
+        time.sleep(1)
+        raise OSError
+
+    monkeypatch.setattr(hub.urllib.request, "urlopen", silent)
+    hub.is_cached("nobody/nothing")  # its import is not what is timed
+    began = time.perf_counter()
+    with pytest.raises(UserError, match="does not answer"):
+        hub.require_encoder("nobody/nothing")
+    assert time.perf_counter() - began < 0.9
+    time.sleep(1)  # the thread must end before the next test begins

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.data import Reviews
+from imdb_sentiment.fitting import Examples, LossOf, make_optimizers, with_least_steps
+from imdb_sentiment.model import network_probabilities
+from imdb_sentiment.network import Network, build_network, stem_numbers
+from shared.errors import UserError
+from shared.vocabulary import Vocabulary
+
+V, PAD, UNK = 40, 0, 1
+PAD_WORD = "<pad>"
+FAMILIES: dict[str, dict[str, Any]] = {
+    "lstm": {"model": "lstm"},
+    "lstm last": {"model": "lstm", "pooling": "last", "layers": 2, "bidirectional": False},
+    "stems": {"model": "lstm", "stem_letters": 5},
+    "handwritten": {"model": "handwritten_lstm", "pooling": "mean"},
+    "cnn": {"model": "cnn", "pooling": "max", "widths": (1, 3)},
+}
+
+
+def network(**settings: Any) -> Network:
+    torch.manual_seed(0)
+    config = TrainConfig(**{"embedding_size": 12, "hidden_size": 10, "max_tokens": 20, **settings})
+    tokens = [PAD_WORD, "<unk>", *(f"word{i}" for i in range(2, V))]
+    return build_network(config, Vocabulary(tokens, [1] * V)).eval()
+
+
+def sequences(count: int = 12, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(2, V, rng.integers(1, 15)).astype(np.int32) for _ in range(count)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_more_padding_changes_nothing(family: str) -> None:
+    model = network(**FAMILIES[family])
+    ids, lengths = model.batch(sequences())
+    wider = torch.cat([ids, torch.full((len(ids), 7), PAD)], 1)
+    assert torch.allclose(model(ids, lengths)[0], model(wider, lengths)[0], atol=1e-6)
+    # Padding is told by lengths: what stands there does not matter.
+    noisy = wider.masked_fill(torch.arange(wider.shape[1]) >= lengths[:, None], 5)
+    assert torch.allclose(model(ids, lengths)[0], model(noisy, lengths)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_review_is_judged_the_same_in_any_company(family: str) -> None:
+    model = network(**FAMILIES[family])
+    together = network_probabilities(model, sequences())
+    alone = np.concatenate([network_probabilities(model, [ids]) for ids in sequences()])
+    assert np.abs(together - alone).max() < 1e-6
+    assert np.allclose(together.sum(1), 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_word_of_a_review_can_matter(family: str) -> None:
+    model = network(**FAMILIES[family])
+    ids, lengths = model.batch([np.arange(2, 14, dtype=np.int32)])
+    vectors = model.vectors(ids).detach().requires_grad_()
+    logits, _ = model.from_vectors(vectors, lengths)
+    (gradient,) = torch.autograd.grad(logits[0, 0], vectors)
+    seen = (gradient[0].abs().sum(-1) > 0).tolist()
+    assert all(seen) or (model.config.pooling == "max" and sum(seen) > 3)
+
+
+def test_last_takes_both_ways_after_their_last_word_and_last_place_does_not() -> None:
+    model = network(model="lstm", pooling="last")
+    ids, lengths = model.batch([np.array([5, 6, 7], np.int32), np.array([8], np.int32)])
+    outputs, _ = model.lstm(model.vectors(ids), lengths)  # type: ignore[operator]
+    pooled = model.pooled(model.vectors(ids), lengths)
+    assert torch.equal(pooled[0], torch.cat([outputs[0, 2, :10], outputs[0, 0, 10:]]))
+    assert torch.equal(pooled[1], outputs[1, 0])
+
+
+def test_words_that_begin_alike_share_a_vector() -> None:
+    tokens = ["<pad>", "<unk>", "disappointed", "disappointing", "dis", "film", "films"]
+    assert stem_numbers(tokens, 5).tolist() == [0, 1, 2, 2, 3, 4, 5]
+    config = TrainConfig(embedding_size=4, hidden_size=4, stem_letters=5)
+    model = build_network(config, Vocabulary(tokens, [1] * 7))
+    vectors = model.vectors(torch.tensor([[0, 2, 3]]))[0]
+    assert not vectors[0].any()
+    own = model.embedding(torch.tensor([2, 3]))
+    assert torch.allclose(vectors[1] - vectors[2], own[0] - own[1])
+
+
+def test_coursework_reads_padding_and_one_word_backwards() -> None:
+    model = network(model="lstm", padding="front", pooling="last_place", max_tokens=6)
+    ids, lengths = model.batch([np.array([5, 6, 7], np.int32)])
+    assert ids.tolist() == [[0, 0, 0, 5, 6, 7]]
+    outputs, _ = model.lstm(model.vectors(ids), torch.tensor([6]))  # type: ignore[operator]
+    assert torch.equal(model.pooled(model.vectors(ids), lengths), outputs[:, -1])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_row_of_padding_is_zero_and_stays_zero(family: str) -> None:
+    model = network(**FAMILIES[family], weight_decay=0.1, adversarial=0.1, word_dropout=0.3)
+    model.train()
+    (optimizer,) = make_optimizers(model.config, model)
+    loss_of = LossOf(model.config, model, UNK)
+    for seed in range(3):
+        batch = of(model, sequences(seed=seed))
+        loss, _, _ = loss_of(model, batch)
+        loss.backward()
+        optimizer.step()
+    assert not model.embedding.weight[PAD].any()
+    assert model.embedding.weight[UNK].any()
+    if model.stems is not None:
+        assert not model.stems.weight[0].any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", ["polarity", "rating"])
+def test_one_batch_can_be_learned_by_heart(family: str, task: str) -> None:
+    model = network(**FAMILIES[family], task=task, dropout=0.0, learning_rate=0.02)
+    model.train()
+    (optimizer,) = make_optimizers(model.config, model)
+    batch = of(model, sequences())
+    for _ in range(80):
+        loss, count, sums = LossOf(model.config, model, UNK)(model, batch)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        optimizer.step()
+    assert int(sums["accuracy"]) == count
+
+
+def of(model: Network, ids: list[np.ndarray]) -> dict[str, Tensor]:
+    padded, lengths = model.batch(ids)
+    ratings = torch.tensor([i % 8 for i in range(len(ids))])
+    targets = ratings if model.config.task == "rating" else (ratings >= 4).long()
+    return {"ids": padded, "lengths": lengths, "targets": targets, "ratings": ratings}
+
+
+def test_adversarial_change_has_its_length_and_raises_the_loss() -> None:
+    model = network(model="lstm", adversarial=0.05)
+    batch = of(model, sequences())
+    shift = LossOf(model.config, model, UNK)._shift(batch["ids"], batch)
+    vectors = model.vectors(batch["ids"])
+    ratio = shift.flatten(1).norm(dim=1) / vectors.flatten(1).norm(dim=1)
+    assert torch.allclose(ratio, torch.full_like(ratio, 0.05), atol=1e-4)
+
+    def loss(change: Tensor | None) -> float:
+        logits, _ = model(batch["ids"], batch["lengths"], change)
+        return torch.nn.functional.cross_entropy(logits, batch["targets"]).item()
+
+    assert loss(shift) > loss(None)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_word_vectors_learn_at_their_own_rate() -> None:
+    model = network(model="cnn", pooling="max", learning_rate=0.01, vector_rate=0.1, stem_letters=5)
+    (optimizer,) = make_optimizers(model.config, model)
+    rates = {id(w): g["lr"] for g in optimizer.param_groups for w in g["params"]}
+    own = {name: rates[id(weight)] for name, weight in model.named_parameters()}
+    slow = {name for name, rate in own.items() if rate == pytest.approx(0.001)}
+    assert slow == {"embedding.weight", "stems.weight"}
+    assert own["head.classes.weight"] == 0.01
+
+
+def test_dropped_words_are_unknown_and_padding_stays() -> None:
+    model = network(model="lstm", word_dropout=0.5)
+    ids, lengths = model.batch(sequences(60))
+    torch.manual_seed(1)
+    dropped = LossOf(model.config, model, UNK)._with_dropped_words(ids)
+    is_real = torch.arange(ids.shape[1]) < lengths[:, None]
+    assert torch.equal(dropped[~is_real], ids[~is_real])
+    assert 0.4 < float((dropped[is_real] == UNK).float().mean()) < 0.6
+    changed = dropped != ids
+    assert (dropped[changed] == UNK).all()
+
+
+def test_feature_dropout_of_vectors_is_the_same_for_a_whole_review() -> None:
+    model = network(model="cnn", pooling="mean", widths=(1,), input_dropout=0.5)
+    model.train()
+    seen: list[Tensor] = []
+    model.pooled = lambda vectors, lengths: seen.append(vectors) or torch.zeros(len(vectors), 10)  # type: ignore
+    model.from_vectors(torch.ones(4, 6, 12), torch.tensor([6, 6, 6, 6]))
+    (vectors,) = seen
+    assert torch.equal(vectors, vectors[:, :1].expand_as(vectors))
+    assert len({float(v) for v in vectors.flatten()}) == 2
+
+
+def examples(count: int = 50, **settings: Any) -> Examples:
+    model = network(**settings)
+    ids = sequences(count)
+    labels = np.arange(count) % 2
+    reviews = Reviews([""] * count, labels, np.where(labels, 9, 2), [""] * count, [""] * count)
+    return Examples(model.config, model, ids, reviews, labels)
+
+
+def test_batches_hold_each_review_once_and_reviews_of_like_length() -> None:
+    own = examples(batch_size=8)
+    shares = [own.order().share(0, step, 0, 1) for step in range(own.order().steps(0))]
+    assert sorted(np.concatenate([s.indices for s in shares]).tolist()) == list(range(50))
+    assert own.padding() < 0.15 < examples(batch_size=8, bucket=False).padding()
+    longest = [own.lengths[s.indices].max() for s in shares]
+    widths = [own.fetch(s)["ids"].shape[1] for s in shares]
+    assert widths == longest
+
+
+def test_batch_carries_label_and_rating_of_its_own_reviews() -> None:
+    own = examples(batch_size=8)
+    share = own.order().share(0, 0, 0, 1)
+    batch = own.fetch(share)
+    assert batch["targets"].tolist() == (share.indices % 2).tolist()
+    assert batch["ratings"].tolist() == [6 if i % 2 else 1 for i in share.indices]
+
+
+def test_crop_is_a_stretch_of_the_review() -> None:
+    own = examples(batch_size=8, crop=4)
+    share = own.order().share(0, 0, 0, 1)
+    batch = own.fetch(share)
+    for place, index in enumerate(share.indices.tolist()):
+        whole = own.sequences[index].tolist()
+        length = int(batch["lengths"][place])
+        got = batch["ids"][place, :length].tolist()
+        assert length == min(4, len(whole))
+        assert any(whole[a : a + length] == got for a in range(len(whole)))
+
+
+def test_least_steps_makes_more_epochs_of_few_reviews() -> None:
+    config = TrainConfig(epochs=3, least_steps=100)
+    assert with_least_steps(config, 20).epochs == 5
+    assert with_least_steps(config, 1000).epochs == 3
+    assert with_least_steps(TrainConfig(epochs=3, steps=7, least_steps=100), 20).epochs == 3
+
+
+def test_settings_that_contradict_each_other_are_refused_at_once() -> None:
+    with pytest.raises(UserError, match="--pooling is last.*--padding is front"):
+        TrainConfig(model="cnn", pooling="last", padding="front")
+    with pytest.raises(UserError, match="--encoder is missing"):
+        TrainConfig(model="encoder")

@@ -1,0 +1,316 @@
+"""Options of every verb. What stands here in docstrings is what `--help` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.config import Problems, positional
+from shared.torch.config import MAY_CHANGE, LoopConfig
+
+DATA_SET = "tiny-imagenet-200"
+"""Name of the data set's folder."""
+MAY_CHANGE_ON_RESUME = ("data", "cache", "pack_threads", "evaluation_batch", *MAY_CHANGE)
+"""Settings that do not change what is trained: data may have moved, its content is compared by itself."""
+
+Stem = Literal["7x7", "3x3"]
+Precision = Literal["float32", "bf16", "auto"]
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """How picture files become rows of one file."""
+
+    data: str | None = None
+    """Folder laid out as tiny-imagenet-200; default: $DLTASKS_DATA/tiny-imagenet-200, else a small made-up sample."""
+    cache: str | None = None
+    """Folder for the decoded pictures (1.3 GB); default: dltasks/packed in the user's cache folder."""
+    side: int = 64
+    """Pixels of a side of the pictures, >= 8."""
+    resize: bool = False
+    """Scale pictures of other sizes and cut the middle out; otherwise they are bad."""
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """What to do with pictures that are truncated, no pictures, or of another size; each is named."""
+    pack_threads: int = 0
+    """Threads that decode, >= 0; 0: two for each core, 8 at most."""
+
+    def check_pack(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        problem(self.side < 8, "side", self.side, ">= 8")
+        problem(self.pack_threads < 0, "pack_threads", self.pack_threads, ">= 0")
+
+
+@dataclass(frozen=True)
+class PackOptions(PackSettings):
+    """What to pack, and where to."""
+
+    quiet: bool = False
+    """No bar and no lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            self.check_pack(problem)
+
+
+@dataclass(frozen=True)
+class TrainConfig(PackSettings, LoopConfig):
+    """Settings of a training run; the defaults are plain SGD, computed the fast way."""
+
+    precision: Literal["float32", "bf16", "auto", "fp16"] = "auto"
+
+    only_classes: int | None = None
+    """Train and measure on the first so many classes, >= 2, for trials; null: all."""
+    holdout_per_class: int = 10
+    """Training pictures of each class that are kept out, to choose the best checkpoint by, >= 0."""
+    selection: Literal["holdout", "val", "last"] = "holdout"
+    """What the best checkpoint is chosen by; val: the set that is reported, as the coursework did, which flatters;
+    last: not chosen, the last one is it."""
+
+    arch: str = "resnet18"
+    """Any classification model of torchvision."""
+    stem: Stem = "7x7"
+    """First layers of a ResNet; 7x7: torchvision's, which halves pictures twice; 3x3: no halving, 15 times the work."""
+    weights: str | None = None
+    """Start from torchvision's weights of this name (DEFAULT, IMAGENET1K_V1), or from a .safetensors or .pth file."""
+    zero_init_residual: bool = False
+    """Residual branches of a ResNet start as zero."""
+
+    crop: Literal["none", "pad", "resized"] = "none"
+    """pad: shifted by up to `crop_padding`, edges mirrored; resized: a random part, scaled to the whole."""
+    crop_padding: int = 4
+    """Pixels that `--crop pad` shifts by at most, >= 1."""
+    crop_area: float = 0.35
+    """Smallest share of the picture that `--crop resized` keeps, above 0 and at most 1."""
+    flip: Literal["none", "random", "alternate"] = "none"
+    """Mirror pictures; alternate: each one in every second epoch."""
+    mixup: float = 0.0
+    """Alpha of mixup's beta distribution, >= 0; 0: none."""
+    cutmix: float = 0.0
+    """Alpha of CutMix's beta distribution, >= 0; 0: none. With both, each batch takes one of them."""
+    mix_share: float = 1.0
+    """Share of batches that are mixed, 0 to 1."""
+    mix_until: float = 1.0
+    """Mixing stops after this share of the steps, 0 to 1."""
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over all classes, 0 to below 1."""
+    sizes: tuple[int, ...] = ()
+    """Sides to train at, one after another (progressive resizing), each >= 8; empty: `side` throughout."""
+    size_shares: tuple[float, ...] = ()
+    """Share of the steps at each of `sizes`, together 1; empty: equal shares."""
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """How weights follow gradients."""
+    learning_rate: float = 0.1
+    """Step size for this `batch_size`, > 0."""
+    momentum: float = 0.9
+    """Momentum of SGD, 0 to below 1."""
+    nesterov: bool = False
+    """Nesterov's momentum (SGD)."""
+    weight_decay: float = 1e-4
+    """Pull towards zero, >= 0 (adamw: decoupled)."""
+    decay_norms: bool = True
+    """Weight decay also for normalization layers and biases."""
+    batch_size: int = 128
+    """Pictures in a batch, over all processes, >= 2."""
+    evaluation_batch: int = 256
+    """Pictures in a batch when measuring, >= 1."""
+    channels_last: bool = True
+    """Keep the channels of a pixel side by side in memory, which is faster on most hardware."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        self.check_pack(problem)
+        few = self.only_classes
+        problem(few is not None and few < 2, "only_classes", few, ">= 2 or null")
+        for name, least in (
+            ("holdout_per_class", 0), ("crop_padding", 1), ("batch_size", 2), ("evaluation_batch", 1),
+        ):  # fmt: skip
+            problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
+        for name in ("label_smoothing", "momentum"):
+            problem(not 0 <= getattr(self, name) < 1, name, getattr(self, name), "0 to below 1")
+        for name in ("mix_share", "mix_until"):
+            problem(not 0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
+        for name in ("mixup", "cutmix", "weight_decay"):
+            problem(not getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        problem(not self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
+        problem(not 0 < self.crop_area <= 1, "crop_area", self.crop_area, "above 0 and at most 1")
+        problem(
+            self.crop_padding >= self.side, "crop_padding", self.crop_padding, "less than --side"
+        )
+        problem(min(self.sizes, default=8) < 8, "sizes", list(self.sizes), "each >= 8")
+        shares = self.size_shares
+        problem(
+            bool(shares)
+            and (len(shares) != len(self.sizes) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6),
+            "size_shares",
+            list(shares),
+            "one > 0 for each of --sizes, together 1",
+        )
+        problem(
+            self.selection == "holdout" and self.holdout_per_class == 0,
+            "holdout_per_class",
+            0,
+            ">= 1 unless --selection is val or last",
+        )
+        problem(
+            self.stem == "3x3" and not self.arch.startswith(("resnet", "resnext", "wide_resnet")),
+            "stem",
+            self.stem,
+            "7x7 unless --arch is a ResNet",
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure."""
+
+    model: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """Folder with val/ in the publisher's layout; default: the data of the run."""
+    cache: str | None = None
+    """Folder for the decoded pictures; default: the run's."""
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """What to do with bad pictures; each is named."""
+    checkpoint: str = "best"
+    """best, last, or the name of a folder in checkpoints/ (epoch-0005)."""
+    precision: Literal["run", "float32", "bf16"] = "run"
+    """Number format of the forward pass; run: that of training."""
+    batch: int = 256
+    """Pictures in a batch, >= 1."""
+    list: bool = False
+    """Print each picture with its class, the answer, and whether it is right."""
+    out: str | None = None
+    """Folder for evaluation.json and the picture of the worst mistakes; default: none is written."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.batch < 1, "batch", self.batch, ">= 1")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which pictures to classify."""
+
+    model: str = positional()
+    """Run folder."""
+    pictures: tuple[str, ...] = positional()
+    """One or more picture files of any size."""
+    top: int = 5
+    """Classes to print, >= 1."""
+    checkpoint: str = "best"
+    """best, last, or the name of a folder in checkpoints/."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.top < 1, "top", self.top, ">= 1")
+
+
+@dataclass(frozen=True)
+class SummaryOptions:
+    """Which model's layers to print."""
+
+    arch: str = "resnet18"
+    """Any classification model of torchvision."""
+    stem: Stem = "7x7"
+    """First layers of a ResNet."""
+    classes: int = 200
+    """Classes, >= 2."""
+    side: int = 64
+    """Pixels of a side, >= 8."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.classes < 2, "classes", self.classes, ">= 2")
+            problem(self.side < 8, "side", self.side, ">= 8")
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """Which recipe to take apart, at what scale."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    cache: str | None = None
+    """Folder for the decoded pictures, as in `train`."""
+    recipe: str = "modern"
+    """Recipe whose parts are left out one at a time."""
+    out: str = "ablation"
+    """Folder for one run of each kind; runs that have ended in it are not made again."""
+    only_classes: int = 20
+    """Classes to train on, >= 2."""
+    epochs: int = 10
+    """Passes over their pictures in each run, >= 1."""
+    stem: Stem = "7x7"
+    """Stem of all runs but the one that tries the 3x3 stem; 7x7 makes the study 15 times as fast."""
+    batch_size: int = 128
+    """Pictures in a batch, >= 2; the learning rate is scaled with it."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds of each kind of run, each >= 0; with several the spread is told."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.only_classes < 2, "only_classes", self.only_classes, ">= 2")
+            problem(self.epochs < 1, "epochs", self.epochs, ">= 1")
+            problem(self.batch_size < 2, "batch_size", self.batch_size, ">= 2")
+            problem(min(self.seeds, default=-1) < 0, "seeds", list(self.seeds), "each >= 0")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the ONNX file goes."""
+
+    model: str = positional()
+    """Run folder."""
+    out: str | None = None
+    """Folder to write, new or empty; default: onnx in the run folder."""
+    checkpoint: str = "best"
+    """best, last, or the name of a folder in checkpoints/."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    cache: str | None = None
+    """Folder for the decoded pictures, as in `train`."""
+    recipe: str = "laptop"
+    """Recipe whose model, batches and transforms are timed."""
+    batch_size: int | None = None
+    """Pictures in a batch, >= 2; default: the recipe's."""
+    steps: int = 6
+    """Timed updates on each device, >= 1; two more go before them untimed."""
+    rounds: int = 3
+    """Rounds of ours against pytorch/examples, in turn; medians are printed, >= 0; 0: no comparison."""
+    threads: tuple[int, ...] = (1, 2)
+    """Numbers of CPU threads to time, each >= 1."""
+    peer_workers: int = 4
+    """Loading processes of pytorch/examples, >= 0; 4 is its default."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.steps < 1, "steps", self.steps, ">= 1")
+            problem(self.rounds < 0, "rounds", self.rounds, ">= 0")
+            problem(self.peer_workers < 0, "peer_workers", self.peer_workers, ">= 0")
+            problem(min(self.threads, default=0) < 1, "threads", list(self.threads), "each >= 1")
+            size = self.batch_size
+            problem(size is not None and size < 2, "batch_size", size, ">= 2")

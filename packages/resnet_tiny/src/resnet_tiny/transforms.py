@@ -1,0 +1,163 @@
+"""Crops, flips, sizes and normalization, for a whole batch at once and on its device.
+
+What chance decides is drawn where the batch is fetched, as a few small tensors; what it means for the pixels is
+computed where the model is. So the draws are a function of seed, epoch and step, and a GPU gets bytes, not floats.
+
+Shapes: B pictures, S pixels of a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_tiny.config import TrainConfig
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, of pixels from 0 to 1, as the coursework and torchvision's weights have them."""
+RATIO = (3 / 4, 4 / 3)
+"""Width by height of a random resized crop, as in Szegedy et al. 2015 (1409.4842), section 6."""
+
+Draws = dict[str, Tensor]
+
+
+def draw(config: TrainConfig, indices: NDArray[np.int64], epoch: int) -> Draws:
+    """Draw crops and flips for a batch from torch's global generator.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    indices : int array (B,)
+        Which training pictures; `--flip alternate` goes by them.
+    epoch : int
+
+    Returns
+    -------
+    dict
+        `shift` int64 (B, 2), rows and columns, or `box` float32 (B, 4): center and extent as shares of the picture,
+        x, y, width, height; `flip` bool (B,). What is not asked for is left out.
+    """
+    count, draws = len(indices), {}  # type: int, Draws
+    if config.crop == "pad":
+        reach = config.crop_padding
+        draws["shift"] = torch.randint(-reach, reach + 1, (count, 2))
+    elif config.crop == "resized":
+        draws["box"] = _boxes(count, config.crop_area)
+    if config.flip == "random":
+        draws["flip"] = torch.rand(count) < 0.5
+    elif config.flip == "alternate":
+        # Half of the pictures are mirrored in even epochs and the others in odd ones (Jordan 2024, 2404.00498): in two
+        # epochs a model sees both sides of each, where chance would often show it one side twice.
+        own = torch.from_numpy(_scrambled(indices, config.seed) & 1)
+        draws["flip"] = (own + epoch) % 2 == 1
+    return draws
+
+
+def apply(pixels: Tensor, draws: Mapping[str, Tensor], size: int) -> Tensor:
+    """Return a batch as the model reads it.
+
+    Parameters
+    ----------
+    pixels : uint8 tensor (B, S, S, 3)
+    draws : mapping
+        Of `draw`, on the same device; empty for evaluation.
+    size : int
+        Pixels of a side that the model gets.
+
+    Returns
+    -------
+    float32 tensor (B, 3, size, size)
+        Normalized, channels last in memory.
+    """
+    if "box" in draws:
+        return _resized_crop(normalize(pixels), draws["box"], draws.get("flip"), size)
+    if "shift" in draws or "flip" in draws:
+        pixels = _shifted(pixels, draws.get("shift"), draws.get("flip"))
+    images = normalize(pixels)
+    if size == images.shape[-1]:
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def normalize(pixels: Tensor) -> Tensor:
+    """Return uint8 (B, S, S, 3) as float32 (B, 3, S, S): ImageNet's mean 0 and deviation 1, channels last in memory."""
+    images = pixels.permute(0, 3, 1, 2).float()  # a view of the same bytes, then one copy
+    mean = torch.tensor(MEAN, device=pixels.device).view(3, 1, 1) * 255
+    deviation = torch.tensor(DEVIATION, device=pixels.device).view(3, 1, 1) * 255
+    return images.sub_(mean).div_(deviation)
+
+
+def size_at(sizes: Sequence[int], shares: Sequence[float], progress: float, default: int) -> int:
+    """Return the side that pictures have at a share of the run.
+
+    Parameters
+    ----------
+    sizes, shares : sequences
+        Sides, and the share of the steps at each; no shares: equal ones.
+    progress : float
+        Share of the steps that are done, 0 to below 1.
+    default : int
+        Where `sizes` is empty.
+    """
+    if not sizes:
+        return default
+    end = 0.0
+    for size, share in zip(sizes, shares or [1 / len(sizes)] * len(sizes), strict=True):
+        end += share
+        if progress < end - 1e-9:
+            return size
+    return sizes[-1]
+
+
+def _shifted(pixels: Tensor, shift: Tensor | None, flip: Tensor | None) -> Tensor:
+    """Move and mirror each picture, all in one gather; beyond an edge the picture is mirrored."""
+    count, side = pixels.shape[0], pixels.shape[1]
+    line = torch.arange(side, device=pixels.device)
+    rows, columns = line.expand(count, side), line.expand(count, side)
+    if shift is not None:
+        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
+    if flip is not None:
+        columns = torch.where(flip[:, None], side - 1 - columns, columns)
+    rows, columns = _reflect(rows, side), _reflect(columns, side)
+    first = torch.arange(count, device=pixels.device)[:, None, None] * side * side
+    places = first + rows[:, :, None] * side + columns[:, None, :]  # (B, S, S)
+    return pixels.reshape(-1, 3).index_select(0, places.reshape(-1)).view_as(pixels)
+
+
+def _reflect(places: Tensor, side: int) -> Tensor:
+    """Fold places beyond an edge back inside; the edge pixel itself is not repeated."""
+    return (side - 1) - ((side - 1) - places.abs()).abs()
+
+
+def _resized_crop(images: Tensor, box: Tensor, flip: Tensor | None, size: int) -> Tensor:
+    """Cut a box out of each picture and scale it to `size`, mirrored where asked for."""
+    x, y, width, height = box.unbind(1)
+    across = width if flip is None else torch.where(flip, -width, width)
+    zero = torch.zeros_like(x)
+    # Output place (u, v) in -1..1 reads input place (across u + 2x - 1, height v + 2y - 1).
+    rows = torch.stack([across, zero, 2 * x - 1, zero, height, 2 * y - 1], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(rows, [len(images), 3, size, size], align_corners=False)
+    return F.grid_sample(
+        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+
+
+def _boxes(count: int, least: float) -> Tensor:
+    """Draw boxes (B, 4) of an area from `least` to 1 and a ratio between 3/4 and 4/3, inside the picture."""
+    area = torch.empty(count).uniform_(least, 1)
+    ratio = torch.empty(count).uniform_(float(np.log(RATIO[0])), float(np.log(RATIO[1]))).exp()
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    x = width / 2 + torch.rand(count) * (1 - width)
+    y = height / 2 + torch.rand(count) * (1 - height)
+    return torch.stack([x, y, width, height], dim=1)
+
+
+def _scrambled(indices: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return a number from 0 to 2**31 - 1 for each index, which looks random and is always the same."""
+    mixed = (indices.astype(np.uint64) + np.uint64(seed + 1)) * np.uint64(0x9E3779B97F4A7C15)
+    return ((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(33)).astype(np.int64)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_tiny import bench
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data import load_images
+from resnet_tiny.devices import Setup, setups, time_setup
+from resnet_tiny.model import build_model
+from resnet_tiny.peer import Peer, PictureFolder
+from resnet_tiny.transforms import normalize
+
+CONFIG = TrainConfig(arch="shufflenet_v2_x0_5", holdout_per_class=2, batch_size=8, epochs=10)
+
+
+def test_bench_splits_the_wait_from_the_work_and_compares(
+    resnet_tiny: Callable[..., tuple[int, str, str]],
+    sample_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench, "setups", lambda threads: [Setup("cpu", "float32", threads=1)])
+    real = bench.configuration.load
+    monkeypatch.setattr(
+        bench.configuration,
+        "load",
+        lambda *a: bench.replace(real(*a), arch=CONFIG.arch, holdout_per_class=2),
+    )
+    words = (
+        "bench",
+        "--data",
+        sample_folder,
+        "--steps",
+        2,
+        "--rounds",
+        1,
+        "--batch-size",
+        8,
+        "--threads",
+        "[1]",
+    )
+    code, printed, _ = resnet_tiny(*words, "--peer-workers", 0, "--json")
+    assert code == 0
+    found = json.loads(printed)
+    (row,) = found["devices"]
+    parts = row["wait_seconds"] + row["transform_seconds"] + row["compute_seconds"]
+    assert row["step_seconds"] == pytest.approx(parts)
+    assert row["run_hours"] == pytest.approx(row["step_seconds"] * (60 // 8) * row["epochs"] / 3600)
+    assert found["peer"]["ratio"] == pytest.approx(found["peer"]["ours"] / found["peer"]["theirs"])
+    code, printed, _ = resnet_tiny(*words, "--peer-workers", 0)
+    assert code == 0 and "CPU, 1 thread" in printed and "pytorch/examples (float32)" in printed
+
+
+def test_peer_reads_the_same_pixels_and_learns(sample_folder: Path) -> None:
+    images = load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
+    pictures = images.train.pack.pictures
+    paths = [str(pictures.root / pictures.files[row]) for row in images.train.rows]
+    data = PictureFolder(paths, images.train.labels.tolist())
+    ours = normalize(images.train.pixels(images.train.rows[:1] * 0 + 3))[0]
+    assert torch.allclose(data[3][0], ours, atol=1e-5) and data[3][1] == images.train.labels[3]
+    model = build_model(CONFIG.arch, 10)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    assert Peer(model, data, 8, workers=0).images_per_second(1, 1) > 0
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_devices_that_are_here_are_listed() -> None:
+    found = setups((1, 2))
+    assert [s.name for s in found if s.precision == "float32"][:2] == [
+        "CPU, 1 thread",
+        "CPU, 2 threads",
+    ]
+    assert Setup("cpu", "float32", threads=1, processes=2).name == "CPU, 1 thread x 2 processes"
+
+
+def test_several_processes_are_timed_through_torchrun(sample_folder: Path) -> None:
+    images = load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
+    timing = time_setup(CONFIG, images, Setup("cpu", "float32", threads=1, processes=2), 1)
+    assert timing.images == 8 and timing.images_per_second > 0

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resnet_tiny.cli import VERBS
+from shared.config import load, recipes_in
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from resnet_tiny.cli import main; main(['--help']);"
+        "heavy = {'torch', 'torchvision', 'PIL', 'numpy', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        seconds.append(time.perf_counter() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_its_options(verb: str, resnet_tiny: Caller) -> None:
+    code, printed, error = resnet_tiny(verb, "--help")
+    assert (code, error) == (0, "")
+    assert f"usage: resnet-tiny {verb}" in printed
+
+
+@pytest.mark.parametrize("name", ["baseline", "laptop", "modern"])
+def test_recipe_reads_strictly_and_says_what_to_expect(
+    name: str, resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    import resnet_tiny as package
+    from resnet_tiny.config import TrainConfig
+
+    code, printed, _ = resnet_tiny("train", "--recipe", name, "--print-config")
+    assert code == 0
+    (tmp_path / "printed.yaml").write_text(printed)
+    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
+    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
+    header = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert f"resnet-tiny train --recipe {name}" in header[0]
+    assert "Expected" in header[1]
+
+
+def test_baseline_is_the_courseworks() -> None:
+    import resnet_tiny as package
+    from resnet_tiny.config import TrainConfig
+
+    path = recipes_in(Path(str(package.__file__)).parent / "recipes")["baseline"]
+    config = load(TrainConfig, path)
+    expected = {
+        "arch": "resnet18", "stem": "7x7", "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9,
+        "weight_decay": 1e-4, "schedule": "decay", "decay_factor": 0.1, "decay_epochs": 30, "batch_size": 256,
+        "epochs": 90, "crop": "none", "flip": "none", "label_smoothing": 0.0, "precision": "float32",
+        "checkpoint_epochs": (5, 10), "selection": "val", "sizes": (), "ema_decay": None, "decay_norms": True,
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in expected} == expected
+
+
+BAD_TRAINING = {
+    "batch 1": (["--batch-size", "1"], "--batch-size is 1, expected >= 2"),
+    "batch too large": (["--batch-size", "999"], "do not fill one batch of 999"),
+    "hold-out too large": (["--holdout-per-class", "8"], "--holdout-per-class is 8"),
+    "no hold-out": (["--holdout-per-class", "0"], "expected >= 1 unless --selection is val or last"),
+    "unknown model": (["--arch", "resnet19"], "--arch is resnet19, which torchvision does not have"),
+    "stem of no ResNet": (["--arch", "vgg11", "--stem", "3x3"], "--stem is 3x3, expected 7x7"),
+    "shares without sizes": (["--size-shares", "[0.5,0.5]"], "--size-shares is [0.5, 0.5]"),
+    "shares that are not 1": (["--sizes", "[32,64]", "--size-shares", "[0.5,0.6]"], "together 1"),
+    "smoothing 1": (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected 0 to below 1"),
+    "negative cutmix": (["--cutmix", "-1"], "--cutmix is -1.0, expected >= 0"),
+    "two at once": (["--mix-share", "2", "--momentum", "1"], "--mix-share is 2.0, expected 0 to 1"),
+    "no number": (["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
+    "fp16": (["--precision", "fp16"], "--precision is fp16"),
+    "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `resnet-tiny train`"),
+    "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_TRAINING)
+def test_bad_training_is_refused_in_one_line(
+    case: str, resnet_tiny: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words, expected = BAD_TRAINING[case]
+    first = [
+        "train",
+        "--device",
+        "cpu",
+        "--data",
+        sample_folder,
+        "--out",
+        "run",
+        "--batch-size",
+        16,
+    ]
+    code, _, error = resnet_tiny(*first, "--holdout-per-class", 2, *words)
+    assert code == 2
+    assert expected in error
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert not (tmp_path / "run").exists()  # the mended command can be given the same --out
+
+
+def test_bad_files_are_refused_in_one_line(
+    resnet_tiny: Caller, tmp_path: Path, small_run: Path, sample_folder: Path
+) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "data.zip").write_text("not unpacked")
+    wrapped = tmp_path / "outer"
+    shutil.copytree(sample_folder, wrapped / "tiny-imagenet-200")
+    stranger = tmp_path / "stranger"
+    shutil.copytree(sample_folder, stranger)
+    path = stranger / "val" / "val_annotations.txt"
+    path.write_text(path.read_text().replace("n90000001", "n00000001"))
+    cases = [
+        (("train", "--data", "none"), "--data none: not found"),
+        (("train", "--data", "data.zip"), "is a file, expected the folder"),
+        (("train", "--data", wrapped), f"did you mean {wrapped / 'tiny-imagenet-200'}"),
+        (("evaluate", small_run, "--data", wrapped), "val/ is missing"),
+        (
+            ("evaluate", small_run, "--data", stranger),
+            "class 'n00000001' is not among the 10 classes",
+        ),
+        (("evaluate", "none"), "none: is not a run"),
+        (
+            ("evaluate", small_run, "--checkpoint", "epoch-0007"),
+            "Expected best, last or best, epoch-0001",
+        ),
+        (("predict", small_run, "text.png"), "text.png: is not a picture"),
+        (("predict", small_run, "none.png"), "none.png: not found"),
+        (("export", small_run, "--out", tmp_path), "is not empty"),
+        (("report", "none"), "none: is not a run"),
+        (("bench", "--recipe", "none"), "--recipe none does not exist"),
+    ]
+    for words, expected in cases:
+        code, _, error = resnet_tiny(*words)
+        assert code == 2, words
+        assert expected in error, (words, error)
+        assert error.count("\n") == 1, (words, error)
+
+
+def test_damaged_checkpoint_is_named(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path, sample_folder: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    for path in (run / "checkpoints").glob("*/model.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    code, _, error = resnet_tiny("evaluate", run, "--data", sample_folder)
+    assert code == 2 and "every checkpoint in it is damaged" in error
+
+
+def test_folder_that_holds_something_is_not_overwritten(
+    resnet_tiny: Caller, small_run: Path, sample_folder: Path
+) -> None:
+    before = (small_run / "summary.json").read_bytes()
+    code, _, error = resnet_tiny("train", "--data", sample_folder, "--holdout-per-class", 2, "--batch-size", 16,
+                                 "--out", small_run)  # fmt: skip
+    assert code == 2 and "is not empty" in error
+    assert (small_run / "summary.json").read_bytes() == before
+
+
+def test_ended_run_is_not_trained_again(resnet_tiny: Caller, small_run: Path) -> None:
+    code, printed, _ = resnet_tiny("train", "--out", small_run, "--resume")
+    assert code == 0 and "ended already" in printed
+
+
+def test_prediction_names_classes_of_pictures_of_any_kind_and_size(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    Image.new("RGBA", (300, 200), (200, 50, 45, 255)).save(tmp_path / "wide.png")
+    Image.new("L", (20, 33), 90).save(tmp_path / "tiny.jpg")
+    code, printed, _ = resnet_tiny(
+        "predict", small_run, "wide.png", "tiny.jpg", "--json", "--top", 10
+    )
+    assert code == 0
+    found = json.loads(printed)
+    assert [Path(picture["file"]).name for picture in found] == ["wide.png", "tiny.jpg"]
+    for picture in found:
+        shares = [answer["probability"] for answer in picture["answers"]]
+        assert sum(shares) == pytest.approx(1, abs=1e-4) and shares == sorted(shares, reverse=True)
+        assert "red disc" in {answer["name"] for answer in picture["answers"]}
+    assert "red disc" in resnet_tiny("predict", small_run, "wide.png", "--top", 10)[1]
+
+
+def test_page_can_be_made_again(resnet_tiny: Caller, small_run: Path, tmp_path: Path) -> None:
+    assert resnet_tiny("report", small_run, "--out", "page.html")[0] == 0
+    assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()
+    assert (tmp_path / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_sample_never_overwrites(
+    resnet_tiny: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_tiny.sample.TRAIN", 1)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_text("mine")
+    code, _, error = resnet_tiny("sample", "--out", "a")
+    assert code == 2 and "a: is not empty" in error

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_tiny import sample
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data import TrainBatches, load_images, split_holdout
+from resnet_tiny.decode import decode
+from resnet_tiny.layout import read_classes, train_pictures, val_pictures
+from shared.errors import UserError
+from shared.torch.sampler import Share
+
+
+def load(folder: Path) -> None:
+    load_images(TrainConfig(data=str(folder), holdout_per_class=2))
+
+
+def test_classes_are_numbered_by_sorted_wnid_in_train_and_val_alike(sample_folder: Path) -> None:
+    listed = (sample_folder / "wnids.txt").read_text().split()
+    assert listed != sorted(listed)  # else this test could not fail
+    classes = read_classes(sample_folder)
+    assert list(classes.wnids) == sorted(listed)
+    train = train_pictures(sample_folder, classes)
+    for file, label in zip(train.files, train.labels, strict=True):
+        assert file.split("/")[1] == classes.wnids[label]
+    val = val_pictures(sample_folder, classes)
+    written = dict(
+        line.split("\t")[:2]
+        for line in (sample_folder / "val" / "val_annotations.txt").read_text().splitlines()
+    )
+    assert len(val) == len(written) == 30
+    for file, label in zip(val.files, val.labels, strict=True):
+        assert written[file.removeprefix("val/images/")] == classes.wnids[label]
+
+
+def test_class_names_are_the_first_of_words_txt(sample_folder: Path) -> None:
+    names = read_classes(sample_folder).names
+    assert "red disc" in names and "blue stripes" in names
+
+
+def test_val_sorted_into_class_folders_gives_the_same_labels(
+    sample_folder: Path, broken: Path
+) -> None:
+    classes = read_classes(sample_folder)
+    before = val_pictures(sample_folder, classes)
+    for file, label in zip(before.files, before.labels, strict=True):
+        target = broken / "val" / classes.wnids[label] / "images"
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.move(broken / file, target)
+    shutil.rmtree(broken / "val" / "images")
+    after = val_pictures(broken, classes)
+    as_pairs = [
+        {(Path(f).name, int(n)) for f, n in zip(p.files, p.labels, strict=True)}
+        for p in (before, after)
+    ]
+    assert as_pairs[0] == as_pairs[1]
+
+
+def flatten_train(folder: Path) -> None:
+    for picture in list(folder.glob("train/*/images/*")):
+        shutil.move(picture, folder / "train")
+
+
+def flatten_one_level(folder: Path) -> None:
+    wnid = sorted(p.name for p in (folder / "train").iterdir())[0]
+    for picture in list((folder / "train" / wnid / "images").iterdir()):
+        shutil.move(picture, folder / "train" / wnid)
+    (folder / "train" / wnid / "images").rmdir()
+
+
+def flatten_val(folder: Path) -> None:
+    for picture in list((folder / "val" / "images").iterdir()):
+        shutil.move(picture, folder / "val")
+    (folder / "val" / "images").rmdir()
+
+
+def lose_classes(folder: Path) -> None:
+    for wnid in sorted(p.name for p in (folder / "train").iterdir())[7:]:
+        shutil.rmtree(folder / "train" / wnid)
+
+
+def lose_pictures(folder: Path) -> None:
+    for picture in sorted(folder.glob("train/*/images/*"))[-5:]:
+        picture.unlink()
+
+
+def empty_class(folder: Path) -> None:
+    wnid = sorted(p.name for p in (folder / "train").iterdir())[3]
+    for picture in (folder / "train" / wnid / "images").iterdir():
+        picture.unlink()
+
+
+def add_class(folder: Path) -> None:
+    shutil.copytree(next((folder / "train").iterdir()), folder / "train" / "n00000001")
+
+
+def add_unlabelled(folder: Path) -> None:
+    shutil.copy(next(folder.glob("val/images/*")), folder / "val" / "images" / "val_999.JPEG")
+
+
+def unknown_wnid(folder: Path) -> None:
+    path = folder / "val" / "val_annotations.txt"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].split("\t")[0] + "\tn77777777\t0\t0\t1\t1"
+    path.write_text("\n".join(lines) + "\n")
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "flattened train": (flatten_train, "flattened: 80 pictures lie in train/ itself"),
+    "flattened class": (flatten_one_level, "flattened: its pictures lie beside each other without images/"),
+    "flattened val": (flatten_val, "val: is flattened: 30 pictures without a class folder"),
+    "no annotations": (
+        lambda f: (f / "val" / "val_annotations.txt").unlink(), "the 30 pictures in val/images have no labels"
+    ),
+    "no wnids": (lambda f: (f / "wnids.txt").unlink(), "is not whole: wnids.txt is missing"),
+    "no train": (lambda f: shutil.rmtree(f / "train"), "is not whole: train/ is missing"),
+    "no val": (lambda f: shutil.rmtree(f / "val"), "is not whole: val/ is missing"),
+    "classes missing": (lose_classes, "is half unpacked: 3 of the 10 classes"),
+    "pictures missing": (lose_pictures, "the class is half unpacked (5 of 8 pictures are missing)"),
+    "val pictures missing": (
+        lambda f: next(f.glob("val/images/*")).unlink(), "is not in val/images (29 pictures are there)"
+    ),
+    "empty class": (empty_class, "the class is empty"),
+    "unknown class": (add_class, "n00000001: wnids.txt does not list this class"),
+    "val picture without label": (add_unlabelled, "val_999.JPEG: val_annotations.txt does not name it"),
+    "unknown wnid": (unknown_wnid, "val_annotations.txt:3: class 'n77777777' is not among the 10 classes"),
+    "class listed twice": (
+        lambda f: (f / "wnids.txt").write_text("n1\nn2\nn1\n"), "wnids.txt:3: n1 is listed twice"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_folder_that_is_not_whole_is_named_and_not_trained_on(case: str, broken: Path) -> None:
+    spoil, expected = BROKEN[case]
+    spoil(broken)
+    with pytest.raises(UserError) as caught:
+        load(broken)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_holdout_takes_as_many_of_each_class_and_leaves_the_rest(sample_folder: Path) -> None:
+    images = load_images(
+        TrainConfig(data=str(sample_folder), holdout_per_class=3, seed=1), quiet=True
+    )
+    again = load_images(
+        TrainConfig(data=str(sample_folder), holdout_per_class=3, seed=2), quiet=True
+    )
+    assert np.array_equal(np.bincount(images.holdout.labels), np.full(10, 3))
+    assert np.array_equal(np.bincount(images.train.labels), np.full(10, 5))
+    assert not set(images.holdout.rows) & set(images.train.rows)
+    assert np.array_equal(images.holdout.rows, again.holdout.rows)  # runs of other seeds compare
+
+
+def test_holdout_that_leaves_nothing_is_refused() -> None:
+    labels = np.repeat(np.arange(3), 4)
+    with pytest.raises(UserError, match="--holdout-per-class is 4"):
+        split_holdout(labels, np.arange(12), 4)
+
+
+def test_choosing_on_val_trains_on_all_of_train(sample_folder: Path) -> None:
+    images = load_images(TrainConfig(data=str(sample_folder), selection="val"))
+    assert (len(images.train), len(images.holdout)) == (80, 0)
+
+
+def test_batch_holds_the_pictures_and_labels_of_its_share(sample_folder: Path) -> None:
+    config = TrainConfig(data=str(sample_folder), holdout_per_class=2, only_classes=4)
+    images = load_images(config)
+    assert len(images.classes) == 4 and len(images.val) == 12
+    fetch = TrainBatches(config, images)
+    places = np.array([5, 0, 17])
+    batch = fetch(Share(0, 0, 0, 1, places))
+    files = [images.train.pack.pictures.files[row] for row in images.train.rows[places]]
+    for pixels, label, file in zip(batch["pixels"], batch["labels"], files, strict=True):
+        expected = decode(sample_folder / file, 64)
+        assert np.array_equal(pixels.numpy(), expected)
+        assert images.classes.wnids[label] == file.split("/")[1]
+
+
+def test_sample_is_deterministic_and_has_greyscale_and_a_train_of_its_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        sample.write(tmp_path / name, train=4, val=2)
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
+    assert len(files) == 40 + 20 + 2 + 10 + 3
+    assert all(
+        (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
+    )
+    modes = set()
+    for file in (tmp_path / "a").rglob("*.JPEG"):
+        with Image.open(file) as image:
+            modes.add(image.mode)
+    assert modes == {"RGB", "L"}
+
+
+def test_real_data_reads_as_its_publisher_says(real_data: Path) -> None:
+    classes = read_classes(real_data)
+    assert len(classes) == 200 and classes.names[0] == "goldfish"
+    val = val_pictures(real_data, classes)
+    assert len(set(np.bincount(val.labels))) == 1  # as many pictures of each class

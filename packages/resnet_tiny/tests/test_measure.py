@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data import Images, load_images
+from resnet_tiny.measure import (
+    Predictions,
+    calibration_error,
+    confusions,
+    per_class,
+    predict,
+    reliability,
+    worst_mistakes,
+)
+from resnet_tiny.mistakes import mistakes_png
+
+Caller = Callable[..., tuple[int, str, str]]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images(sample_folder: Path) -> Images:
+    return load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
+
+
+class Brightness(nn.Module):
+    """A model whose scores are the means of ten columns of the picture; it counts what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        assert not self.training
+        self.seen.append(len(pictures))
+        return pictures.mean(dim=1)[:, 0, :10] * 2
+
+
+def answers(
+    labels: list[int], first: list[int], sure: list[float], classes: int = 10
+) -> Predictions:
+    others = [[c for c in range(classes) if c != a][:4] for a in first]
+    top = np.array([[a, *rest] for a, rest in zip(first, others, strict=True)])
+    shares = np.array([[p] + [0.01] * 4 for p in sure], dtype=np.float32)
+    count = np.arange(len(labels))
+    return Predictions(count, np.array(labels), top, shares, np.ones(len(labels)))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 30, 256])
+def test_every_picture_counts_once_whatever_the_batch(batch: int, images: Images) -> None:
+    model = Brightness()
+    found = predict(model, images.val, device=CPU, batch=batch)
+    assert sum(model.seen) == 30  # the last, smaller batch is not dropped
+    whole = predict(Brightness(), images.val, device=CPU, batch=30)
+    assert np.array_equal(found.answers, whole.answers)
+    assert found.figures() == pytest.approx(whole.figures())
+
+
+def test_accuracy_is_of_all_pictures_and_not_a_mean_over_batches(images: Images) -> None:
+    found = predict(Brightness(), images.val, device=CPU, batch=29)
+    right = sum(int(a[0] == n) for a, n in zip(found.answers, images.val.labels, strict=True))
+    among = sum(int(n in a) for a, n in zip(found.answers, images.val.labels, strict=True))
+    assert found.figures()["top1"] == pytest.approx(100 * right / 30)
+    assert found.figures()["top5"] == pytest.approx(100 * among / 30)
+
+
+def test_flip_averages_the_picture_and_its_mirror_image(images: Images) -> None:
+    found = predict(Brightness(), images.val, device=CPU, flip=True)
+    from resnet_tiny.transforms import normalize
+
+    pictures = normalize(images.val.pixels(np.arange(30)))
+    model = Brightness().eval()
+    both = (model(pictures).softmax(1) + model(pictures.flip(3)).softmax(1)) / 2
+    assert np.array_equal(found.answers[:, 0], both.argmax(1).numpy())
+
+
+def test_model_is_left_in_training_mode(images: Images) -> None:
+    model = Brightness().train()
+    predict(model, images.val, device=CPU)
+    assert model.training
+
+
+def test_calibration_error_of_known_answers() -> None:
+    # Ten answers of 0.95, half of them right: 0.45 off. Ten of 0.55, all right: 0.45 off.
+    found = answers([1] * 20, [1] * 5 + [2] * 5 + [1] * 10, [0.95] * 10 + [0.55] * 10)
+    assert calibration_error(found) == pytest.approx(0.45, abs=1e-6)
+    assert [row[1] for row in reliability(found)] == [10, 10]
+    perfect = answers([1] * 4, [1, 1, 1, 2], [0.75] * 4)
+    assert calibration_error(perfect) == pytest.approx(0, abs=1e-6)
+
+
+def test_classes_confusions_and_worst_mistakes_of_known_answers() -> None:
+    found = answers([0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 2, 2], [0.9, 0.6, 0.8, 0.5, 0.99, 0.7])
+    assert per_class(found, 10)[:3] == [(3, 1, 3, 1), (2, 1, 2, 3), (1, 1, 1, 2)]
+    assert confusions(found, 5) == [(0, 1, 2), (1, 2, 1)]
+    assert worst_mistakes(found, 2).tolist() == [4, 2]
+
+
+def test_mistakes_are_a_picture_even_if_there_are_none(images: Images) -> None:
+    found = predict(Brightness(), images.val, device=CPU)
+    grid = Image.open(io.BytesIO(mistakes_png(found, images.val, images.classes)))
+    assert grid.format == "PNG" and grid.width >= 5 * 128
+    labels = images.val.labels.tolist()
+    none = answers(labels, labels, [0.9] * 30)
+    assert mistakes_png(none, images.val, images.classes)[:4] == b"\x89PNG"
+
+
+def test_evaluating_a_run_gives_the_figures_of_its_summary(
+    resnet_tiny: Caller, small_run: Path, sample_folder: Path, tmp_path: Path
+) -> None:
+    code, printed, _ = resnet_tiny(
+        "evaluate",
+        small_run,
+        "--data",
+        sample_folder,
+        "--json",
+        "--batch",
+        7,
+        "--out",
+        tmp_path / "e",
+    )
+    assert code == 0
+    facts = json.loads(printed)
+    metrics = json.loads((small_run / "summary.json").read_text())["metrics"]
+    for name in ("top1", "top5", "top1_flip", "top5_flip"):
+        assert facts[name] == pytest.approx(metrics[name])
+    assert facts["images"] == 30 and len(facts["per_class"]) == 10
+    right = sum(row["top1"] * row["images"] for row in facts["per_class"])
+    assert right / 30 == pytest.approx(facts["top1"])
+    assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["top1"] == facts["top1"]
+    assert (tmp_path / "e" / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_any_folder_with_val_can_be_evaluated(
+    resnet_tiny: Caller, small_run: Path, sample_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(sample_folder / "val", tmp_path / "other" / "val")
+    lines = (tmp_path / "other" / "val" / "val_annotations.txt").read_text().splitlines()
+    for line in lines[5:]:  # five pictures of few classes are left
+        (tmp_path / "other" / "val" / "images" / line.split("\t")[0]).unlink()
+    (tmp_path / "other" / "val" / "val_annotations.txt").write_text("\n".join(lines[:5]) + "\n")
+    code, printed, _ = resnet_tiny("evaluate", small_run, "--data", tmp_path / "other", "--json")
+    assert code == 0 and json.loads(printed)["images"] == 5
+
+
+def test_evaluation_lists_picture_class_answer_and_verdict(
+    resnet_tiny: Caller, small_run: Path, sample_folder: Path
+) -> None:
+    code, printed, _ = resnet_tiny("evaluate", small_run, "--data", sample_folder, "--list")
+    rows = [line.split("\t") for line in printed.splitlines() if line.count("\t") == 3]
+    assert code == 0 and len(rows) == 30
+    assert all((row[1] == row[2]) == (row[3] == "right") for row in rows)
+    top1 = 100 * sum(row[3] == "right" for row in rows) / 30
+    assert f"top-1 {top1:.2f} %" in printed
+
+
+def test_named_checkpoints_can_be_evaluated(
+    resnet_tiny: Caller, small_run: Path, sample_folder: Path
+) -> None:
+    steps = {}
+    for name in ("epoch-0001", "epoch-0002", "last"):
+        words = ("evaluate", small_run, "--data", sample_folder, "--json", "--checkpoint", name)
+        steps[name] = json.loads(resnet_tiny(*words)[1])["step"]
+    assert steps == {"epoch-0001": 3, "epoch-0002": 6, "last": 6}

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.model import build_model, model_of
+from resnet_tiny.summary import layer_rows
+from resnet_tiny.train import make_optimizer
+from resnet_tiny.weights import load_pretrained
+from shared.errors import UserError
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def test_summary_prints_the_68_layers_of_the_coursework(resnet_tiny: Caller) -> None:
+    code, printed, _ = resnet_tiny("summary")
+    assert code == 0
+    rows = [line.split() for line in printed.splitlines()[2:70]]
+    assert [row[0].rpartition("-")[2] for row in rows] == [str(n) for n in range(1, 69)]
+    shapes = {row[1]: row[2] for row in rows}
+    expected = {
+        "conv1": "64x32x32", "maxpool": "64x16x16", "layer1.1": "64x16x16", "layer2.1": "128x8x8",
+        "layer3.1": "256x4x4", "layer4.1": "512x2x2", "avgpool": "512x1x1", "fc": "200",
+    }  # fmt: skip
+    assert {path: shapes[path] for path in expected} == expected
+    assert sum(int(row[3].replace(",", "")) for row in rows) == 11_279_112
+    assert "68 layers, 11,279,112 parameters" in printed and "43.03 MB" in printed
+
+
+def test_summary_of_the_3x3_stem_as_json(resnet_tiny: Caller) -> None:
+    code, printed, _ = resnet_tiny("summary", "--stem", "3x3", "--json")
+    facts = json.loads(printed)
+    assert code == 0 and facts["parameters"] == 11_271_432
+    first = next(row for row in facts["rows"] if row["path"] == "conv1")
+    assert first["shape"] == [64, 64, 64]
+
+
+def test_table_agrees_with_torchinfo() -> None:
+    torchinfo = pytest.importorskip("torchinfo", reason="torchinfo is not installed")
+    model = build_model()
+    found = torchinfo.summary(model, (1, 3, 64, 64), verbose=0, depth=9)
+    theirs = sorted(
+        (layer.class_name, tuple(layer.output_size[1:]))
+        for layer in found.summary_list
+        if layer.class_name not in ("ResNet", "Sequential")
+    )
+    ours = sorted((row.name.partition("-")[0], row.shape) for row in layer_rows(model, 64))
+    assert ours == theirs
+
+
+def test_summary_leaves_the_model_as_it_was() -> None:
+    model = build_model("shufflenet_v2_x0_5", 10)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    layer_rows(model, 64)
+    assert model.training and not any(module._forward_hooks for module in model.modules())
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "arch", ["mobilenet_v3_small", "squeezenet1_1", "googlenet", "regnet_y_400mf", "vit_b_32"]
+)
+def test_any_torchvision_model_can_be_had_by_name(arch: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(arch, 7)
+    with torch.no_grad():
+        assert model.train()(torch.randn(2, 3, 64, 64)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    "arch, expected",
+    [
+        ("resnet81", "did you mean"),
+        ("inception_v3", "does not take pictures of 64x64"),
+        ("nms", "does not have"),
+    ],
+)
+def test_model_that_cannot_be_had_is_refused(arch: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        build_model(arch)
+
+
+def test_first_weights_follow_from_the_seed_alone() -> None:
+    made = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        made.append(build_model("squeezenet1_1", 5))
+        torch.rand(1)
+    weights = [list(model.parameters()) for model in made]
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_norms_and_biases_are_spared_by_weight_decay_where_asked() -> None:
+    for decay_norms in (True, False):
+        config = TrainConfig(weight_decay=0.5, decay_norms=decay_norms)
+        model = model_of(config, 10)
+        groups = make_optimizer(config, model).param_groups
+        decays = {id(w): group["weight_decay"] for group in groups for w in group["params"]}
+        assert len(decays) == len(list(model.parameters()))
+        for name, weight in model.named_parameters():
+            is_spared = not decay_norms and (
+                name.endswith("bias") or "bn" in name or "downsample.1" in name
+            )
+            assert decays[id(weight)] == (0 if is_spared else 0.5), name
+
+
+def test_zero_initialized_blocks_pass_their_input_on() -> None:
+    model = build_model(zero_init_residual=True)
+    assert all((block.bn2.weight == 0).all() for block in model.layer1)
+    assert not any((block.bn2.weight == 0).all() for block in build_model().layer1)
+
+
+def test_weights_from_a_file_fill_what_fits_and_leave_the_last_layer(tmp_path: Path) -> None:
+    other = build_model("squeezenet1_1", 4)
+    save_file(other.state_dict(), str(tmp_path / "w.safetensors"))
+    torch.save(other.state_dict(), tmp_path / "w.pth")
+    for name in ("w.safetensors", "w.pth"):
+        model = build_model("squeezenet1_1", 9)
+        fresh = load_pretrained(model, "squeezenet1_1", str(tmp_path / name))
+        assert fresh == ["classifier.1.weight", "classifier.1.bias"]
+        assert torch.equal(model.features[0].weight, other.features[0].weight)
+
+
+def test_weights_that_are_of_no_use_are_refused(tmp_path: Path) -> None:
+    model = build_model("squeezenet1_1", 4)
+    save_file({"x": torch.zeros(3)}, str(tmp_path / "w.safetensors"))
+    (tmp_path / "bad.pth").write_bytes(b"no weights")
+    cases = {
+        "IMAGENET9": "does not exist for squeezenet1_1. Expected DEFAULT, IMAGENET1K_V1",
+        str(tmp_path / "none.pth"): "not found",
+        str(tmp_path / "bad.pth"): "was not loaded",
+        str(tmp_path / "w.safetensors"): "nothing in it fits",
+    }
+    for name, expected in cases.items():
+        with pytest.raises(UserError, match=expected):
+            load_pretrained(model, "squeezenet1_1", name)
+
+
+def test_channels_last_changes_the_layout_and_not_the_result() -> None:
+    torch.manual_seed(0)
+    model = model_of(TrainConfig(arch="squeezenet1_1", channels_last=False), 5).eval()
+    images = torch.randn(2, 3, 64, 64)
+    expected = model(images)
+    last = model.to(memory_format=torch.channels_last)
+    assert isinstance(last, nn.Module)
+    got = last(images.contiguous(memory_format=torch.channels_last))
+    assert torch.allclose(got, expected, atol=1e-5)

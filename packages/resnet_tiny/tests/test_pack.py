@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_tiny import pack as packing
+from resnet_tiny.config import PackOptions
+from resnet_tiny.decode import BadPicture, decode
+from resnet_tiny.layout import Pictures, read_classes, train_pictures
+from resnet_tiny.pack import IMAGES, open_pack
+from shared.errors import UserError
+
+Caller = Callable[..., tuple[int, str, str]]
+
+
+def listed(folder: Path) -> Pictures:
+    return train_pictures(folder, read_classes(folder))
+
+
+def spoil(folder: Path, make: Callable[[Path], object]) -> Path:
+    path = sorted(folder.glob("train/*/images/*"))[11]
+    make(path)
+    return path
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def saved(mode: str, size: tuple[int, int], kind: str, path: Path) -> None:
+    Image.new(mode, size).save(path, kind)
+
+
+BAD = {
+    "truncated": (truncate, "is truncated or damaged"),
+    "cut in its header": (lambda p: p.write_bytes(p.read_bytes()[:30]), "is"),
+    "empty": (lambda p: p.write_bytes(b""), "is empty"),
+    "text": (lambda p: p.write_text("<html>not found</html>"), "is not a picture"),
+    "wrong size": (lambda p: saved("RGB", (48, 64), "JPEG", p), "is 48x64 pixels, expected 64x64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_picture_is_named_with_the_choice_to_skip(case: str, broken: Path) -> None:
+    make, reason = BAD[case]
+    path = spoil(broken, make)
+    options = PackOptions(cache=str(broken / "cache"))
+    with pytest.raises(UserError) as caught:
+        open_pack(listed(broken), options)
+    assert str(path) in str(caught.value) and reason in str(caught.value)
+    assert "--on-bad-image skip" in str(caught.value) and "\n" not in str(caught.value)
+    lines: list[str] = []
+    skipping = PackOptions(cache=str(broken / "cache"), on_bad_image="skip")
+    pack = open_pack(listed(broken), skipping, say=lines.append)
+    assert 11 not in pack.rows and len(pack.rows) == 79
+    assert any(str(path) in line and "skipped" in line for line in lines)
+    assert not (set(os.listdir(broken / "cache")) - {pack.folder.name})  # nothing half done is left
+
+
+def test_other_sizes_can_be_scaled(broken: Path) -> None:
+    spoil(broken, lambda p: saved("RGB", (100, 70), "JPEG", p))
+    pack = open_pack(listed(broken), PackOptions(cache=str(broken / "cache"), resize=True))
+    assert len(pack.rows) == 80
+
+
+@pytest.mark.parametrize(
+    "mode, kind", [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("I;16", "PNG")]
+)  # fmt: skip
+def test_every_kind_of_picture_becomes_rgb_of_the_same_colour(
+    mode: str, kind: str, tmp_path: Path
+) -> None:
+    grey = {
+        "I;16": 100 * 256,
+        "RGBA": (100, 100, 100, 255),
+        "LA": (100, 255),
+        "CMYK": (0, 0, 0, 155),
+        "P": 0,
+    }
+    image = Image.new(mode, (64, 64), grey.get(mode, 100))
+    if mode == "P":
+        image.putpalette([100, 100, 100])
+    image.save(tmp_path / "x.JPEG", kind)
+    pixels = decode(tmp_path / "x.JPEG", 64)
+    assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
+    assert abs(pixels.astype(int) - 100).max() <= 3
+
+
+def test_transparent_pixels_lie_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "x.png")
+    assert decode(tmp_path / "x.png", 64).min() == 255
+
+
+def test_missing_picture_and_folder_are_bad_pictures(tmp_path: Path) -> None:
+    with pytest.raises(BadPicture, match="not found"):
+        decode(tmp_path / "none.png", 64)
+    with pytest.raises(BadPicture):
+        decode(tmp_path, 64)
+
+
+def test_rows_are_the_files_pixels_in_the_listings_order(sample_folder: Path) -> None:
+    pictures = listed(sample_folder)
+    pack = open_pack(pictures, PackOptions())
+    for row in (0, 13, 79):
+        with Image.open(sample_folder / pictures.files[row]) as image:
+            assert np.array_equal(pack.images[row], np.asarray(image.convert("RGB")))
+
+
+def test_packed_once_and_anew_when_the_data_changes(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = PackOptions(cache=str(broken / "cache"))
+    first = open_pack(listed(broken), options)
+    monkeypatch.setattr(packing, "decode", lambda *_, **__: pytest.fail("decoded again"))
+    assert open_pack(listed(broken), options).sha256 == first.sha256
+    monkeypatch.undo()
+    spoil(broken, lambda p: saved("RGB", (64, 64), "PNG", p))
+    assert open_pack(listed(broken), options).sha256 != first.sha256
+
+
+def test_damaged_pack_is_noticed_and_made_anew(broken: Path) -> None:
+    options = PackOptions(cache=str(broken / "cache"))
+    first = open_pack(listed(broken), options)
+    with (first.folder / IMAGES).open("r+b") as file:
+        file.seek(-5, io.SEEK_END)
+        file.write(b"x")
+    lines: list[str] = []
+    again = open_pack(listed(broken), options, say=lines.append)
+    assert again.sha256 == first.sha256
+    assert any("is damaged" in line for line in lines)
+
+
+def test_data_folder_is_only_read(broken: Path) -> None:
+    cache = broken.parent / "cache"
+    folders = [broken, *(p for p in broken.rglob("*") if p.is_dir())]
+    before = sorted(broken.rglob("*"))
+    for folder in folders:
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        open_pack(listed(broken), PackOptions(cache=str(cache)))
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(broken.rglob("*")) == before
+
+
+def test_full_disk_is_said_before_anything_is_decoded(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UserError, match="MB are needed"):
+        open_pack(listed(sample_folder), PackOptions(cache=str(tmp_path / "cache")))
+
+
+def test_verb_packs_both_splits(resnet_tiny: Caller, sample_folder: Path, tmp_path: Path) -> None:
+    code, printed, _ = resnet_tiny("pack", "--data", sample_folder, "--cache", tmp_path / "c")
+    assert code == 0
+    assert "80 pictures of train" in printed and "30 pictures of val" in printed
+    assert printed.count("sha256") == 2

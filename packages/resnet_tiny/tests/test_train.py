@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from resnet_tiny import train
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.model import load_run
+from shared.errors import UserError
+from shared.interrupt import Interrupted
+from shared.options import RunOptions
+
+CONFIG = TrainConfig(
+    device="cpu", threads=1, arch="shufflenet_v2_x0_5", precision="float32", batch_size=16, steps=7,
+    evaluate_every=3, holdout_per_class=2, log_every=1, learning_rate=0.02,
+)  # fmt: skip
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_run(run, checkpoint="last").model.state_dict()
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """Return the run's records without what the clock decides."""
+    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
+
+
+EVERYTHING = {
+    "crop": "resized", "flip": "random", "cutmix": 1.0, "mixup": 0.4, "mix_until": 0.8, "label_smoothing": 0.1,
+    "sizes": (32, 64), "ema_decay": 0.9, "nesterov": True, "decay_norms": False, "schedule": "one_cycle",
+    "precision": "bf16",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, {"workers": 2, "crop": "pad"}], ids=["plain", "all", "workers"]
+)
+def test_killed_mid_epoch_and_resumed_is_bit_identical(
+    changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder), **changes)
+    train.train(config, RunOptions(out=str(tmp_path / "whole"), quiet=True))
+
+    real, calls = train.LossOf.__call__, 0
+
+    def loss_then_signal(self: Any, *inputs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, *inputs)
+
+    monkeypatch.setattr(train.LossOf, "__call__", loss_then_signal)
+    out = RunOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
+    with pytest.raises(Interrupted, match="--resume"):
+        train.train(config, out)
+    assert not (tmp_path / "torn" / "summary.json").exists()
+    train.train(config, out)
+    whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
+    assert whole.keys() == torn.keys()
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+
+
+def test_checkpoints_are_best_last_and_the_epochs_asked_for(small_run: Path) -> None:
+    names = {path.name for path in (small_run / "checkpoints").iterdir()}
+    assert names == {"best", "epoch-0001", "epoch-0002", "step-00000006"}
+
+
+def test_tensorboard_holds_the_four_curves(small_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(small_run / "tensorboard"))
+    events.Reload()
+    records = log_of(small_run)
+    for name, steps in (
+        ("train_loss", [1, 2, 3, 4, 5, 6]), ("train_acc", [1, 2, 3, 4, 5, 6]), ("val_loss", [3, 6]), ("val_acc", [3, 6])
+    ):  # fmt: skip
+        points = events.Scalars(name)
+        assert [point.step for point in points] == steps
+        logged = [record[name] for record in records if name in record]
+        assert [point.value for point in points] == pytest.approx(logged, rel=1e-5)
+        if name.endswith("acc"):
+            assert all(0 <= value <= 100 for value in logged)
+
+
+def test_log_tells_time_loss_and_accuracies_of_each_batch(small_run: Path) -> None:
+    lines = [line for line in (small_run / "log.txt").read_text().splitlines() if "ms/step" in line]
+    assert len(lines) == 6
+    for word in ("ms/step", "loss", "acc@1", "acc@5", "data", "images/s"):
+        assert all(word in line for line in lines)
+
+
+def test_summary_reports_best_and_last_on_val_and_what_chose(small_run: Path) -> None:
+    summary = json.loads((small_run / "summary.json").read_text())
+    metrics = summary["metrics"]
+    assert metrics["chosen_on"] == "20 training images held out"
+    assert metrics["images"] == 30
+    assert summary["data"]["images"] == {"train": 60, "holdout": 20, "val": 30}
+    assert {"top1", "top5", "last_top1", "last_top5", "top1_flip", "ece"} <= metrics.keys()
+    assert (small_run / "report.html").is_file() and (small_run / "mistakes.png").is_file()
+
+
+def test_val_is_measured_only_after_training(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real = train.predict
+
+    def noting(model: Any, subset: Any, **settings: Any) -> Any:
+        seen.append(subset.pack.pictures.split)
+        return real(model, subset, **settings)
+
+    monkeypatch.setattr(train, "predict", noting)
+    config = replace(CONFIG, data=str(sample_folder))
+    train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    first_val = seen.index("val")
+    assert seen[:first_val] == ["train"] * 3 and set(seen[first_val:]) == {"val"}
+
+
+@pytest.mark.parametrize("selection", ["val", "last"])
+def test_choosing_on_val_says_so_and_last_does_not_choose(
+    selection: str, tmp_path: Path, sample_folder: Path
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder), selection=selection, steps=2)
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    metrics = json.loads((out / "summary.json").read_text())["metrics"]
+    expected = {"val": "val itself", "last": "nothing, it is the last"}[selection]
+    assert metrics["chosen_on"] == expected
+    if selection == "val":
+        assert metrics["chosen_acc"] == pytest.approx(metrics["top1"])
+        assert "flatters" in (out / "log.txt").read_text()
+    else:
+        assert metrics["top1"] == metrics["last_top1"]
+
+
+def test_one_batch_can_be_learned_by_heart() -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, learning_rate=0.05, weight_decay=0.0)
+    from resnet_tiny.model import model_of
+
+    model = model_of(config, 10).train()
+    optimizer = train.make_optimizer(config, model)
+    loss_of = train.LossOf(config, lambda: 0.0)
+    pixels = torch.randint(0, 256, (16, 64, 64, 3)).to(torch.uint8)
+    batch = {"pixels": pixels, "labels": torch.arange(16) % 10, "draws": {}, "mix": {}}
+    for _ in range(40):
+        loss, count, hits = loss_of(model, batch)
+        (loss / count).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert hits["acc"] / count == 100
+
+
+def test_loss_is_a_sum_with_smoothing_mixing_and_hits_in_percent() -> None:
+    class Fixed(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return logits
+
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 10), torch.tensor([3, 1, 4, 1])
+    partner, kept = torch.tensor([1, 2, 3, 0]), torch.tensor(0.7, dtype=torch.float64)
+    batch = {
+        "pixels": torch.zeros(4, 64, 64, 3, dtype=torch.uint8), "labels": labels, "draws": {},
+        "mix": {"partner": partner, "kept": kept},
+    }  # fmt: skip
+    config = replace(CONFIG, mixup=1.0, label_smoothing=0.1)
+    loss, count, hits = train.LossOf(config, lambda: 0.0)(Fixed(), batch)
+    targets = 0.7 * F.one_hot(labels, 10) + 0.3 * F.one_hot(labels[partner], 10)
+    targets = 0.9 * targets + 0.1 / 10
+    assert float(loss) == pytest.approx(float(-(targets * logits.log_softmax(1)).sum()), rel=1e-5)
+    top5 = logits.topk(5).indices
+    assert count == 4
+    assert float(hits["acc"]) == 100 * int((logits.argmax(1) == labels).sum())
+    assert float(hits["acc5"]) == 100 * sum(int(n in t) for n, t in zip(labels, top5, strict=True))
+    after, _, _ = train.LossOf(replace(config, mix_until=0.5), lambda: 0.6)(Fixed(), batch)
+    plain = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=0.1)
+    assert float(after) == pytest.approx(float(plain), rel=1e-5)
+
+
+def test_timed_steps_come_from_all_of_the_run() -> None:
+    config = replace(CONFIG, sizes=(32, 48, 64), size_shares=(0.35, 0.25, 0.4))
+    loss_of = train.LossOf(config, lambda: 0.0, lambda: True)
+    batch = {"pixels": torch.zeros(1, 64, 64, 3, dtype=torch.uint8), "draws": {}, "mix": {}}
+    sizes = [loss_of.prepare(batch)[0].shape[-1] for _ in range(100)]
+    assert [sizes.count(size) for size in (32, 48, 64)] == pytest.approx([35, 25, 40], abs=1)
+    planned = train.LossOf(config, lambda: 0.0)
+    assert planned.prepare(batch)[0].shape[-1] == 32
+
+
+def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), steps=None, minutes=0.06, evaluate_every=0, sizes=(32, 64)
+    )
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    planned = [record for record in log_of(out) if "planned_steps" in record]
+    assert json.loads((out / "summary.json").read_text())["steps"] == planned[0]["planned_steps"]
+
+
+def test_run_resumed_on_other_pictures_is_refused(tmp_path: Path, broken: Path) -> None:
+    config = replace(CONFIG, data=str(broken), steps=1)
+    train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    (tmp_path / "run" / "summary.json").unlink()
+    pictures = sorted(broken.glob("train/*/images/*"))
+    pictures[0].write_bytes(pictures[-1].read_bytes())
+    with pytest.raises(UserError, match="was trained on other data"):
+        train.train(config, RunOptions(out=str(tmp_path / "run"), resume=True, quiet=True))
+
+
+def test_pretrained_weights_are_another_track_and_said(
+    tmp_path: Path, small_run: Path, sample_folder: Path
+) -> None:
+    weights = small_run / "checkpoints" / "best" / "model.safetensors"
+    config = replace(CONFIG, data=str(sample_folder), steps=1, weights=str(weights))
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    assert json.loads((out / "summary.json").read_text())["metrics"]["starts_from"] == str(weights)
+    assert "starts from" in (out / "log.txt").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
+def test_two_processes_train_and_count_each_picture_once(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    config = replace(
+        CONFIG,
+        data=str(sample_folder),
+        steps=4,
+        evaluate_every=0,
+        holdout_per_class=3,
+        batch_size=10,
+    )
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+    ]
+
+    def together(*words: object) -> str:
+        done = subprocess.run(
+            [*launch, "resnet_tiny", *map(str, words)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    from shared import config as configuration
+
+    (tmp_path / "two.yaml").write_text(configuration.dump(config))
+    run = tmp_path / "two"
+    together("train", "--config", tmp_path / "two.yaml", "--out", run, "--quiet")
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["steps"], summary["metrics"]["images"]) == (4, 30)
+    printed = together("evaluate", run, "--data", sample_folder, "--json", "--batch", 4)
+    (line,) = [line for line in printed.splitlines() if line.startswith("{")]
+    two = json.loads(line)
+    assert two["images"] == 30
+    # The same weights in one process: figures over pictures, not over processes.
+    from resnet_tiny.data import load_images
+
+    images = load_images(config)
+    trained = load_run(run)
+    alone = train.predict(trained.model, images.val, device=torch.device("cpu"), batch=30)
+    assert two["top1"] == pytest.approx(alone.figures()["top1"])
+    assert two["top5"] == pytest.approx(alone.figures()["top5"])
+    assert two["loss"] == pytest.approx(alone.figures()["loss"], rel=1e-4)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.mixing import draw_mix, mix
+from resnet_tiny.transforms import DEVIATION, MEAN, apply, draw, normalize, size_at
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    return torch.randint(0, 256, (6, 64, 64, 3), generator=torch.Generator().manual_seed(0)).to(
+        torch.uint8
+    )
+
+
+def test_normalization_is_torchvisions(pixels: torch.Tensor) -> None:
+    expected = pixels.permute(0, 3, 1, 2) / 255
+    expected = (expected - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(DEVIATION).view(3, 1, 1)
+    assert torch.allclose(normalize(pixels), expected, atol=1e-5)
+    assert normalize(pixels).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_shift_and_flip_move_each_picture_as_drawn(pixels: torch.Tensor) -> None:
+    draws = {
+        "shift": torch.tensor([[0, 0], [3, -2], [-4, 4], [0, 0], [1, 1], [-1, 2]]),
+        "flip": torch.tensor([False, False, False, True, True, False]),
+    }
+    got = apply(pixels, draws, 64)
+    for number, (down, right) in enumerate(draws["shift"].tolist()):
+        padded = np.pad(pixels[number].numpy(), ((4, 4), (4, 4), (0, 0)), mode="reflect")
+        if draws["flip"][number]:
+            padded = padded[:, ::-1]
+        cut = padded[4 + down : 68 + down, 4 + right : 68 + right].copy()
+        assert torch.equal(got[number], normalize(torch.from_numpy(cut)[None])[0]), number
+
+
+def test_pictures_are_untouched_without_draws(pixels: torch.Tensor) -> None:
+    config = TrainConfig()
+    assert draw(config, np.arange(6), 0) == {}
+    assert torch.equal(apply(pixels, {}, 64), normalize(pixels))
+
+
+def test_resized_crop_of_everything_is_the_picture_and_flips(pixels: torch.Tensor) -> None:
+    whole = torch.tensor([[0.5, 0.5, 1.0, 1.0]]).expand(6, 4)
+    assert torch.allclose(apply(pixels, {"box": whole}, 64), normalize(pixels), atol=1e-4)
+    flipped = apply(pixels, {"box": whole, "flip": torch.ones(6, dtype=torch.bool)}, 64)
+    assert torch.allclose(flipped, normalize(pixels).flip(3), atol=1e-4)
+
+
+def test_resized_crop_reads_its_box(pixels: torch.Tensor) -> None:
+    quarter = torch.tensor([[0.75, 0.25, 0.5, 0.5]]).expand(6, 4)  # right, top
+    got = apply(pixels, {"box": quarter}, 32)
+    assert torch.allclose(got, normalize(pixels)[:, :, :32, 32:], atol=1e-4)
+
+
+def test_boxes_stay_inside_and_keep_the_least_area() -> None:
+    torch.manual_seed(0)
+    boxes = draw(TrainConfig(crop="resized", crop_area=0.35), np.arange(500), 0)["box"]
+    x, y, width, height = boxes.unbind(1)
+    assert ((x - width / 2) >= -1e-6).all() and ((x + width / 2) <= 1 + 1e-6).all()
+    assert ((y - height / 2) >= -1e-6).all() and ((y + height / 2) <= 1 + 1e-6).all()
+    assert (width * height >= 0.35 * 0.75).all() and (width * height).std() > 0.05
+
+
+def test_alternate_flip_shows_both_sides_in_two_epochs() -> None:
+    config = TrainConfig(flip="alternate")
+    flips = [draw(config, np.arange(1000), epoch)["flip"] for epoch in range(4)]
+    assert (flips[0] ^ flips[1]).all() and torch.equal(flips[0], flips[2])
+    assert 0.4 < flips[0].float().mean() < 0.6
+
+
+def test_another_size_is_scaled_without_gaps(pixels: torch.Tensor) -> None:
+    small = apply(pixels, {}, 32)
+    assert small.shape == (6, 3, 32, 32)
+    assert torch.allclose(small.mean(), normalize(pixels).mean(), atol=0.02)
+
+
+def test_sizes_follow_their_shares_of_the_run() -> None:
+    sizes, shares = (32, 48, 64), (0.35, 0.25, 0.4)
+    got = [size_at(sizes, shares, step / 100, 64) for step in range(100)]
+    assert [got.count(size) for size in sizes] == [35, 25, 40] and got == sorted(got)
+    assert size_at((), (), 0.5, 64) == 64
+    assert size_at((32, 64), (), 0.49, 64) == 32
+
+
+def test_mixup_mixes_pictures_by_their_weight() -> None:
+    images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 8).contiguous()
+    mixed, own = mix(images, {"partner": torch.tensor([1, 0, 3, 2]), "kept": torch.tensor(0.75)})
+    assert own == 0.75
+    assert torch.allclose(mixed[:, 0, 0, 0], torch.tensor([0.25, 0.75, 2.25, 2.75]))
+
+
+def test_cutmix_weighs_labels_by_the_pixels_that_are_there() -> None:
+    images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 64, 64).contiguous()
+    torch.manual_seed(3)
+    for _ in range(20):
+        draws = draw_mix(TrainConfig(cutmix=1.0), 4)
+        mixed, own = mix(images, draws)
+        partner = images[draws["partner"]]
+        assert ((mixed == images) | (mixed == partner)).all()
+        differs = draws["partner"] != torch.arange(4)
+        if differs.any():
+            share = (mixed == images)[differs][0, 0].float().mean()
+            assert float(share) == pytest.approx(own, abs=1e-6)
+
+
+def test_mixing_is_off_where_it_is_not_asked_for() -> None:
+    assert draw_mix(TrainConfig(), 4) == {}
+    assert draw_mix(TrainConfig(cutmix=1.0, mix_share=0.0), 4) == {}
