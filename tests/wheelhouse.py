@@ -47,7 +47,7 @@ for package in [ROOT / "shared", *(ROOT / "packages" / task for task in TASKS)]:
 for wheel in dist.glob("*.whl"):
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
-        assert b"file:" not in archive.read(metadata), (
+        assert b"@ file:" not in archive.read(metadata), (
             f"{wheel.name} needs a folder of this machine"
         )
 for sdist in dist.glob("*.tar.gz"):
