@@ -59,7 +59,7 @@ for sdist in dist.glob("*.tar.gz"):
         )
         file = archive.extractfile(metadata)
         assert file is not None
-        assert b"file:" not in file.read(), f"{sdist.name} needs a folder of this machine"
+        assert b"@ file:" not in file.read(), f"{sdist.name} needs a folder of this machine"
 
 home = FOLDER / "fresh"
 venv.create(home, clear=True, with_pip=True)

@@ -20,6 +20,7 @@ from resnet_tiny.measure import (
     confusions,
     per_class,
     predict,
+    predict_both,
     reliability,
     worst_mistakes,
 )
@@ -76,7 +77,8 @@ def test_accuracy_is_of_all_pictures_and_not_a_mean_over_batches(images: Images)
 
 
 def test_flip_averages_the_picture_and_its_mirror_image(images: Images) -> None:
-    found = predict(Brightness(), images.val, device=CPU, flip=True)
+    alone, found = predict_both(Brightness(), images.val, device=CPU)
+    assert alone.figures() == predict(Brightness(), images.val, device=CPU).figures()
     from resnet_tiny.transforms import normalize
 
     pictures = normalize(images.val.pixels(np.arange(30)))

@@ -118,13 +118,16 @@ def test_val_is_measured_only_after_training(
     tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    real = train.predict
 
-    def noting(model: Any, subset: Any, **settings: Any) -> Any:
-        seen.append(subset.pack.pictures.split)
-        return real(model, subset, **settings)
+    def noting(real: Any) -> Any:
+        def measured(model: Any, subset: Any, **settings: Any) -> Any:
+            seen.append(subset.pack.pictures.split)
+            return real(model, subset, **settings)
 
-    monkeypatch.setattr(train, "predict", noting)
+        return measured
+
+    monkeypatch.setattr(train, "predict", noting(train.predict))
+    monkeypatch.setattr(train, "predict_both", noting(train.predict_both))
     config = replace(CONFIG, data=str(sample_folder))
     train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     first_val = seen.index("val")
@@ -245,6 +248,10 @@ def test_two_processes_train_and_count_each_picture_once(
         holdout_per_class=3,
         batch_size=10,
     )
+    from shared import config as configuration
+
+    (tmp_path / "two.yaml").write_text(configuration.dump(config))
+    run, script = tmp_path / "two", Path(__file__).with_name("two_processes.py")
     launch = [
         sys.executable,
         "-m",
@@ -252,27 +259,16 @@ def test_two_processes_train_and_count_each_picture_once(
         "--standalone",
         "--nproc-per-node",
         "2",
-        "-m",
     ]
-
-    def together(*words: object) -> str:
-        done = subprocess.run(
-            [*launch, "resnet_tiny", *map(str, words)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False, capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stdout
-
-    from shared import config as configuration
-
-    (tmp_path / "two.yaml").write_text(configuration.dump(config))
-    run = tmp_path / "two"
-    together("train", "--config", tmp_path / "two.yaml", "--out", run, "--quiet")
+    done = subprocess.run(
+        [*launch, str(script), str(tmp_path / "two.yaml"), str(run), str(sample_folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["steps"], summary["metrics"]["images"]) == (4, 30)
-    printed = together("evaluate", run, "--data", sample_folder, "--json", "--batch", 4)
-    (line,) = [line for line in printed.splitlines() if line.startswith("{")]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
     two = json.loads(line)
     assert two["images"] == 30
     # The same weights in one process: figures over pictures, not over processes.

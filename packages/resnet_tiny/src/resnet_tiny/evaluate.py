@@ -19,7 +19,7 @@ from resnet_tiny.measure import (
     calibration_error,
     confusions,
     per_class,
-    predict,
+    predict_both,
     reliability,
 )
 from resnet_tiny.mistakes import mistakes_png
@@ -50,13 +50,10 @@ def run(options: EvaluateOptions) -> int:
     precision = choose_precision(name, choose_device("auto"))
     model = trained.model.to(device)
     settings: dict[str, Any] = {"device": device, "batch": options.batch, "precision": precision}
-    bar = progress_bar(
-        2 * len(subset), label="val", unit="image", quiet=options.json or not is_first
-    )
+    bar = progress_bar(len(subset), label="val", unit="image", quiet=options.json or not is_first)
     with bar as progress:
         settings |= {"accelerator": accelerator, "progress": progress.update}
-        found = predict(model, subset, **settings)
-        mirrored = predict(model, subset, flip=True, **settings)
+        found, mirrored = predict_both(model, subset, **settings)
     if is_first:
         facts = describe(found, mirrored, subset, trained.classes) | {
             "run": str(options.model),

@@ -70,18 +70,22 @@ class Predictions:
         }
 
 
-def predict(
+def predict(model: nn.Module, subset: Subset, **settings: Any) -> Predictions:
+    """Show a model each picture of a subset once; the parameters are those of `predict_both`."""
+    return _predict(model, subset, views=1, **settings)[0]
+
+
+def predict_both(
     model: nn.Module,
     subset: Subset,
     *,
     device: torch.device,
     batch: int = 256,
     precision: str = "float32",
-    flip: bool = False,
     accelerator: Any = None,
     progress: Callable[[int], Any] = lambda count: None,
-) -> Predictions:
-    """Show a model each picture of a subset once.
+) -> tuple[Predictions, Predictions]:
+    """Show a model each picture and its mirror image once.
 
     Parameters
     ----------
@@ -94,48 +98,29 @@ def predict(
         Pictures in a batch. The last one may be smaller: nothing is dropped.
     precision : {"float32", "bf16"}
         Of the forward pass; probabilities are float32.
-    flip : bool
-        Mean of the probabilities of each picture and of its mirror image (test-time augmentation).
     accelerator : Accelerator, optional
         Its processes share the work; all of them get all predictions.
     progress : callable
         Takes the number of pictures done.
 
+    Returns
+    -------
+    tuple of two Predictions
+        Of the pictures alone, and of the mean of the probabilities of each and its mirror image (test-time
+        augmentation).
+
     References
     ----------
     Krizhevsky et al. 2012, section 4.1, for predictions averaged over mirror images.
     """
-    rank = accelerator.process_index if accelerator is not None else 0
-    world = accelerator.num_processes if accelerator is not None else 1
-    labels = subset.labels
-    half = (
-        torch.autocast(device.type, torch.bfloat16)
-        if precision == "bf16"
-        else contextlib.nullcontext()
-    )
-    parts = []
-    with evaluating(model), half:
-        for share in evaluation_shares(len(subset), rank, world, batch_size=batch):
-            images = apply(subset.pixels(share.indices).to(device), {}, subset.pack.images.shape[1])
-            chances = probabilities(model, images, flip=flip)
-            parts.append(_answers(share.indices, labels[share.indices], chances))
-            progress(len(share.indices))
-    own = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else []
-    everyone = [columns for columns in of_all(accelerator, own) if columns] if world > 1 else [own]
-    columns = [np.concatenate(column) for column in zip(*everyone, strict=True)]
-    order = np.argsort(columns[0], kind="stable")
-    places, *others = (column[order] for column in columns)
-    if not np.array_equal(places, np.arange(len(subset))):
-        raise RuntimeError("a picture was counted twice or not at all")
-    return Predictions(places, *others)
+    settings: dict[str, Any] = {"batch": batch, "precision": precision, "progress": progress}
+    found = _predict(model, subset, views=2, device=device, accelerator=accelerator, **settings)
+    return found[0], found[1]
 
 
-def probabilities(model: nn.Module, images: Tensor, *, flip: bool = False) -> Tensor:
+def probabilities(model: nn.Module, images: Tensor) -> Tensor:
     """Return class probabilities, float32 (N, C), of pictures float32 (N, 3, side, side)."""
-    chances = F.softmax(model(images).float(), dim=1)
-    if not flip:
-        return chances
-    return (chances + F.softmax(model(images.flip(3)).float(), dim=1)) / 2
+    return F.softmax(model(images).float(), dim=1)
 
 
 def calibration_error(found: Predictions, bins: int = BINS) -> float:
@@ -190,6 +175,49 @@ def worst_mistakes(found: Predictions, most: int) -> NDArray[np.int64]:
     """Return the places of wrong answers, the most confident first."""
     wrong = np.flatnonzero(~found.is_right)
     return wrong[np.argsort(-found.shares[wrong, 0], kind="stable")][:most]
+
+
+def _predict(
+    model: nn.Module,
+    subset: Subset,
+    *,
+    views: int,
+    device: torch.device,
+    batch: int = 256,
+    precision: str = "float32",
+    accelerator: Any = None,
+    progress: Callable[[int], Any] = lambda count: None,
+) -> list[Predictions]:
+    """Return predictions of the pictures and, with two views, of each with its mirror image."""
+    rank = accelerator.process_index if accelerator is not None else 0
+    world = accelerator.num_processes if accelerator is not None else 1
+    side, labels = subset.pack.images.shape[1], subset.labels
+    is_half = precision == "bf16"
+    half = torch.autocast(device.type, torch.bfloat16) if is_half else contextlib.nullcontext()
+    parts: list[list[tuple[NDArray[Any], ...]]] = [[] for _ in range(views)]
+    with evaluating(model), half:
+        for share in evaluation_shares(len(subset), rank, world, batch_size=batch):
+            images = apply(subset.pixels(share.indices).to(device), {}, side)
+            chances = probabilities(model, images)
+            own = share.indices, labels[share.indices]
+            parts[0].append(_answers(*own, chances))
+            if views == 2:
+                both = (chances + probabilities(model, images.flip(3))) / 2
+                parts[1].append(_answers(*own, both))
+            progress(len(share.indices))
+    return [_together(part, len(subset), accelerator if world > 1 else None) for part in parts]
+
+
+def _together(parts: list[tuple[NDArray[Any], ...]], count: int, accelerator: Any) -> Predictions:
+    """Join batches, and processes if there are several, in the order of the pictures."""
+    own = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    everyone = of_all(accelerator, own) if accelerator is not None else [own]
+    columns = [np.concatenate(c) for c in zip(*(one for one in everyone if one), strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    places, labels, answers, shares, losses = (column[order] for column in columns)
+    if not np.array_equal(places, np.arange(count)):
+        raise RuntimeError("a picture was counted twice or not at all")
+    return Predictions(places, labels, answers, shares, losses)
 
 
 def _answers(

@@ -15,7 +15,7 @@ from resnet_tiny.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from resnet_tiny.data import Images, Subset, TrainBatches, load_images
 from resnet_tiny.evaluate import describe as figures_of
 from resnet_tiny.evaluate import write_evaluation
-from resnet_tiny.measure import K, Predictions, predict
+from resnet_tiny.measure import K, predict, predict_both
 from resnet_tiny.mixing import mix
 from resnet_tiny.model import load_run, memory_format, model_of, save_classes
 from resnet_tiny.report import write_page
@@ -224,26 +224,21 @@ def describe(figures: Mapping[str, Any]) -> str:
     )
 
 
-def measure(
-    model: nn.Module, config: TrainConfig, subset: Subset, accelerator: Any, *, flip: bool = False
-) -> Predictions:
-    """Show a model a subset in the number format of training."""
-    return predict(
-        model,
-        subset,
-        device=accelerator.device,
-        batch=config.evaluation_batch,
-        precision=choose_precision(config.precision, choose_device(config.device)),
-        flip=flip,
-        accelerator=accelerator,
-    )
+def measuring(config: TrainConfig, accelerator: Any) -> dict[str, Any]:
+    """Return the settings of `predict` and `predict_both` for measuring as in training."""
+    return {
+        "device": accelerator.device,
+        "batch": config.evaluation_batch,
+        "precision": choose_precision(config.precision, choose_device(config.device)),
+        "accelerator": accelerator,
+    }
 
 
 def _chosen(
     model: nn.Module, config: TrainConfig, subset: Subset, accelerator: Any
 ) -> dict[str, float]:
     """Return the curves' names for what the best checkpoint is chosen by."""
-    found = measure(model, config, subset, accelerator).figures()
+    found = predict(model, subset, **measuring(config, accelerator)).figures()
     return {"val_loss": found["loss"], METRIC: found["top1"], "val_acc5": found["top5"]}
 
 
@@ -289,22 +284,15 @@ def _finish(
 ) -> None:
     """Measure the chosen and the last weights on val, once; write summary, mistakes and page."""
     accelerator.wait_for_everyone()
-    found: dict[str, Predictions] = {}
-    steps: dict[str, int] = {}
-    for name in ("best", "last"):
-        trained = load_run(folder.path, checkpoint=name, device=accelerator.device)
-        steps[name] = trained.step
-        is_same = name == "last" and steps["best"] == steps["last"]
-        found[name] = (
-            found["best"] if is_same else measure(trained.model, config, images.val, accelerator)
-        )
-        if name == "best":
-            model = trained.model
-            found["flip"] = measure(model, config, images.val, accelerator, flip=True)
+    settings = measuring(config, accelerator)
+    best = load_run(folder.path, device=accelerator.device)
+    found, mirrored = predict_both(best.model, images.val, **settings)
+    newest = load_run(folder.path, checkpoint="last", device=accelerator.device)
+    is_same = newest.step == best.step
+    last = (found if is_same else predict(newest.model, images.val, **settings)).figures()
     if not accelerator.is_main_process:
         return
-    facts = figures_of(found["best"], found["flip"], images.val, images.classes)
-    last = found["last"].figures()
+    facts = figures_of(found, mirrored, images.val, images.classes)
     metrics = {
         name: facts[name] for name in ("top1", "top5", "loss", "top1_flip", "top5_flip", "ece")
     }
@@ -316,15 +304,15 @@ def _finish(
         "chosen_acc": outcome.best,
         "starts_from": config.weights or "scratch",
     }
-    facts |= {"step": steps["best"], "checkpoint": "best"}
-    write_evaluation(folder.path, facts, found["best"], images.val, images.classes)
+    facts |= {"step": best.step, "checkpoint": "best"}
+    write_evaluation(folder.path, facts, found, images.val, images.classes)
     write_summary(
         folder,
         config,
         outcome,
         task="resnet_tiny",
         data=images.facts(),
-        model=model,
+        model=best.model,
         device=accelerator.device,
         metrics=metrics,
         unit="images",
@@ -332,7 +320,7 @@ def _finish(
         packages=("torchvision", "pillow"),
     )
     folder.say(
-        f"val top-1 {metrics['top1']:.2f} % top-5 {metrics['top5']:.2f} % (step {steps['best']}, chosen on "
+        f"val top-1 {metrics['top1']:.2f} % top-5 {metrics['top5']:.2f} % (step {best.step}, chosen on "
         f"{metrics['chosen_on']}); last {last['top1']:.2f} / {last['top5']:.2f}; with mirror images "
         f"{metrics['top1_flip']:.2f} / {metrics['top5_flip']:.2f}; trained {outcome.seconds:.1f} s"
     )
