@@ -345,6 +345,9 @@ def test_network_recipes_run(name: str, imdb: Caller, tmp_path: Path) -> None:
     assert {"valid_accuracy", "test_accuracy"} <= set(summary["metrics"])
     page = (tmp_path / "all" / name / "report.html").read_text()
     assert ("What holds it back" in page) == (name == "baseline")
+    if name == "baseline":
+        assert summary["metrics"]["padding"] > 0.99  # three words of 592
+        assert f"{summary['metrics']['padding']:.0%} of what is computed" in page
 
 
 def test_learning_curve_rises_with_the_reviews(
@@ -409,7 +412,7 @@ def test_bench_times_all_engines(imdb: Caller, sample_folder: Path) -> None:
     )  # fmt: skip
     assert code == 0
     found = json.loads(printed)
-    assert set(found["ratios"]) == {"ours", "coursework", "packed", "handwritten"}
+    assert set(found["ratios"]) == {"ours", "coursework", "padded", "packed", "handwritten"}
     assert found["ratios"]["ours"] == 1
     assert found["padding"]["coursework"] > 0.8 > found["padding"]["ours"]
 

@@ -3,8 +3,9 @@
 All engines make the same updates on the same reviews in one process, in turn, so that a machine whose speed drifts
 does so for all:
 
-- ours: batches of like length, padded to their longest review;
-- coursework: every review padded to 592 in front;
+- ours: batches of like length, padded to their longest review, in the recipe's number format;
+- coursework: every review padded to 592 in front, in float32, as it was;
+- padded: the same in ours' number format;
 - packed: torch's `nn.LSTM` on packed sequences, same batches as ours;
 - handwritten: our own LSTM, same batches as ours.
 """
@@ -89,7 +90,8 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
     front = replace(plain, padding="front", pooling="last_place", bucket=False, rating_weight=0.0)
     engines = {
         OURS: _Engine(plain, data, device, precision),
-        "coursework": _Engine(front, data, device, precision),
+        "coursework": _Engine(front, data, device, "float32"),
+        "padded": _Engine(front, data, device, precision),
         "packed": _Engine(plain, data, device, precision, packed=True),
         "handwritten": _Engine(replace(plain, model="handwritten_lstm"), data, device, precision),
     }

@@ -93,7 +93,7 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         if not accelerator.is_main_process:
             return None
         trained = load_run(run.path, device=accelerator.device).classifier
-        metrics: dict[str, Any] = {}
+        metrics: dict[str, Any] = {"padding": round(examples.padding(), 4)}
         for name, part in (("valid", data.valid), ("test", data.test)):
             figures = measure(trained.probabilities(part.texts), part, config)
             metrics |= figures_for_summary(name, figures)

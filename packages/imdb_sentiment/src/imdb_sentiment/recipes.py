@@ -39,7 +39,9 @@ def networks_end_after(
         return config
     if minutes is not None:
         return replace(config, minutes=minutes, steps=None)
-    return config if epochs is None else replace(config, epochs=epochs, steps=None)
+    if epochs is None:
+        return config
+    return replace(config, epochs=epochs, steps=None, least_steps=0)
 
 
 def finished_run(config: TrainConfig, out: Path) -> Path:

@@ -54,7 +54,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         limit = f"{config.limit:,}" if config.limit else "so few"
         page.text(
             COURSEWORK.format(
-                size=config.max_tokens, padding=summary.get("padding", 0), limit=limit
+                size=config.max_tokens, padding=summary["metrics"]["padding"], limit=limit
             )
         )
     if config.model in LINEAR:
