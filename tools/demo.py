@@ -52,7 +52,13 @@ DEMOS = (
         4.02,
         0.3,
     ),
-    Demo("esim", ("--recipe", "laptop", "--seed", "1"), "dev_accuracy", 0.866, 0.04),
+    Demo(
+        "esim",
+        ("--recipe", "laptop", "--seed", "1", "--threads", "1"),
+        "dev_accuracy",
+        0.866,
+        0.04,
+    ),
     Demo("imdb_sentiment", ("--recipe", "nbsvm", "--seed", "1"), "test_accuracy", 0.9475, 0.01),
     Demo(
         "resnet_tiny",
