@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
+import time
 from typing import Any
 
 import numpy as np
@@ -40,11 +42,23 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
     # accelerate keeps the first precision (and, of one process, the first device) for the life of the process.
     is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     AcceleratorState._reset_state(reset_partial_state=is_alone)
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(**ddp_options)],
     )
+    atexit.unregister(_leave_processes)
+    atexit.register(_leave_processes)
+    return accelerator
+
+
+def _leave_processes() -> None:
+    """Leave the group of processes, if this one is in a group."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # gloo's thread frees the tensors of the last collective, which it can't do without the interpreter: a process
+        # that shuts its interpreter down meanwhile is aborted, and torchrun takes all others down with it.
+        time.sleep(0.25)
+        torch.distributed.destroy_process_group()
 
 
 def choose_device(name: str) -> torch.device:
