@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -107,6 +106,16 @@ def test_makefile_and_tox_know_every_package() -> None:
         assert f"recipe_{package.name} :=" in makefile.lower()
 
 
+def test_workflow_runs_every_environment_of_tox() -> None:
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^env_list =\n((?: +.*\n)+)", tox, re.MULTILINE)
+    names = [line.strip() for line in listed.splitlines() if not line.strip().startswith("#")]
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    for name in names:
+        bare = re.sub(r"^py[^-]*-", "", name)
+        assert re.search(rf"(?<![\w]){bare}(?![\w])", workflow), name
+
+
 def test_make_help_lists_every_target_of_the_readme() -> None:
     done = subprocess.run(
         ["make", "--silent", "help"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -115,32 +124,6 @@ def test_make_help_lists_every_target_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {"demo", "test"} <= listed
     assert set(re.findall(r"(?:^|`)make ([a-z_-]+)", readme, re.MULTILINE)) <= listed | {"help"}
-
-
-@each_package
-def test_commands_in_the_readmes_parse(package: Path) -> None:
-    """Every `cbow ...` line of the documents names verbs, flags and recipes that exist."""
-    pytest.importorskip(package.name, reason=f"{package.name} is not installed here")
-    command = package.name.replace("_", "-")
-    text = "\n".join(
-        path.read_text(encoding="utf-8").replace("\\\n", " ")
-        for path in (ROOT / "README.md", package / "README.md")
-    )
-    lines = set(re.findall(rf"(?:^|`|\$ )({command} [a-z][^`#\n]*)", text, re.MULTILINE))
-    assert len(lines) >= 3
-    for line in lines:
-        verb, *words = line.split()[1:]
-        done = subprocess.run(
-            [sys.executable, "-m", package.name, verb, "--help"],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, line
-        for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
-            assert flag in done.stdout, line
-        if "--recipe" in words and (name := words[words.index("--recipe") + 1]).islower():
-            assert (package / "src" / package.name / "recipes" / f"{name}.yaml").exists(), line
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:
