@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared import text_files
 from shared.errors import UserError
-from shared.text_files import read_lines, read_pieces
+from shared.text_files import read_lines, read_pieces, standard_input
 
 
 @given(text=st.text(st.sampled_from("ab é戦\n "), max_size=60), size=st.integers(1, 9))
@@ -87,3 +88,19 @@ def test_text_in_utf16_is_said_to_hold_nul_bytes_rather_than_to_be_bad_utf8(tmp_
     (tmp_path / "a.txt").write_bytes("a b\nc".encode("utf-16"))
     with pytest.raises(UserError, match="holds a NUL byte"):
         list(read_pieces(tmp_path / "a.txt"))
+
+
+def test_standard_input_is_utf_8_whatever_the_machine_says_and_names_what_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lines_of(content: bytes) -> list[str]:
+        wrapped = io.TextIOWrapper(io.BytesIO(content), encoding="ascii")
+        monkeypatch.setattr("sys.stdin", wrapped)
+        return list(standard_input())
+
+    assert lines_of("\ufeffcafé\r\nthé".encode()) == ["café\r\n", "thé"]
+    assert lines_of(b"") == []
+    with pytest.raises(UserError, match=r"^standard input:1: .* is not UTF-8 .* iconv\.$"):
+        lines_of("café\n".encode("latin-1"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\nb"))  # has no bytes
+    assert list(standard_input()) == ["a\n", "b"]

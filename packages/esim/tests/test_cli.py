@@ -169,9 +169,17 @@ def test_predictions_of_a_file_and_of_standard_input_are_those_of_the_pair(
     assert len(by_file) == 2 and len(by_input) == 1
     for line in (*by_file, *by_input):
         assert json.loads(line)["neutral"] == pytest.approx(one["neutral"], abs=1e-6)
-    monkeypatch.setattr("sys.stdin", io.StringIO("only one\n"))
-    code, _, error = esim("predict", small_run)
-    assert code == 2 and "standard input:1: has 1 columns" in error
+    for content, expected in (
+        (b"only one\n", "standard input:1: has 1 columns"),
+        (
+            "A café.\tA bar.\n".encode("latin-1"),
+            "standard input:1: or a line soon after it is not UTF-8",
+        ),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code, _, error = esim("predict", small_run)
+        assert code == 2 and expected in error
+        assert error.count("\n") == 1
 
 
 def test_attention_page_shows_both_directions_and_escapes_words(

@@ -120,7 +120,9 @@ def test_zip_is_read_without_unpacking_and_desktop_leavings_are_passed_over(
         assert zipped.splits[name].facts() == whole.splits[name].facts()
 
 
-def test_split_is_told_by_the_name_and_two_files_for_one_are_refused(tmp_path: Path) -> None:
+def test_split_is_told_by_the_name_and_two_files_for_one_are_refused(
+    sample_folder: Path, tmp_path: Path
+) -> None:
     names = ("multinli_1.0_train.jsonl", "multinli_1.0_dev_matched.jsonl",
              "multinli_1.0_dev_mismatched.jsonl", "multinli_1.0_train.txt")  # fmt: skip
     for name in names:
@@ -131,6 +133,11 @@ def test_split_is_told_by_the_name_and_two_files_for_one_are_refused(tmp_path: P
         "dev": "multinli_1.0_dev_matched.jsonl",
         "dev_mismatched": "multinli_1.0_dev_mismatched.jsonl",
     }
+    write_lines(tmp_path / names[2], GOOD, GOOD)
+    config = TrainConfig(data=str(tmp_path))
+    words = load_data(TrainConfig(data=str(sample_folder))).vocabulary
+    name, pairs = load_split(config.data, "dev_mismatched", words, config)
+    assert (name, len(pairs)) == ("dev_mismatched", 2)
     write_lines(tmp_path / "train_more.jsonl", GOOD)
     with pytest.raises(UserError, match="could be train"):
         find_sources(tmp_path)
@@ -213,12 +220,15 @@ def test_vocabulary_is_of_all_files_as_in_the_coursework_or_of_train(sample_fold
     assert set(only_train) <= set(found)
 
 
-def test_held_out_pairs_come_from_train_and_share_no_premise_with_it(sample_folder: Path) -> None:
+def test_held_out_pairs_are_the_end_of_train_and_begin_with_a_new_premise(
+    sample_folder: Path,
+) -> None:
     whole = load_data(TrainConfig(data=str(sample_folder)))
     held = load_data(TrainConfig(data=str(sample_folder), hold_out=100))
     train, dev = held.splits["train"], held.splits["dev"]
     assert 100 <= len(dev) <= 102
     assert len(train) + len(dev) == len(whole.splits["train"])
+    assert (train.unlabeled, dev.unlabeled) == (whole.splits["train"].unlabeled, 0)
     words = held.vocabulary
     last, first = (tuple(words.tokens[i] for i in s) for s in (train.premises[-1], dev.premises[0]))
     assert last != first

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 from esim.bilstm import BiLSTM
 from esim.config import TrainConfig
 from esim.labels import LABELS
-from esim.model import AcrossBatch, Esim, SentenceDropout
+from esim.model import AcrossBatch, Esim, Pooling, SentenceDropout
 from esim.packing import Packing
 from shared.vocabulary import Vocabulary
 
@@ -110,6 +110,16 @@ def test_sentence_that_is_all_padding_gives_no_nan_and_no_gradient_that_is(
         gradient = weight.grad
         assert gradient is not None
         assert (gradient._values() if gradient.is_sparse else gradient).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_what_marks_padding_in_the_maximum_fits_into_half_precision(dtype: torch.dtype) -> None:
+    packing = Packing.of((np.array([3, 0]), np.array([1, 2])), (4, 2))
+    torch.manual_seed(0)
+    states = torch.randn(6, 8, dtype=torch.double) - 5  # padding is 0 and would win the maximum
+    found = Pooling()(states.to(dtype), packing)
+    assert found.isfinite().all()
+    torch.testing.assert_close(found.double(), Pooling()(states, packing), rtol=0, atol=0.05)
 
 
 def test_one_word_sentences_look_at_their_one_word() -> None:
@@ -243,7 +253,7 @@ def test_coursework_defect_reads_across_the_batch() -> None:
     # Words of a sentence are separate texts to it, so their order is nothing to the encoding of the premise's words.
     packing = Packing.of((np.array([3]), np.array([1])), (3, 1))
     states = torch.randn(4, 5, dtype=torch.double)
-    order = torch.tensor([0, 1, 3, 2]) if packing.rows[1] == 3 else torch.tensor([0, 2, 1, 3])
+    order = torch.tensor([0, 1, 3, 2])  # the premise's second and third word exchanged
     before, after = (model.encoding.bilstm(s, packing) for s in (states, states[order]))
     torch.testing.assert_close(before[order], after)
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-import itertools
 import json
 import shutil
 import subprocess
@@ -9,16 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import write_reviews
 
 from imdb_sentiment.cli import VERBS
-from imdb_sentiment.config import RECIPES, PredictOptions
+from imdb_sentiment.config import RECIPES
 from shared.config import load, recipes_in
-from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -89,6 +85,10 @@ BAD_TRAINING = {
         "--pooling is last, expected max_mean, max or mean",
     ),
     "front padding": (["--padding", "front"], "--padding is front, expected batch, unless an LSTM"),
+    "last place of a batch": (
+        ["--pooling", "last_place"],
+        "--pooling is last_place, expected last, unless --padding is front",
+    ),
     "n-grams": (["--ngrams", "9"], "--ngrams is 9, expected 1 to 4"),
     "unknown model": (["--model", "lstmm"], "--model is lstmm, expected one of"),
     "no encoder": (["--model", "encoder"], "--encoder is missing"),
@@ -116,10 +116,12 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
     (tmp_path / "latin.txt").write_bytes("fine\ncafé\n".encode("latin-1"))
     (tmp_path / "no.csv").write_text("id,text\n1,good\n2\n")
     (tmp_path / "empty.csv").write_text("")
+    shutil.copy(tmp_path / "no.csv", tmp_path / "reviews.2011.CSV")
     cases = [
         (("predict", linear_run, "--file", "none.txt"), "none.txt: not found"),
         (("predict", linear_run, "--file", "latin.txt"), "latin.txt:2: is not utf-8"),
         (("predict", linear_run, "--file", "no.csv"), "no.csv: is CSV. Name the column"),
+        (("predict", linear_run, "--file", "reviews.2011.CSV"), "is CSV. Name the column"),
         (
             ("predict", linear_run, "--file", "no.csv", "--column", "x"),
             'no.csv:1: has no column "x"',
@@ -167,126 +169,12 @@ def test_evaluate_prints_what_training_measured(imdb: Caller, lstm_run: Path) ->
     assert json.loads(printed)["accuracy"] == summary["metrics"]["test_accuracy"]
 
 
-TEXT = "The story is superb."
-
-
-def test_predict_reads_texts_files_csv_and_standard_input_alike(
-    imdb: Caller, tmp_path: Path, linear_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = "The ending is boring, and dull,\r\nand awful."
-    (tmp_path / "lines.txt").write_text(f"{TEXT}\n\n")
-    (tmp_path / "cells.csv").write_text(f'id,review\n1,{TEXT}\n2,"{other}"\n', newline="")
-    judged = imdb("predict", linear_run, TEXT, other)[1].splitlines()
-    assert [line.split("\t")[0] for line in judged] == ["positive", "negative"]
-    assert (
-        imdb("predict", linear_run, "--file", "cells.csv", "--column", "review")[1].splitlines()
-        == judged
-    )
-    lines = imdb("predict", linear_run, "--file", "lines.txt")[1].splitlines()
-    assert lines[0] == judged[0] and len(lines) == 2
-    for words, content in (((), f"{TEXT}\n"), (("--column", "review"), f"id,review\n1,{TEXT}\n")):
-        stdin = io.TextIOWrapper(io.BytesIO(content.encode()))
-        monkeypatch.setattr(sys, "stdin", stdin)
-        assert imdb("predict", linear_run, *words)[1].splitlines() == judged[:1]
-    _, printed, _ = imdb("predict", linear_run, TEXT, "--json")
-    assert json.loads(printed)["label"] == "positive"
-
-
-def test_predict_holds_no_more_than_a_batch(
-    linear_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Endless input: reviews are asked for as they are judged, and are not kept."""
-    from imdb_sentiment import predict
-
-    asked = 0
-
-    def endless() -> Any:
-        nonlocal asked
-        for number in itertools.count():
-            asked = number
-            yield f"review {number}\n"
-
-    monkeypatch.setattr(predict, "_standard_input", endless)
-    reviews = predict._reviews(PredictOptions(str(linear_run)))
-    first = list(itertools.islice(reviews, 5))
-    assert first[4] == "review 4"
-    assert asked == 4
-
-
-def test_csv_cells_may_be_a_megabyte() -> None:
-    from imdb_sentiment.predict import csv_column
-
-    (cell,) = csv_column(["text\n", f'"{"good " * 200_000}"\n'], "text", "big.csv")
-    assert len(cell) == 1_000_000
-    with pytest.raises(UserError, match=r"odd.csv:2"):
-        list(csv_column(["a,b\n", "1\n"], "b", "odd.csv"))
-
-
-def test_review_of_a_megabyte_is_judged_and_explained(
-    imdb: Caller, tmp_path: Path, linear_run: Path, lstm_run: Path
-) -> None:
-    (tmp_path / "long.txt").write_text("superb and moving " * 120_000)
-    for run in (linear_run, lstm_run):
-        code, printed, _ = imdb("predict", run, "--file", "long.txt")
-        assert code == 0
-        assert len(printed.splitlines()) == 1  # one line of the file is one review
-        assert (
-            imdb("explain", run, "--file", "long.txt", "--words", 3, "--out", "page.html")[0] == 0
-        )
-
-
-def test_explanation_blames_the_words_that_judge(lstm_run: Path, linear_run: Path) -> None:
-    from imdb_sentiment.explain import explain
-    from imdb_sentiment.model import load_run
-
-    text = "I saw Talipo with a man last week. The music is dreadful."
-    for run, method in ((lstm_run, "occlusion"), (lstm_run, "gradient"), (linear_run, "occlusion")):
-        spans, effects, chance = explain(load_run(run).classifier, text, method=method)
-        words = [text[a:b] for a, b in spans]
-        assert chance < 0.5
-        lowest = [words[i] for i in np.argsort(effects)[:2].tolist()]
-        assert "dreadful" in lowest, (method, words, effects)
-
-
-def test_page_of_an_explanation_escapes_what_the_review_says(
-    imdb: Caller, lstm_run: Path, tmp_path: Path
-) -> None:
-    text = 'A <script>alert("x")</script> superb & boring film'
-    for method in ("occlusion", "gradient"):
-        assert imdb("explain", lstm_run, text, "--method", method, "--out", "page.html")[0] == 0
-        page = (tmp_path / "page.html").read_text()
-        assert "<script" not in page
-        assert "&lt;" in page and "superb</span>" in page
-
-
-def test_mistakes_page_shows_the_surest_first(
-    imdb: Caller, linear_run: Path, tmp_path: Path
-) -> None:
-    code, printed, _ = imdb("mistakes", linear_run, "--count", 3, "--out", "page.html")
-    assert code == 0
-    summary = json.loads((linear_run / "summary.json").read_text())
-    wrong = round(400 * (1 - summary["metrics"]["test_accuracy"]))
-    assert f"{wrong} of 400 reviews are judged wrongly" in printed
-    page = (tmp_path / "page.html").read_text()
-    shares = [
-        float(part.split("%")[0])
-        for part in page.split("Said to be ")[1:]
-        for part in [part.split(" with ")[1]]
-    ]
-    assert shares == sorted(shares, reverse=True) and len(shares) == 3
-
-
 def test_audit_prints_and_writes_what_it_found(
     imdb: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(sample_folder, folder)
-    shutil.copy(
-        folder / "train/pos/0_9.txt"
-        if (folder / "train/pos/0_9.txt").exists()
-        else next((folder / "train/pos").iterdir()),
-        folder / "test/pos/999_9.txt",
-    )
+    shutil.copy(next((folder / "train/pos").iterdir()), folder / "test/pos/999_9.txt")
     code, printed, _ = imdb("audit", "--data", folder, "--out", "audit.html")
     assert code == 0
     assert "     1  test reviews that are in train too: train/pos/" in printed

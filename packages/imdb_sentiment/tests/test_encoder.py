@@ -187,9 +187,26 @@ def test_onnx_of_an_encoder_is_torchs(
     assert "probabilities are torch's to" in printed
 
 
-def test_reviews_longer_than_the_encoder_reads_are_refused(small_encoder: Path) -> None:
-    with pytest.raises(UserError, match="--max-tokens is 64, but .* reads at most 40"):
-        read(small_encoder, max_tokens=64)
+def test_reviews_longer_than_the_encoder_reads_are_refused(
+    small_encoder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="--max-tokens is 41, but .* reads at most 40"):
+        read(small_encoder, max_tokens=41)
+    import shutil
+
+    from transformers import RobertaConfig, RobertaModel
+
+    for file in small_encoder.glob("*token*"):
+        shutil.copy(file, tmp_path)
+    config = RobertaConfig(
+        vocab_size=17, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=42, pad_token_id=1,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="--max-tokens is 41, but .* reads at most 40"):
+        read(tmp_path, max_tokens=41)
+    network, codec = read(tmp_path, max_tokens=40)
+    assert np.isfinite(network_probabilities(network, codec.encode(["film " * 99]))).all()
 
 
 @pytest.mark.parametrize(

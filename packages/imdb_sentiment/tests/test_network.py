@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from imdb_sentiment import fitting
+from imdb_sentiment import model as model_module
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import Reviews
 from imdb_sentiment.fitting import Examples, LossOf, make_optimizers, with_least_steps
@@ -56,6 +59,45 @@ def test_a_review_is_judged_the_same_in_any_company(family: str) -> None:
     alone = np.concatenate([network_probabilities(model, [ids]) for ids in sequences()])
     assert np.abs(together - alone).max() < 1e-6
     assert np.allclose(together.sum(1), 1)
+
+
+def test_each_process_judges_its_part_and_all_know_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, ids = network(model="lstm"), sequences(10)
+    parts = [network_probabilities(model, ids[rank::3]) for rank in range(3)]
+    judged: list[np.ndarray] = []
+
+    def of_all(accelerator: Any, own: np.ndarray) -> list[np.ndarray]:
+        judged.append(own)
+        return parts
+
+    monkeypatch.setattr(fitting, "of_all", of_all)
+    for rank in range(3):
+        process: Any = SimpleNamespace(process_index=rank, num_processes=3)
+        found = fitting.shared_probabilities(model, ids, process)
+        assert np.allclose(found, network_probabilities(model, ids), atol=1e-6)
+        assert np.array_equal(judged[-1], parts[rank])
+
+
+@pytest.mark.parametrize("padding", ["batch", "front"])
+def test_batches_of_many_short_reviews_stay_within_the_room_for_them(
+    padding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "EVALUATION_TOKENS", 200)
+    pooling = "last_place" if padding == "front" else "max"
+    model = network(model="lstm", padding=padding, pooling=pooling, max_tokens=20)
+    real, shapes = model.batch, []
+
+    def noting(chosen: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        found = real(chosen)
+        shapes.append(tuple(found[0].shape))
+        return found
+
+    model.batch = noting  # type: ignore[method-assign]
+    network_probabilities(model, [np.array([2], np.int32)] * 50)
+    assert sum(rows for rows, _ in shapes) == 50
+    assert max(rows * width for rows, width in shapes) <= 200
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from resnet_tiny import bench
+from resnet_tiny import bench, devices
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import load_images
-from resnet_tiny.devices import Setup, setups, time_setup
+from resnet_tiny.devices import WARM_UP, Setup, setups, time_setup
 from resnet_tiny.model import build_model
 from resnet_tiny.peer import Peer, PictureFolder
 from resnet_tiny.transforms import normalize
@@ -60,12 +64,49 @@ def test_peer_reads_the_same_pixels_and_learns(sample_folder: Path) -> None:
     pictures = images.train.pack.pictures
     paths = [str(pictures.root / pictures.files[row]) for row in images.train.rows]
     data = PictureFolder(paths, images.train.labels.tolist())
-    ours = normalize(images.train.pixels(images.train.rows[:1] * 0 + 3))[0]
+    ours = normalize(images.train.pixels(np.array([3])))[0]
     assert torch.allclose(data[3][0], ours, atol=1e-5) and data[3][1] == images.train.labels[3]
     model = build_model(CONFIG.arch, 10)
     before = [weight.detach().clone() for weight in model.parameters()]
     assert Peer(model, data, 8, workers=0).images_per_second(1, 1) > 0
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+SLOW = 0.5
+"""Seconds that each of the first steps takes in the test below."""
+
+
+def test_first_steps_count_neither_for_ours_nor_for_the_peer(
+    sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
+    calls = 0
+
+    def slow_at_first() -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= WARM_UP:
+            time.sleep(SLOW)
+
+    class SlowAtFirst(devices.LossOf):
+        def prepare(self, batch: dict[str, Any]) -> tuple[torch.Tensor, float]:
+            slow_at_first()
+            return super().prepare(batch)
+
+    monkeypatch.setattr(devices, "LossOf", SlowAtFirst)
+    timing = time_setup(CONFIG, images, Setup("cpu", "float32", threads=1), 2)
+    assert calls == WARM_UP + 2
+    assert timing.transform < SLOW / 2  # with the first steps in it, it would be SLOW or more
+
+    calls = 0
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10))
+    model.register_forward_hook(lambda *given: slow_at_first())
+    data = PictureFolder(
+        [str(path) for path in sorted(sample_folder.glob("train/*/images/*"))], [0] * 80
+    )
+    rate = Peer(model, data, 8, workers=0).images_per_second(2, WARM_UP)
+    assert calls == WARM_UP + 2
+    assert rate > 2 * 8 / SLOW  # the pictures of two steps, in less than one slow step takes
 
 
 def test_devices_that_are_here_are_listed() -> None:

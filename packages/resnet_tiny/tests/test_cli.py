@@ -138,7 +138,7 @@ def test_bad_files_are_refused_in_one_line(
         (("evaluate", "none"), "none: is not a run"),
         (
             ("evaluate", small_run, "--checkpoint", "epoch-0007"),
-            "Expected best, last or best, epoch-0001",
+            "Expected one of: best, last, epoch-0001, epoch-0002, step-00000006.",
         ),
         (("predict", small_run, "text.png"), "text.png: is not a picture"),
         (("predict", small_run, "none.png"), "none.png: not found"),
@@ -162,6 +162,19 @@ def test_damaged_checkpoint_is_named(
         path.write_bytes(path.read_bytes()[:100])
     code, _, error = resnet_tiny("evaluate", run, "--data", sample_folder)
     assert code == 2 and "every checkpoint in it is damaged" in error
+
+
+def test_damaged_manifest_of_a_named_checkpoint_is_named(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path, sample_folder: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    for content in ("{", "[]", "{}"):
+        (run / "checkpoints" / "epoch-0001" / "manifest.json").write_text(content)
+        words = ("evaluate", run, "--data", sample_folder, "--checkpoint", "epoch-0001")
+        code, _, error = resnet_tiny(*words)
+        assert code == 2
+        assert "epoch-0001/manifest.json: is damaged. Name another --checkpoint" in error
 
 
 def test_folder_that_holds_something_is_not_overwritten(
@@ -203,10 +216,7 @@ def test_page_can_be_made_again(resnet_tiny: Caller, small_run: Path, tmp_path: 
     assert (tmp_path / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_sample_never_overwrites(
-    resnet_tiny: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("resnet_tiny.sample.TRAIN", 1)
+def test_sample_never_overwrites(resnet_tiny: Caller, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("mine")
     code, _, error = resnet_tiny("sample", "--out", "a")

@@ -44,16 +44,22 @@ def test_class_names_are_the_first_of_words_txt(sample_folder: Path) -> None:
     assert "red disc" in names and "blue stripes" in names
 
 
+def sort_val(folder: Path) -> None:
+    """Move the pictures of val into class folders, as the coursework did."""
+    for line in (folder / "val" / "val_annotations.txt").read_text().splitlines():
+        name, wnid = line.split("\t")[:2]
+        target = folder / "val" / wnid / "images"
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / "val" / "images" / name, target)
+    (folder / "val" / "images").rmdir()
+
+
 def test_val_sorted_into_class_folders_gives_the_same_labels(
     sample_folder: Path, broken: Path
 ) -> None:
     classes = read_classes(sample_folder)
     before = val_pictures(sample_folder, classes)
-    for file, label in zip(before.files, before.labels, strict=True):
-        target = broken / "val" / classes.wnids[label] / "images"
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.move(broken / file, target)
-    shutil.rmtree(broken / "val" / "images")
+    sort_val(broken)
     after = val_pictures(broken, classes)
     as_pairs = [
         {(Path(f).name, int(n)) for f, n in zip(p.files, p.labels, strict=True)}
@@ -96,6 +102,12 @@ def empty_class(folder: Path) -> None:
         picture.unlink()
 
 
+def lose_val_classes(folder: Path) -> None:
+    sort_val(folder)
+    for wnid in sorted(p.name for p in (folder / "val").iterdir() if p.is_dir())[:2]:
+        shutil.rmtree(folder / "val" / wnid)
+
+
 def add_class(folder: Path) -> None:
     shutil.copytree(next((folder / "train").iterdir()), folder / "train" / "n00000001")
 
@@ -126,6 +138,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "val pictures missing": (
         lambda f: next(f.glob("val/images/*")).unlink(), "is not in val/images (29 pictures are there)"
     ),
+    "val classes missing": (lose_val_classes, "val: is half unpacked: 2 of the 10 classes in wnids.txt have"),
     "empty class": (empty_class, "the class is empty"),
     "unknown class": (add_class, "n00000001: wnids.txt does not list this class"),
     "val picture without label": (add_unlabelled, "val_999.JPEG: val_annotations.txt does not name it"),

@@ -16,12 +16,10 @@ from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import Images, load_images
 from resnet_tiny.measure import (
     Predictions,
-    calibration_error,
     confusions,
     per_class,
     predict,
     predict_both,
-    reliability,
     worst_mistakes,
 )
 from resnet_tiny.mistakes import mistakes_png
@@ -93,15 +91,6 @@ def test_model_is_left_in_training_mode(images: Images) -> None:
     assert model.training
 
 
-def test_calibration_error_of_known_answers() -> None:
-    # Ten answers of 0.95, half of them right: 0.45 off. Ten of 0.55, all right: 0.45 off.
-    found = answers([1] * 20, [1] * 5 + [2] * 5 + [1] * 10, [0.95] * 10 + [0.55] * 10)
-    assert calibration_error(found) == pytest.approx(0.45, abs=1e-6)
-    assert [row[1] for row in reliability(found)] == [10, 10]
-    perfect = answers([1] * 4, [1, 1, 1, 2], [0.75] * 4)
-    assert calibration_error(perfect) == pytest.approx(0, abs=1e-6)
-
-
 def test_classes_confusions_and_worst_mistakes_of_known_answers() -> None:
     found = answers([0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 2, 2], [0.9, 0.6, 0.8, 0.5, 0.99, 0.7])
     assert per_class(found, 10)[:3] == [(3, 1, 3, 1), (2, 1, 2, 3), (1, 1, 1, 2)]
@@ -138,6 +127,7 @@ def test_evaluating_a_run_gives_the_figures_of_its_summary(
     for name in ("top1", "top5", "top1_flip", "top5_flip"):
         assert facts[name] == pytest.approx(metrics[name])
     assert facts["images"] == 30 and len(facts["per_class"]) == 10
+    assert sum(row["images"] for row in facts["reliability"]) == 30
     right = sum(row["top1"] * row["images"] for row in facts["per_class"])
     assert right / 30 == pytest.approx(facts["top1"])
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["top1"] == facts["top1"]

@@ -40,7 +40,9 @@ def saved(mode: str, size: tuple[int, int], kind: str, path: Path) -> None:
 
 BAD = {
     "truncated": (truncate, "is truncated or damaged"),
-    "cut in its header": (lambda p: p.write_bytes(p.read_bytes()[:30]), "is"),
+    "cut in its header": (
+        lambda p: p.write_bytes(p.read_bytes()[:30]), "is truncated or damaged"
+    ),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "text": (lambda p: p.write_text("<html>not found</html>"), "is not a picture"),
     "wrong size": (lambda p: saved("RGB", (48, 64), "JPEG", p), "is 48x64 pixels, expected 64x64"),

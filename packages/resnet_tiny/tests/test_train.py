@@ -205,14 +205,25 @@ def test_timed_steps_come_from_all_of_the_run() -> None:
     assert planned.prepare(batch)[0].shape[-1] == 32
 
 
-def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> None:
+def test_minutes_fix_the_number_of_steps_and_timed_ones_know_that_they_are(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, is_timing = train.LossOf.prepare, []
+
+    def noting(self: Any, batch: Any) -> Any:
+        is_timing.append(self.is_timing())
+        return real(self, batch)
+
+    monkeypatch.setattr(train.LossOf, "prepare", noting)
     config = replace(
         CONFIG, data=str(sample_folder), steps=None, minutes=0.06, evaluate_every=0, sizes=(32, 64)
     )
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
     planned = [record for record in log_of(out) if "planned_steps" in record]
-    assert json.loads((out / "summary.json").read_text())["steps"] == planned[0]["planned_steps"]
+    steps = planned[0]["planned_steps"]
+    assert json.loads((out / "summary.json").read_text())["steps"] == steps
+    assert all(is_timing[:-steps]) and len(is_timing) > steps and not any(is_timing[-steps:])
 
 
 def test_run_resumed_on_other_pictures_is_refused(tmp_path: Path, broken: Path) -> None:

@@ -13,7 +13,8 @@ from toy_models import FAMILIES, BigramModel, GruModel, real_model
 
 from shared.errors import UserError
 from shared.vocabulary import Vocabulary
-from word_lm.generate import _draw, choices, generate, lay_out_for_writing, read_prompt
+from word_lm.generate import _draw, choices, generate, lay_out_for_writing
+from word_lm.prompt import read_prompt
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "on", "a", "mat", ",", "."]
 

@@ -1,9 +1,11 @@
-"""Text files of any size, a piece at a time, with errors that name the line."""
+"""Text files of any size, and standard input, a piece at a time, with errors that name the line."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import io
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,32 @@ def read_lines(
             rest = ""
     if rest:
         yield rest
+
+
+def standard_input() -> Iterator[str]:
+    """Yield the lines of standard input with their ends, as UTF-8 wherever the machine is set to something else.
+
+    A byte order mark is dropped. A line has to fit into memory, all of them need not.
+
+    Raises
+    ------
+    UserError
+        It is not UTF-8; the line is named as nearly as it is known, since text is read ahead.
+    """
+    binary = getattr(sys.stdin, "buffer", None)
+    if binary is None:  # a test's, or a notebook's
+        yield from sys.stdin
+        return
+    done = 0
+    try:
+        for line in io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""):
+            done += 1
+            yield line
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"standard input:{done + 1}: or a line soon after it is not UTF-8 ({error.reason}). "
+            "Expected UTF-8 text. Convert it, for example with iconv."
+        ) from None
 
 
 def _pieces(

@@ -8,7 +8,7 @@ from typing import Literal
 from shared.config import Problems, positional
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
-Split = Literal["train", "dev", "test"]
+Split = Literal["train", "dev", "dev_mismatched", "test"]
 BadLine = Literal["error", "skip"]
 
 MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
@@ -27,7 +27,8 @@ class TrainConfig(LoopConfig):
     on_bad_line: BadLine = "error"
     """What to do with a line that cannot be read: stop and name it, or count it and go on."""
     cache: bool = True
-    """Keep the tokens of each file in the user's cache folder, so that the next run need not split them again."""
+    """Keep the tokens of each file in $DLTASKS_DATA/tokens, else in the user's cache folder, so that the next run need
+    not split them again."""
     max_length: int = 200
     """Words of a sentence that are read, >= 1; what is behind them is cut off, and counted."""
     hold_out: int = 0
@@ -36,7 +37,7 @@ class TrainConfig(LoopConfig):
     vocabulary: Literal["train", "all"] = "all"
     """Whose words have a vector: those of train, or those of train, dev and test as in the coursework."""
     min_count: int = 1
-    """Words that train has less often become `<unk>`, >= 1; words with a pretrained vector stay."""
+    """Words that these texts have less often become `<unk>`, >= 1."""
     max_vocab_size: int | None = None
     """Words kept, `<unk>` and `<pad>` included, >= 3; null: all."""
     vectors: str | None = None
@@ -62,7 +63,7 @@ class TrainConfig(LoopConfig):
     relu: bool = True
     """ReLU after the projection, as in the paper."""
     mask: bool = True
-    """Padding takes no part in attention and pooling."""
+    """Padding takes no part; without, LSTMs, attention and pooling read it as if it were words."""
     batch_axis: bool = False
     """DEFECT of the coursework: the LSTMs read across the batch instead of along the sentence."""
     orthogonal: bool = True
@@ -111,7 +112,7 @@ class EvaluateOptions:
     data: str | None = None
     """File (JSONL, SNLI's .txt, TSV; raw or tokenized), folder or zip; default: as in training."""
     split: Split | None = None
-    """Which pairs of a folder; default: test if there is one, else dev."""
+    """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if there is one, else dev."""
     on_bad_line: BadLine = "error"
     """What to do with a line that cannot be read."""
     checks: bool = False

@@ -157,7 +157,7 @@ def load_split(
     ----------
     data : str or None
         File, folder or zip; None: as for `load_data`.
-    split : {"train", "dev", "test"} or None
+    split : {"train", "dev", "dev_mismatched", "test"} or None
         Which file of a folder; None: test if there is one, else dev, else the only one.
     vocabulary : Vocabulary
         Words outside it become `<unk>`.
@@ -252,7 +252,10 @@ def _vocabulary(config: TrainConfig, texts: Mapping[str, TokenPairs]) -> Vocabul
 
 
 def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
-    """Cut the end off train, where the premise changes: SNLI has each premise in three pairs."""
+    """Cut the end off train, where the premise changes: SNLI has each premise in three pairs, one after the other.
+
+    Lines of the file that were left out count with what stays.
+    """
     total = len(texts.labels)
     cut = total - count
     while 0 < cut < total and texts.premises[cut] == texts.premises[cut - 1]:
@@ -260,9 +263,8 @@ def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
     if cut < 1:
         raise UserError(f"--hold-out is {count}, but train has {total} pairs. Take fewer.")
 
-    def part(rows: slice) -> TokenPairs:
-        return TokenPairs(
-            texts.premises[rows], texts.hypotheses[rows], texts.labels[rows], texts.unlabeled, texts.bad
-        )  # fmt: skip
-
-    return part(slice(0, cut)), part(slice(cut, total))
+    kept = TokenPairs(
+        texts.premises[:cut], texts.hypotheses[:cut], texts.labels[:cut], texts.unlabeled, texts.bad
+    )
+    held = TokenPairs(texts.premises[cut:], texts.hypotheses[cut:], texts.labels[cut:], 0, 0)
+    return kept, held

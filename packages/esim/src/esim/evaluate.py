@@ -18,7 +18,8 @@ from esim.config import EvaluateOptions
 from esim.data import Pairs, load_split
 from esim.labels import CONTRADICTION, LABELS
 from esim.model import TrainedModel, load_run
-from esim.scores import accuracy, calibration_error, confusion, loss, score_pairs, scoring_batch
+from esim.scores import accuracy, calibration, confusion, loss, score_pairs, scoring_batch
+from shared.calibration import calibration_error
 from shared.progress import progress_bar
 from shared.torch.device import choose_device
 
@@ -81,7 +82,7 @@ def figures(scores: NDArray[np.float64], pairs: Pairs) -> dict[str, Any]:
     return {
         "accuracy": accuracy(scores, pairs.labels),
         "loss": loss(scores, pairs.labels),
-        "calibration_error": calibration_error(scores, pairs.labels),
+        "calibration_error": calibration_error(calibration(scores, pairs.labels)),
         "confusion": table.tolist(),
         "recall": recall,
         **pairs.facts(),

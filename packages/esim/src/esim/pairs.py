@@ -53,7 +53,13 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open it for reading, and name it where it proves damaged."""
+        """Open it for reading, and name it where it proves damaged.
+
+        Raises
+        ------
+        UserError
+            There is no such file, or it cannot be read; in the block too.
+        """
         try:
             if self.member is not None:
                 with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:

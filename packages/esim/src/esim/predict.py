@@ -25,6 +25,7 @@ from esim.pairs import Source, read_pairs
 from esim.scores import probabilities, score_pairs
 from esim.tokens import split_with
 from shared.errors import UserError
+from shared.text_files import standard_input
 from shared.torch.device import choose_device
 
 BATCH = 256
@@ -78,7 +79,7 @@ def run(options: PredictOptions) -> int:
             page, picture = write_page([found], Path(options.attention))
             print(f"The attention is in {page}, as a picture in {picture}.", file=sys.stderr)
         return 0
-    pairs = _file_pairs(options.file, trained) if options.file else _input_pairs(sys.stdin)
+    pairs = _file_pairs(options.file) if options.file else _input_pairs(standard_input())
     for some in _chunks(pairs, BATCH):
         for found in predict_many(trained, some):
             _print_row(found, as_json=options.json)
@@ -112,17 +113,13 @@ def predict(trained: TrainedModel, premise: str, hypothesis: str) -> Prediction:
     )
 
 
-def predict_many(
-    trained: TrainedModel, pairs: Iterable[tuple[str, str]], *, is_split: bool = False
-) -> list[Prediction]:
+def predict_many(trained: TrainedModel, pairs: Iterable[tuple[str, str]]) -> list[Prediction]:
     """Return what a model says about many pairs, without attention.
 
     Parameters
     ----------
     trained : TrainedModel
     pairs : iterable of (premise, hypothesis)
-    is_split : bool
-        The sentences are words with spaces between them.
 
     Raises
     ------
@@ -131,7 +128,7 @@ def predict_many(
     """
     words = [
         tuple(
-            tuple(text.split()) if is_split else _words(trained, text, side)
+            _words(trained, text, side)
             for text, side in zip(pair, ("premise", "hypothesis"), strict=True)
         )
         for pair in pairs
@@ -167,7 +164,7 @@ def _as_pairs(trained: TrainedModel, words: Sequence[tuple[Any, ...]]) -> Pairs:
     return Pairs([pair[0] for pair in ids], [pair[1] for pair in ids], labels)
 
 
-def _file_pairs(name: str, trained: TrainedModel) -> Iterator[tuple[str, str]]:
+def _file_pairs(name: str) -> Iterator[tuple[str, str]]:
     texts = read_pairs(Source(Path(name)), needs_label=False)
     return zip(texts.premises, texts.hypotheses, strict=True)
 

@@ -121,7 +121,7 @@ def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, data: Da
     from esim.evaluate import checks, figures
     from esim.hypothesis_only import HypothesisOnly
     from esim.model import load_run
-    from esim.scores import reliability, score_pairs, scoring_batch
+    from esim.scores import calibration, score_pairs, scoring_batch
 
     page.heading("On dev")
     if data is None:
@@ -151,10 +151,10 @@ def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, data: Da
     rows += [[name, f"{100 * v:.2f} %"] for name, v in checks(trained, dev, scores).items()]
     rows.append(["expected calibration error", f"{100 * found['calibration_error']:.2f} %"])
     page.table(["check", "share"], rows)
-    bins = reliability(scores, dev.labels)
-    confidence = [100 * point[0] for point in bins]
+    bins = calibration(scores, dev.labels)
+    confidence = [100 * one.confidence for one in bins]
     curves = {
-        "model": (confidence, [100 * point[1] for point in bins]),
+        "model": (confidence, [100 * one.accuracy for one in bins]),
         "as sure as right": (confidence, confidence),
     }
     caption = "Below the second line the model is surer than it should be."
@@ -188,7 +188,7 @@ def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
         if f"{name}_accuracy" in metrics
     ]
     if config.hold_out:
-        rows.append(["dev here", f"{config.hold_out:,} pairs held out of train"])
+        rows.append(["dev here", "pairs held out of train"])
     return [
         *rows,
         ["model", f"hidden size {config.hidden_size}, {summary['weights']:,} weights"],

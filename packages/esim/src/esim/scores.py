@@ -16,13 +16,12 @@ from torch import nn
 from esim.config import TrainConfig
 from esim.data import Pairs, batch_of
 from shared.batching import bucketed_batches
+from shared.calibration import Bin, reliability
 from shared.torch.device import to_device
 from shared.torch.evaluation import Totals, evaluating
 from shared.torch.sampler import evaluation_shares
 
 SCORING_BATCH = 128
-BINS = 15
-"""Of the expected calibration error."""
 
 
 def scoring_batch(config: TrainConfig) -> int:
@@ -101,30 +100,10 @@ def confusion(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray
     return table
 
 
-def calibration_error(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the expected calibration error, 0 to 1: how far confidence is from accuracy, over bins of confidence.
-
-    References
-    ----------
-    Guo et al. 2017, arXiv 1706.04599, equation 3, 15 bins.
-    """
-    return sum(
-        share * abs(confidence - right) for confidence, right, share in reliability(scores, labels)
-    )
-
-
-def reliability(
-    scores: NDArray[np.float64], labels: NDArray[np.int64]
-) -> list[tuple[float, float, float]]:
-    """Return (mean confidence, accuracy, share of the pairs) of each bin of confidence that is not empty."""
+def calibration(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> list[Bin]:
+    """Return how sure the scores (N, C) are of their labels (N,), against how right, by bins of confidence."""
     chances = probabilities(scores)
-    confidence, is_right = chances.max(1), chances.argmax(1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return [
-        (float(confidence[own].mean()), float(is_right[own].mean()), float(own.mean()))
-        for own in (bins == number for number in range(BINS))
-        if own.any()
-    ]
+    return reliability(chances.max(1), chances.argmax(1) == labels)
 
 
 def loss(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

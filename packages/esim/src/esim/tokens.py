@@ -60,6 +60,15 @@ def token_pairs(
 ) -> TokenPairs:
     """Read the pairs of a file and split their sentences, or read what was kept of that.
 
+    Parameters
+    ----------
+    source : Source
+    tokenizer_name : str
+        As `split_with` takes it.
+    on_bad_line : {"error", "skip"}
+    is_cached : bool
+        Keep the tokens of a file of `WORTH_CACHING` bytes or more, and read them where they were kept before.
+
     Raises
     ------
     UserError

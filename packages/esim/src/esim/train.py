@@ -116,7 +116,26 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
 def loss_of(
     model: nn.Module, batch: Mapping[str, Any], smoothing: float = 0.0
 ) -> tuple[Tensor, int, dict[str, Tensor]]:
-    """Return the cross entropy summed over a batch, its pairs, and how many of them were right."""
+    """Return the loss of a batch, as `shared.torch.loop` takes it.
+
+    Parameters
+    ----------
+    model : Esim
+        May be wrapped.
+    batch : mapping
+        Of `batch_of`, B pairs.
+    smoothing : float
+        Share of each label's weight that is spread over all labels.
+
+    Returns
+    -------
+    loss : float32 tensor ()
+        Cross entropy in nats, summed over the pairs.
+    pairs : int
+        B.
+    sums : dict
+        `accuracy`: how many were right, int64 tensor ().
+    """
     inputs = dict(batch)
     labels = inputs.pop("labels")
     scores = model(**inputs).float()

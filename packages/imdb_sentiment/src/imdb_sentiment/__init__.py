@@ -1,7 +1,7 @@
 """Is this film review good or bad: linear models, LSTMs, a CNN and pretrained encoders behind one interface.
 
-`Classifier`, `load_run` and `Reviews` are what a notebook needs; they are imported when first asked for, so that the
-command line starts at once.
+`Classifier`, `HandwrittenLSTM`, `Reviews` and `load_run` are what a notebook needs; they are imported when first asked
+for, so that the command line starts at once.
 """
 
 from __future__ import annotations

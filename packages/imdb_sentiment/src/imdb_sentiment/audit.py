@@ -21,7 +21,27 @@ FEW = 3
 
 @dataclass
 class Findings:
-    """What was found, each a list of groups of file names, or of single ones."""
+    """What was found; reviews are named by their files, `train/pos/17_8.txt`.
+
+    Parameters
+    ----------
+    reviews : dict of split to int
+        How many there are.
+    same_within : dict of split to list of list of str
+        Groups of reviews that are the same, within a split.
+    same_across : list of list of str
+        Groups that are in several splits.
+    contradictory : list of list of str
+        Groups that are in both classes.
+    shared_films : list of str
+        Films that are in all splits.
+    empty, short : list of str
+        Reviews without a word, and of fewer than `FEW`.
+    odd_ratings : list of str
+        Reviews of more than 5 stars in neg, or of 5 and fewer in pos.
+    lengths : dict of split to list of int
+        Words of the shortest, the middle and the longest review.
+    """
 
     reviews: dict[str, int] = field(default_factory=dict)
     same_within: dict[str, list[list[str]]] = field(default_factory=dict)

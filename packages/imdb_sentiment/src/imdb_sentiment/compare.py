@@ -26,7 +26,24 @@ HEADER = ("recipe", "test", "valid", "trained on", "seconds", "MB", "reviews/s")
 
 @dataclass(frozen=True)
 class Row:
-    """One model's line of the table; only `problem` where it could not be trained."""
+    """One model's line of the table; only `problem` where it could not be trained.
+
+    Parameters
+    ----------
+    recipe : str
+    test_accuracy, valid_accuracy : float or None
+        Shares, 0 to 1.
+    trained_on : int or None
+        Reviews.
+    seconds : float or None
+        Of training, reading the files included.
+    megabytes : float or None
+        What use needs, on disk; 1e6 bytes each.
+    reviews_per_second : float or None
+        From text to judgement.
+    problem : str or None
+        Why it is left out.
+    """
 
     recipe: str
     test_accuracy: float | None = None

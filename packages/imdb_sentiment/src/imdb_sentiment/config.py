@@ -153,19 +153,19 @@ class TrainConfig(LoopConfig):
             value = getattr(self, name)
             problem(not 0 < value < float("inf"), name, value, "a number > 0")
         problem(not 1 <= self.ngrams <= 4, "ngrams", self.ngrams, "1 to 4")
-        is_bad = not self.widths or min(self.widths) < 1
-        problem(is_bad, "widths", list(self.widths), "numbers >= 1")
+        problem(min(self.widths, default=0) < 1, "widths", list(self.widths), "numbers >= 1")
         self._check_together(problem)
 
     def _check_together(self, problem: Problems) -> None:
         is_encoder, is_recurrent = self.model == "encoder", self.model in RECURRENT
-        problem(
-            is_encoder and self.encoder is None, "encoder", "missing", "a folder or a name on the Hugging Face hub"
-        )  # fmt: skip
+        wanted = "a folder or a name on the Hugging Face hub"
+        problem(is_encoder and self.encoder is None, "encoder", "missing", wanted)
         problem(is_encoder and self.max_tokens < 3, "max_tokens", self.max_tokens, ">= 3")
-        states = ("last", "last_place")
-        is_odd = not is_recurrent and self.pooling in states and self.model == "cnn"
+        is_odd = self.model == "cnn" and self.pooling in ("last", "last_place")
         problem(is_odd, "pooling", self.pooling, "max_mean, max or mean, since a cnn has no state")
+        # In a batch padded behind, the last place is padding for all but the longest review.
+        is_odd = is_recurrent and self.pooling == "last_place" and self.padding == "batch"
+        problem(is_odd, "pooling", self.pooling, "last, unless --padding is front")
         is_odd = self.padding == "front" and (not is_recurrent or self.pooling != "last_place")
         problem(is_odd, "padding", self.padding, "batch, unless an LSTM has --pooling last_place")
         is_odd = self.rating_weight > 0 and self.task == "rating"
@@ -285,78 +285,74 @@ class AuditOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions:
-    """Which models to compare, on what."""
+class StudyOptions:
+    """What `compare` and `learning-curve`, which train several recipes, have in common."""
 
     data: str | None = None
     """Data as in `train`."""
-    recipes: tuple[str, ...] = RECIPES
+    recipes: tuple[str, ...] = ()
     """Recipes to train, in this order."""
     encoder: str | None = None
-    """Folder or hub name for the recipe encoder; default: the recipe's, whose row is left out if it cannot be had."""
-    limit: int | None = None
-    """Training reviews for every model, >= 2; null: as the recipes say."""
+    """Folder or hub name for the recipe encoder; default: the recipe's, whose row `compare` leaves out if it cannot be
+    had."""
     minutes: float | None = None
     """Most minutes for each network, which is then planned to end in them, > 0; null: as the recipes say."""
     epochs: int | None = None
-    """Passes of each network over the data, >= 1; null: as the recipes say."""
-    seed: int = 1
-    """Seed of every run, >= 0."""
-    threads: int = 0
-    """CPU threads, >= 0; 0: as torch chooses."""
-    out: str | None = None
-    """Folder for the runs and compare.html; finished runs in it are not trained again; default:
-    runs/imdb_sentiment/compare."""
-    json: bool = False
-    """Print one JSON object instead of a table."""
-
-    def __post_init__(self) -> None:
-        """Check all values."""
-        with Problems() as problem:
-            problem(not self.recipes, "recipes", list(self.recipes), "one or more")
-            for name, least in (("limit", 2), ("epochs", 1)):
-                value = getattr(self, name)
-                problem(value is not None and value < least, name, value, f">= {least}")
-            minutes = self.minutes
-            problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
-            problem(self.threads < 0, "threads", self.threads, ">= 0")
-            problem(self.seed < 0, "seed", self.seed, ">= 0")
-
-
-@dataclass(frozen=True)
-class CurveOptions:
-    """Which learning curves to draw."""
-
-    data: str | None = None
-    """Data as in `train`."""
-    recipes: tuple[str, ...] = ("nbsvm", "tfidf")
-    """Recipes, a curve each."""
-    sizes: tuple[int, ...] = (100, 250, 500, 1000, 2000, 5000, 10000, 22500)
-    """Numbers of training reviews, each >= 2; those above what is there become all there are."""
-    seeds: tuple[int, ...] = (1,)
-    """Seeds; another one chooses other reviews."""
-    encoder: str | None = None
-    """Folder or hub name for the recipe encoder; default: the recipe's."""
-    minutes: float | None = None
-    """Minutes for each network, > 0; null: as the recipes say."""
-    epochs: int | None = None
     """Passes of each network over its reviews, >= 1; null: as the recipes say."""
     out: str | None = None
-    """Folder for the runs and learning-curve.html; finished runs in it are not trained again; default:
-    runs/imdb_sentiment/learning-curve."""
+    """Folder for the runs and the page; finished runs in it are not trained again; default:
+    runs/imdb_sentiment/<verb>."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
-            problem(not self.recipes, "recipes", list(self.recipes), "one or more")
-            problem(not self.seeds, "seeds", list(self.seeds), "one or more")
-            least = min(self.sizes, default=0)
-            problem(least < 2, "sizes", list(self.sizes), "numbers >= 2")
-            minutes, epochs = self.minutes, self.epochs
-            problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
-            problem(epochs is not None and epochs < 1, "epochs", epochs, ">= 1")
+            self.check(problem)
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range; a study adds its own after `super().check(problem)`."""
+        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
+        minutes, epochs = self.minutes, self.epochs
+        problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
+        problem(epochs is not None and epochs < 1, "epochs", epochs, ">= 1")
+
+
+@dataclass(frozen=True)
+class CompareOptions(StudyOptions):
+    """Which models to compare, on what."""
+
+    recipes: tuple[str, ...] = RECIPES
+    limit: int | None = None
+    """Training reviews for every model, >= 2; null: as the recipes say."""
+    seed: int = 1
+    """Seed of every run, >= 0."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(self.limit is not None and self.limit < 2, "limit", self.limit, ">= 2")
+        problem(self.threads < 0, "threads", self.threads, ">= 0")
+        problem(self.seed < 0, "seed", self.seed, ">= 0")
+
+
+@dataclass(frozen=True)
+class CurveOptions(StudyOptions):
+    """Which learning curves to draw."""
+
+    recipes: tuple[str, ...] = ("nbsvm", "tfidf")
+    sizes: tuple[int, ...] = (100, 250, 500, 1000, 2000, 5000, 10000, 22500)
+    """Numbers of training reviews, each >= 2; those above what is there become all there are."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds; another one chooses other reviews."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(not self.seeds, "seeds", list(self.seeds), "one or more")
+        problem(min(self.sizes, default=0) < 2, "sizes", list(self.sizes), "numbers >= 2")
 
 
 @dataclass(frozen=True)

@@ -132,11 +132,20 @@ def pretrained_encoder(config: TrainConfig) -> tuple[EncoderClassifier, EncoderC
         raise UserError(
             f"--encoder {name}: cannot be read ({detail}). Expected a folder as save_pretrained writes it."
         ) from None
-    most = getattr(encoder.config, "max_position_embeddings", None)
+    most = longest_input(encoder)
     if most is not None and config.max_tokens > most:
         raise UserError(f"--max-tokens is {config.max_tokens}, but {name} reads at most {most}.")
     codec = EncoderCodec(config, tokenizer)
     return EncoderClassifier(config, encoder, codec.pad_id), codec
+
+
+def longest_input(encoder: Any) -> int | None:
+    """Return how many pieces an encoder can read at once; None where nothing limits them."""
+    most = getattr(encoder.config, "max_position_embeddings", None)
+    tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
+    before = getattr(tables[0], "padding_idx", None) if tables else None
+    # RoBERTa's positions begin behind the one of padding, so of its 514 it can use 512.
+    return most if most is None or before is None else most - before - 1
 
 
 def read_encoder(config: TrainConfig, folder: Path) -> tuple[EncoderClassifier, EncoderCodec]:

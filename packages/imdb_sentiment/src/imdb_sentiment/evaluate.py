@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +114,3 @@ def run_size(path: Path) -> int:
     unused = {"training.pt", "trained.safetensors", "manifest.json"}
     files = [f for f in best.folder.iterdir() if f.name not in unused and f.suffix != ".pt"]
     return sum(file.stat().st_size for file in files)
-
-
-Figures = dict[str, Any]

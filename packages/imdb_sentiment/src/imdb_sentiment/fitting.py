@@ -18,7 +18,7 @@ from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.cooccurrence import vectors_of
 from imdb_sentiment.data import RATINGS, Data, Reviews, glove_file
 from imdb_sentiment.evaluate import figures_for_summary, measure
-from imdb_sentiment.model import NetworkClassifier, load_run, network_probabilities
+from imdb_sentiment.model import load_run, network_probabilities
 from imdb_sentiment.network import TextNetwork, build_network
 from imdb_sentiment.report import write_page
 from imdb_sentiment.text import PAD, SPECIALS, Codec, Ids, WordCodec
@@ -28,7 +28,7 @@ from shared.options import RunOptions
 from shared.run_directory import RunDirectory
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
-from shared.torch.processes import start_run
+from shared.torch.processes import of_all, start_run
 from shared.torch.sampler import Batches, Order, Share
 from shared.torch.summary import write_summary
 from shared.vectors import load_pretrained
@@ -69,7 +69,8 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
 
         def evaluate(plain: nn.Module) -> dict[str, float]:
             assert isinstance(plain, TextNetwork)
-            figures = measure(network_probabilities(plain, valid_ids), data.valid, config)
+            chances = shared_probabilities(plain, valid_ids, accelerator)
+            figures = measure(chances, data.valid, config)
             return {"valid_accuracy": figures["accuracy"], "valid_loss": figures["loss"]}
 
         training = Training(
@@ -113,6 +114,18 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         say_end(run, metrics, outcome.seconds)
         write_page(run)
         return run.path
+
+
+def shared_probabilities(
+    network: TextNetwork, sequences: list[Ids], accelerator: Any
+) -> NDArray[np.float64]:
+    """Return the probabilities (N, C) of encoded reviews (N,), each process having judged its part of them."""
+    world = accelerator.num_processes
+    own = network_probabilities(network, sequences[accelerator.process_index :: world])
+    found = np.zeros((len(sequences), own.shape[1]))
+    for rank, part in enumerate(of_all(accelerator, own)):
+        found[rank::world] = part
+    return found
 
 
 def make_network(config: TrainConfig, data: Data, run: RunDirectory) -> tuple[TextNetwork, Codec]:
@@ -199,7 +212,8 @@ class Examples:
             sequences,
             targets,
         )
-        self.ratings = np.minimum(np.searchsorted(RATINGS, reviews.ratings), len(RATINGS) - 1)
+        # 5 and 6, of which the publisher's reviews have none, are taken for 7.
+        self.ratings = np.searchsorted(RATINGS, reviews.ratings)
         longest = config.crop or config.max_tokens
         self.lengths = np.array([min(len(ids), longest) for ids in sequences])
 
@@ -330,13 +344,3 @@ def describe(figures: Mapping[str, Any]) -> str:
     if "train_accuracy" in figures:
         return f"accuracy {figures['train_accuracy']:.4f}"
     return ""
-
-
-__all__ = [
-    "Examples",
-    "LossOf",
-    "NetworkClassifier",
-    "make_network",
-    "make_optimizers",
-    "train_network",
-]

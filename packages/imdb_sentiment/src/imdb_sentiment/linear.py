@@ -167,7 +167,19 @@ def fit(
 def scale_of(
     config: TrainConfig, counts: Any, is_positive: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return each run's weight before fitting: log-count ratio (nbsvm) or inverse document frequency (tfidf)."""
+    """Return each run's weight before fitting: log-count ratio (nbsvm) or inverse document frequency (tfidf).
+
+    Parameters
+    ----------
+    config : TrainConfig
+    counts : CSR matrix (N, F)
+    is_positive : bool array (N,)
+        Which reviews are of the class that is told from the rest.
+
+    Returns
+    -------
+    float32 array (F,)
+    """
     if config.model == "tfidf":
         in_reviews = np.asarray(counts.sum(0)).ravel()
         return (np.log((1 + counts.shape[0]) / (1 + in_reviews)) + 1).astype(np.float32)

@@ -100,7 +100,9 @@ def network_probabilities(
 
     found = np.zeros((len(sequences), class_count(network.config.task)))
     device = next(network.parameters()).device
-    lengths = [len(ids) for ids in sequences]
+    # With padding in front each review is as wide as any, so a thousand short ones would not fit into memory.
+    is_front, widest = network.config.padding == "front", network.config.max_tokens
+    lengths = [widest if is_front else len(ids) for ids in sequences]
     with evaluating(network):
         for batch in bucketed_batches(lengths, batch_tokens=EVALUATION_TOKENS, shuffle=False):
             ids, sizes = network.batch([sequences[i] for i in batch.tolist()])

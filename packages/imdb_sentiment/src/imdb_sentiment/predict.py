@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from imdb_sentiment.data import RATINGS
 from imdb_sentiment.evaluate import positive_chance
 from imdb_sentiment.model import load_run
 from shared.errors import UserError
-from shared.text_files import read_pieces
+from shared.text_files import read_pieces, standard_input
 
 SHOWN = 60
 """Characters of a review that are printed beside its judgement."""
@@ -52,10 +51,10 @@ def _reviews(options: PredictOptions) -> Iterator[str]:
         return iter(options.texts)
     if options.file is None:
         if options.column is None:
-            return (line.rstrip("\r\n") for line in _standard_input())
-        return csv_column(_standard_input(), options.column, "standard input")
+            return (line.rstrip("\r\n") for line in standard_input())
+        return csv_column(standard_input(), options.column, "standard input")
     path = Path(options.file)
-    is_table = path.suffixes[:1] == [".csv"] or options.column is not None
+    is_table = options.column is not None or path.name.lower().endswith((".csv", ".csv.gz"))
     if not is_table:
         return whole_lines(path, "a text file with a review a line")
     if options.column is None:
@@ -113,22 +112,3 @@ def csv_column(lines: Iterable[str], column: str, source: str) -> Iterator[str]:
             yield row[place]
     except csv.Error as error:
         raise UserError(f"{source}:{rows.line_num}: is no CSV ({error}). Mend the row.") from None
-
-
-def _standard_input() -> Iterator[str]:
-    """Yield the lines of standard input, as UTF-8 wherever the machine is set to something else."""
-    binary = getattr(sys.stdin, "buffer", None)
-    if binary is None:  # a test's, or a notebook's
-        yield from sys.stdin
-        return
-    text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-    number = 0
-    try:
-        for line in text:
-            number += 1
-            yield line
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"standard input:{number + 1}: or a line soon after it is not UTF-8 ({error.reason}). "
-            "Expected UTF-8 text. Convert it, for example with iconv."
-        ) from None

@@ -23,7 +23,7 @@ class MirroredLSTM(HandwrittenLSTM):
     """
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Read reviews; see `HandwrittenLSTM.forward`."""
+        """Read reviews; see `HandwrittenLSTM.forward`. The final c is NaN: the kernel tells it after padding only."""
         size = inputs.shape[1]
         is_real = mask_from_lengths(lengths, size)[:, :, None]  # (B, T, 1)
         mirrored = reversed_places(lengths, size)
@@ -46,7 +46,7 @@ class MirroredLSTM(HandwrittenLSTM):
                 found.append(by_place(states, mirrored) if way else states)
             outputs = torch.cat(found, -1).masked_fill(~is_real, 0.0)
         h = torch.stack(final_h)
-        return outputs, (h, torch.empty_like(h))
+        return outputs, (h, torch.full_like(h, torch.nan))
 
 
 class RecurrentClassifier(Network):

@@ -101,7 +101,7 @@ def device_row(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 
 
 def against_peer(config: TrainConfig, images: Images, options: BenchOptions) -> dict[str, Any]:
-    """Time ours and the peer in turn on the CPU, with as many threads as the last device row.
+    """Time ours and the peer in turn on the CPU, with the most of the threads that were asked for.
 
     Returns
     -------

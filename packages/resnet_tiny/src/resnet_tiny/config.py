@@ -14,7 +14,6 @@ MAY_CHANGE_ON_RESUME = ("data", "cache", "pack_threads", "evaluation_batch", *MA
 """Settings that do not change what is trained: data may have moved, its content is compared by itself."""
 
 Stem = Literal["7x7", "3x3"]
-Precision = Literal["float32", "bf16", "auto"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from resnet_tiny import sample
 from resnet_tiny.config import DATA_SET, TrainConfig
-from resnet_tiny.layout import Classes, read_classes, train_pictures, val_pictures
+from resnet_tiny.layout import (
+    Classes,
+    read_classes,
+    require_every_class,
+    train_pictures,
+    val_pictures,
+)
 from resnet_tiny.mixing import draw_mix
 from resnet_tiny.pack import Pack, open_pack
 from resnet_tiny.transforms import draw
@@ -115,6 +121,7 @@ def load_images(
     root, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     classes = read_classes(root)
     listed = train_pictures(root, classes), val_pictures(root, classes)
+    require_every_class(listed[1], classes)
     is_first = accelerator is None or accelerator.is_main_process
     problem, packs = None, []  # type: str | None, list[Pack]
     if is_first:
@@ -144,6 +151,20 @@ def split_holdout(
     labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide training rows into those to train on and a hold-out with `per_class` rows of each class.
+
+    Parameters
+    ----------
+    labels : int array (N,)
+        Of all rows of a pack.
+    rows : int array (M,)
+        Those to divide.
+    per_class : int
+        >= 0.
+
+    Returns
+    -------
+    train, holdout : int64 arrays
+        Rising.
 
     Raises
     ------

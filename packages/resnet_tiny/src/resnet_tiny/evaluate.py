@@ -14,17 +14,11 @@ from resnet_tiny import sample
 from resnet_tiny.config import DATA_SET, EvaluateOptions
 from resnet_tiny.data import Subset
 from resnet_tiny.layout import Classes, read_classes, val_pictures
-from resnet_tiny.measure import (
-    Predictions,
-    calibration_error,
-    confusions,
-    per_class,
-    predict_both,
-    reliability,
-)
+from resnet_tiny.measure import Predictions, confusions, per_class, predict_both
 from resnet_tiny.mistakes import mistakes_png
 from resnet_tiny.model import TrainedModel, load_run
 from resnet_tiny.pack import open_pack
+from shared.calibration import calibration_error, reliability
 from shared.errors import UserError
 from shared.files import whole_file, write_json
 from shared.progress import progress_bar
@@ -102,7 +96,10 @@ def val_subset(trained: TrainedModel, options: EvaluateOptions, accelerator: Any
     pack = pack or open_pack(pictures, settings, verify=False)
     rows = pack.rows[pack.labels[pack.rows] < len(trained.classes)]
     if not len(rows):
-        raise UserError(f"{root}: holds no picture of the model's {len(trained.classes)} classes.")
+        raise UserError(
+            f"{root}: holds no picture of the {len(trained.classes)} classes that the model was trained on. "
+            "Name a folder that does."
+        )
     return Subset(pack, rows)
 
 
@@ -131,11 +128,12 @@ def describe(
             }
         )
     names = classes.names
+    bins = reliability(found.shares[:, 0], found.is_right)
     return {
         **found.figures(),
         "top1_flip": mirrored.figures()["top1"],
         "top5_flip": mirrored.figures()["top5"],
-        "ece": 100 * calibration_error(found),
+        "ece": 100 * calibration_error(bins),
         "images": len(found.labels),
         "skipped": len(subset.pack.pictures) - len(subset.pack.rows),
         "per_class": rows,
@@ -144,8 +142,13 @@ def describe(
             for label, answer, count in confusions(found, PAIRS)
         ],
         "reliability": [
-            {"up_to": edge, "images": count, "probability": sure, "accuracy": right}
-            for edge, count, sure, right in reliability(found)
+            {
+                "up_to": one.up_to,
+                "images": one.count,
+                "probability": one.confidence,
+                "accuracy": one.accuracy,
+            }
+            for one in bins
         ],
     }
 

@@ -96,7 +96,9 @@ def read_classes(root: Path) -> Classes:
         if wnid:
             seen.add(wnid)
     if len(seen) < 2:
-        raise UserError(f"{path}:1: lists {len(seen)} classes, expected two or more.")
+        raise UserError(
+            f"{path}:1: lists {len(seen)} classes, expected two or more. Unpack the archive again."
+        )
     wnids = tuple(sorted(seen))
     return Classes(wnids, tuple(_names(root / WORDS, wnids)))
 
@@ -160,6 +162,23 @@ def val_pictures(root: Path, classes: Classes) -> Pictures:
     return Pictures(
         root, "val", tuple(f"val/{name}" for name in names), np.array(sizes), np.array(labels)
     )
+
+
+def require_every_class(pictures: Pictures, classes: Classes) -> None:
+    """Refuse a split without a single picture of some class: a figure over the others would not compare.
+
+    Raises
+    ------
+    UserError
+        Naming the first such classes.
+    """
+    missing = sorted(set(range(len(classes))) - set(pictures.labels.tolist()))
+    if missing:
+        names = _few([classes.wnids[label] for label in missing])
+        raise UserError(
+            f"{pictures.root / pictures.split}: is half unpacked: {len(missing)} of the {len(classes)} classes in "
+            f"{WNIDS} have no picture there ({names}). Unpack the archive again."
+        )
 
 
 def require_folder(root: Path) -> None:

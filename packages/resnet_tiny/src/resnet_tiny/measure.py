@@ -25,7 +25,6 @@ from shared.torch.processes import of_all
 from shared.torch.sampler import evaluation_shares
 
 K = 5
-BINS = 15
 
 
 @dataclass(frozen=True)
@@ -121,34 +120,6 @@ def predict_both(
 def probabilities(model: nn.Module, images: Tensor) -> Tensor:
     """Return class probabilities, float32 (N, C), of pictures float32 (N, 3, side, side)."""
     return F.softmax(model(images).float(), dim=1)
-
-
-def calibration_error(found: Predictions, bins: int = BINS) -> float:
-    """Return the expected calibration error, 0 to 1.
-
-    Predictions are sorted into bins of equal width by the probability of the first answer; the error is the mean over
-    all predictions of the distance between a bin's accuracy and its mean probability.
-
-    References
-    ----------
-    Guo et al. 2017, arXiv 1706.04599, equation 3.
-    """
-    return sum(
-        count * abs(right - sure) for _, count, sure, right in reliability(found, bins)
-    ) / len(found.labels)
-
-
-def reliability(found: Predictions, bins: int = BINS) -> list[tuple[float, int, float, float]]:
-    """Return (upper edge, count, mean probability, accuracy) of each bin that is not empty."""
-    sure = found.shares[:, 0].astype(np.float64)
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    rows = []
-    for number in range(bins):
-        own = place == number
-        if own.any():
-            right = float(found.is_right[own].mean())
-            rows.append(((number + 1) / bins, int(own.sum()), float(sure[own].mean()), right))
-    return rows
 
 
 def per_class(found: Predictions, classes: int) -> list[tuple[int, int, int, int]]:

@@ -189,12 +189,16 @@ def _find(run: RunDirectory, name: str, *, is_chosen: bool) -> Checkpoint:
         return run.checkpoints.best(highest=True) or last
     folder = run.checkpoints.folder / name
     if not (folder / "manifest.json").is_file():
-        there = ", ".join(sorted(p.name for p in run.checkpoints.folder.glob("[!.]*")))
+        there = {p.name for p in run.checkpoints.folder.glob("[!.]*")} - {"best"}
+        known = ", ".join(["best", "last", *sorted(there)])
+        raise UserError(f"--checkpoint {name} is not in {run.path}. Expected one of: {known}.")
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return Checkpoint(folder, manifest["step"], manifest.get("metric"), manifest["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"--checkpoint {name} is not in {run.path}. Expected best, last or {there}."
-        )
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return Checkpoint(folder, manifest["step"], manifest.get("metric"), manifest["facts"])
+            f"{folder / 'manifest.json'}: is damaged. Name another --checkpoint."
+        ) from None
 
 
 def _torchvision_models() -> Any:

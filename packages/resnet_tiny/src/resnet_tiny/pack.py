@@ -3,8 +3,8 @@
     <cache>/<key>/images.npy   uint8 (N, side, side, 3), rows in the order of the listing
     <cache>/<key>/pack.json    checksum of images.npy, rows that are bad and why
 
-The key is a checksum of the listing (paths, sizes, labels) and of the settings, so changed data is packed anew. The
-data folder is only read.
+The key is a checksum of the listing (paths, bytes of each file, labels) and of the settings: a file that is exchanged
+for one of other length is packed anew. The data folder is only read.
 """
 
 from __future__ import annotations
@@ -140,7 +140,10 @@ def open_pack(
     is_good = np.ones(len(pictures), dtype=bool)
     is_good[[row for row, _ in bad]] = False
     if not is_good.any():
-        raise UserError(f"{pictures.root / pictures.split}: every picture in it is bad.")
+        raise UserError(
+            f"{pictures.root / pictures.split}: every picture in it is bad. Expected {settings.side}x{settings.side} "
+            "pixels (--side), or --resize."
+        )
     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     rows = np.flatnonzero(is_good)
     return Pack(images, pictures.labels, rows, pictures, folder, manifest["sha256"])

@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ class Peer:
         loss.backward()
         self.optimizer.step()
 
-    def _batches(self):  # type: ignore[no-untyped-def]
+    def _batches(self) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This process .* is multi-threaded")
             warnings.filterwarnings("ignore", "This DataLoader will create")

@@ -58,7 +58,7 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
         try:
             return load_file(str(path))
         except SafetensorError as error:
-            raise UserError(f"--weights {path}: is damaged ({error}).") from None
+            raise UserError(f"--weights {path}: is damaged ({error}). Get it again.") from None
     values = load_tensors(path)
     inner = values.get("state_dict", values) if isinstance(values, dict) else {}
     return {key: value for key, value in inner.items() if isinstance(value, Tensor)}
