@@ -70,6 +70,9 @@ BAD_TRAINING = {
     "uneven heads": (
         "a b\n", ["--model", "transformer", "--heads", "3"], "--heads is 3, expected a divisor of --embedding-size"
     ),
+    "varied segments, one update": (
+        "a b\n", ["--vary-bptt", "--accumulation", "2"], "--accumulation is 2, expected 1 with --vary-bptt",
+    ),
     "weight drop elsewhere": ("a b\n", ["--weight-dropout", "0.5"], "expected 0 unless --model is awd_lstm"),
     "unknown model": ("a b\n", ["--model", "lstmm"], "--model is lstmm, expected one of"),
     "fp16": ("a b c\n" * 99, ["--precision", "fp16"], "--precision is fp16"),

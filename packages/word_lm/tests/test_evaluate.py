@@ -228,20 +228,22 @@ def test_each_protocol_and_adaptation_has_a_labelled_line(word_lm, small_run):
     wanted = ["--protocols", "[batch10,batch1,sliding]", "--cache", "--dynamic", "--ngram"]
     code, out, _ = word_lm("evaluate", small_run, *wanted)
     lines = out.splitlines()
-    assert code == 0 and len(lines) == 6 and all(line.startswith("ppl ") for line in lines)
-    for label, line in zip(
-        ("examples", "batch-1", "sliding window", "neural cache", "dynamic", "Kneser-Ney"),
-        lines,
-        strict=True,
-    ):
+    labels = [
+        *("examples", "batch-1", "sliding window", "neural cache", "dynamic", "Kneser-Ney"),
+        "mixed with the 5-gram",
+    ]
+    assert code == 0 and all(line.startswith("ppl ") for line in lines)
+    for label, line in zip(labels, lines, strict=True):
         assert label in line and "tokens predicted" in line
 
 
 def test_settings_chosen_on_the_text_that_is_measured_are_said_to_be(word_lm, small_run):
     for split, is_said in (("valid", True), ("test", False)):
-        out = word_lm("evaluate", small_run, "--cache", "--split", split)[1].splitlines()
-        assert ("chosen on this very text" in out[1]) == is_said
-        assert "chosen" not in out[0]
+        wanted = ["--cache", "--ngram", "--split", split]
+        plain, cache, ngram, mixture = word_lm("evaluate", small_run, *wanted)[1].splitlines()
+        for line in (cache, mixture):
+            assert ("chosen on this very text" in line) == is_said
+        assert "chosen" not in plain + ngram
 
 
 def test_a_model_that_forgets_is_measured_in_the_stretches_it_learned(

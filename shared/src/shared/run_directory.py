@@ -222,7 +222,10 @@ class RunDirectory:
 
 
 def environment(
-    packages: Iterable[str] = ("numpy", "numba", "torch", "accelerate", "transformers"),
+    packages: Iterable[str] = (
+        *("numpy", "scipy", "numba", "scikit-learn", "torch", "torchvision", "accelerate"),
+        *("transformers", "nltk"),
+    ),
 ) -> dict[str, Any]:
     """Return what a run's figures depend on: Python, system, cores, package versions, the command."""
     return {

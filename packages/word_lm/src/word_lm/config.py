@@ -117,6 +117,9 @@ class TrainConfig(LoopConfig):
             problem(not 0 <= value < float("inf"), name, value, ">= 0")
         rate = self.learning_rate
         problem(not 0 < rate < float("inf"), "learning_rate", rate, "a number > 0")
+        # A varied segment has a learning rate of its own length, and an update only one.
+        is_mixed = self.vary_bptt and self.accumulation > 1
+        problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")
         cuts = self.cutoffs
         is_rising = all(a < b for a, b in zip((0, *cuts), cuts, strict=False))
         problem(not cuts or not is_rising, "cutoffs", list(cuts), "rising numbers >= 1")
@@ -155,7 +158,7 @@ class EvaluateOptions:
     dynamic: bool = False
     """Also with dynamic evaluation (the model goes on learning from the text it has passed)."""
     ngram: bool = False
-    """Also a Kneser-Ney 5-gram model of the training text."""
+    """Also a Kneser-Ney 5-gram model of the training text, alone and mixed with the model."""
     json: bool = False
     """Print one JSON object instead of lines."""
 

@@ -1,7 +1,7 @@
 """The verb `evaluate`: perplexities of a trained model, each by a named protocol.
 
 The protocols are in `word_lm.protocols`, what adapts to the text in `word_lm.neural_cache` and `word_lm.dynamic`, the
-baseline in `word_lm.ngram`.
+baseline in `word_lm.ngram`, both together in `word_lm.mixture`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from shared.torch.device import choose_device
 from word_lm.config import EvaluateOptions
 from word_lm.data import Text, encode_split, load_text
 from word_lm.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
+from word_lm.mixture import mixture_perplexity, tune_mixture
 from word_lm.model import TrainedModel, load_run
 from word_lm.neural_cache import cache_perplexity, tune_cache
 from word_lm.ngram import KneserNey
@@ -73,11 +74,14 @@ def run(options: EvaluateOptions) -> int:
     def add(measure: Callable[..., Evaluation], *inputs: Any, **settings: Any) -> None:
         with bar(options.split, len(ids)) as progress:
             one = measure(model, ids, *inputs, **settings, progress=progress.update)
-        if is_tuned_on and measure in (cache_perplexity, dynamic_perplexity):
+        tell(one, is_tuned=measure in (cache_perplexity, dynamic_perplexity))
+
+    def tell(one: Evaluation, *, is_tuned: bool = False) -> None:
+        if is_tuned and is_tuned_on:
             one = replace(one, protocol=f"{one.protocol}, settings chosen on this very text")
         found.append(one)
         if not options.json:
-            print(line(found[-1]), flush=True)
+            print(line(one), flush=True)
 
     # As in training: a model that never met a state, or places further on, would be asked what it never learned.
     carry = config.carry
@@ -127,9 +131,11 @@ def run(options: EvaluateOptions) -> int:
             )
         add(dynamic_perplexity, rms, dynamic, is_state_carried=carry)
     if options.ngram:
-        found.append(KneserNey(own["train"], len(trained.vocabulary)).evaluate(ids))
-        if not options.json:
-            print(line(found[-1]))
+        ngram = KneserNey(own["train"], len(trained.vocabulary))
+        reading: dict[str, Any] = {"segment": config.bptt, "is_state_carried": carry}
+        tell(ngram.evaluate(ids))
+        weight = tune_mixture(model, ngram, own["valid"], **reading)
+        tell(mixture_perplexity(model, ngram, ids, weight, **reading), is_tuned=True)
     if options.json:
         figures = [asdict(one) for one in found]
         print(json.dumps({"ppl": found[0].perplexity, "split": options.split, "figures": figures}))

@@ -104,7 +104,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             loss_fn=LossOf(config, model, carried),
             evaluate=lambda plain: _valid(plain, config, text),
             metric=METRIC,
-            rate_factor=segments.rate_factor if config.accumulation == 1 else None,
+            rate_factor=segments.rate_factor if config.vary_bptt else None,
             state=carried,
             extras=lambda path: text.vocabulary.save(path / VOCABULARY),
             describe=describe,

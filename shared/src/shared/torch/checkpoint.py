@@ -234,13 +234,12 @@ def _load_model(path: Path, model: nn.Module) -> None:
 
 
 def _written(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file, and turn the writers' own errors into one that users understand."""
+    """Write a file, and turn the writers' own errors, which speak of their insides, into one that users understand."""
     try:
         write(path)
-    except (SafetensorError, RuntimeError) as error:
-        detail = " ".join(str(error).split())[:120]
+    except (SafetensorError, RuntimeError):
         raise UserError(
-            f"{path.parent.parent}: a checkpoint cannot be written ({detail}). Earlier ones are kept. "
+            f"{path.parent.parent}: a checkpoint cannot be written (at {path.name}). Earlier ones are kept. "
             "Check that the disk has space, and go on with --resume."
         ) from None
 
