@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared.run_directory import RunDirectory
+from shared.torch.curves import Curves
 from shared.torch.position import Position
 
 
@@ -33,11 +34,9 @@ class Journal:
         self._run, self._is_first, self._describe = run, is_first, describe
         if not is_first:
             return
-        from torch.utils.tensorboard import SummaryWriter  # wanted by training only
-
         if run.is_resumed:
             run.metrics.keep_until(from_step)
-        self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=from_step + 1)
+        self._curves = Curves(run.path / "tensorboard", from_step)
 
     def add(self, step: int, **figures: Any) -> None:
         """Write figures of one step; what is not a number goes to `metrics.jsonl` only."""
@@ -46,7 +45,7 @@ class Journal:
         self._run.metrics.add(step, **figures)
         for name, value in figures.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                self._writer.add_scalar(name, value, step)
+                self._curves.add(name, value, step)
 
     def say(
         self, at: Position, total_steps: int, text: str, figures: Mapping[str, Any] | None = None
@@ -55,8 +54,3 @@ class Journal:
         more = f" {self._describe(figures)}" if self._describe and figures else ""
         of = f"/{total_steps}" if total_steps else ""
         self._run.say(f"epoch {at.epochs:.2f} step {at.step}{of} {text}{more}")
-
-    def close(self) -> None:
-        """Write what is still in memory."""
-        if self._is_first:
-            self._writer.close()

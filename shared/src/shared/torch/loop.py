@@ -133,7 +133,7 @@ class Training:
             self._journal = Journal(self.run, is_first, self.at.step, self.describe)
             is_hidden = self.run.quiet or not is_first
             bar = progress_bar(None, label="training", unit="step", quiet=is_hidden)
-            with closing(self._journal), bar as self._bar:
+            with bar as self._bar:
                 self._began = time.monotonic() - self.at.seconds
                 self._fix_plan(began)
                 with profiler(self.run, self.config.profile_steps, is_first) as self._profile:
