@@ -1,0 +1,241 @@
+"""`make demo` and `make bench`: what they make of what the commands print. The commands themselves are stood in for."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PRINTED = {  # what each verb `bench` prints with --json, as far as it is read
+    "cbow": {
+        "start_up": {"seconds": 0.05},
+        "exact": {
+            "ratio": {"numpy, dense update a word": 99.0, "numpy, dense update a sample": 25.0}
+        },
+        "sampling": {"ratio": {"gensim": 1.4}},
+    },
+    "esim": [{"vocabulary": 12000, "ratio": 3.0}, {"vocabulary": 42000, "ratio": 3.9}],
+    "imdb_sentiment": {
+        "ratios": {"coursework": 3.4, "padded": 1.5, "packed": 3.1, "handwritten": 2.0}
+    },
+    "resnet_tiny": {
+        "devices": [{"wait_share": 0.0003}, {"wait_share": 0.002}],
+        "peer": {"ratio": 2.1},
+    },
+    "word_lm": {"ratio": 2.2, "generation": {"ratio": 60.0}},
+}
+
+STAND_IN = """#!{python}
+import json, sys
+from pathlib import Path
+words = sys.argv[1:]
+if words[0] == "-c":  # asked whether there are data
+    sys.exit(not {has_data})
+if "--out" in words:
+    out = Path(words[words.index("--out") + 1])
+    out.mkdir(parents=True)
+    data = {{"is_sample": not {has_data}}}
+    (out / "summary.json").write_text(json.dumps({{"metrics": {metrics}, "data": data}}))
+print("a line that is no result")
+print(json.dumps({printed}))
+sys.exit({code})
+"""
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    names = ("tables", "claims", "bench", "demo")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return {name: importlib.import_module(name) for name in names}
+
+
+def stand_in(
+    root: Path, task: str, *, printed: Any = None, metrics: Any = None, code: int = 0, **more: Any
+) -> None:
+    """Write commands that print what they are told to where a task's environment would have its own."""
+    text = STAND_IN.format(
+        python=sys.executable,
+        printed=repr(printed),
+        metrics=repr(metrics or {}),
+        code=code,
+        has_data=more.get("has_data", True),
+    )
+    for name in ("python", task.replace("_", "-")):
+        path = root / ".venv" / task / "bin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+@pytest.fixture
+def root(tools: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for task, printed in PRINTED.items():
+        stand_in(tmp_path, task, printed=printed)
+    monkeypatch.setattr(tools["bench"], "ROOT", tmp_path)
+    monkeypatch.setattr(tools["demo"], "ROOT", tmp_path)
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def rows_of(root: Path) -> dict[tuple[str, str, str], dict[str, str]]:
+    rows = json.loads((root / "out" / "bench.json").read_text())["rows"]
+    return {(row["task"], row["what"], row["peer"]): row for row in rows}
+
+
+@pytest.mark.parametrize(
+    "unit, claimed, target, measured, expected",
+    [
+        ("x", "1.9", 1.5, 1.5, "met"),
+        ("x", "1.9", 1.5, 1.49, "missed"),
+        ("x", "2.0", None, 1.6, "met"),  # no target: a fifth less than the claim still counts
+        ("x", "2.0", None, 1.59, "missed"),
+        ("s", "18", 30, 30.0, "met"),
+        ("s", "18", 30, 30.1, "missed"),
+        ("s", "8", None, 10.1, "missed"),
+        ("%", "0.2", 1, 0.3, "met"),
+        ("x", "1.9", 1.5, math.nan, "missed"),
+    ],
+)
+def test_verdict_follows_the_target_and_else_the_claim(
+    unit: str,
+    claimed: str,
+    target: float | None,
+    measured: float,
+    expected: str,
+    tools: dict[str, ModuleType],
+) -> None:
+    claim = tools["claims"].Claim("", "", lambda found: found, claimed, target, unit)
+    assert claim.verdict(measured) == expected
+
+
+def test_bench_reads_every_claim_and_misses_are_no_failure(
+    tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tools["bench"].main(root / "out") == 0
+    rows = rows_of(root)
+    assert len(rows) == sum(len(bench.claims) for bench in tools["claims"].BENCHES)
+    assert {row["verdict"] for row in rows.values()} == {"met", "missed"}
+    gensim = rows["cbow", "negative sampling", "gensim"]
+    figures = [gensim[name] for name in ("data", "measured", "claimed", "target", "verdict")]
+    assert figures == ["real", "1.40 x", "1.9 x", ">= 1.5 x", "missed"]
+    by_hand = rows["imdb_sentiment", "LSTM written by hand", "torch's LSTM"]
+    assert (by_hand["measured"], by_hand["verdict"]) == ("0.50 x", "met")
+    wait = rows["resnet_tiny", "wait for data, share of a step", ""]
+    assert (wait["measured"], wait["verdict"]) == ("0.20 %", "met")
+    printed = capsys.readouterr().out
+    page = (root / "out" / "bench.html").read_text()
+    assert "<h1>dltasks bench</h1>" in page
+    for row in rows.values():
+        assert row["what"] in printed
+        assert f"<td>{row['measured']}</td>" in page
+    assert not (root / "out" / "scratch").exists()
+
+
+def test_bench_that_does_not_run_fails_and_the_others_go_on(
+    tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(root, "esim", printed=None, code=2)
+    assert tools["bench"].main(root / "out") == 1
+    rows = rows_of(root)
+    assert {row["verdict"] for key, row in rows.items() if key[0] == "esim"} == {"failed"}
+    assert rows["word_lm", "writing 1,000 words, float32", "pytorch/examples"]["verdict"] == "met"
+    assert "failed with exit code 2" in capsys.readouterr().out
+
+
+def test_bench_that_prints_no_result_fails(tools: dict[str, ModuleType], root: Path) -> None:
+    script = root / ".venv" / "word_lm" / "bin" / "word-lm"
+    script.write_text(f"#!{sys.executable}\nprint('nothing to see')\n")
+    assert tools["bench"].main(root / "out") == 1
+
+
+def test_peer_that_is_not_installed_is_not_measured(
+    tools: dict[str, ModuleType], root: Path
+) -> None:
+    stand_in(root, "cbow", printed=PRINTED["cbow"] | {"sampling": {"ratio": {}}})
+    assert tools["bench"].main(root / "out") == 0
+    row = rows_of(root)["cbow", "negative sampling", "gensim"]
+    assert (row["measured"], row["verdict"]) == ("", "not measured")
+
+
+def test_without_real_data_rows_say_so_and_absolute_times_are_left_out(
+    tools: dict[str, ModuleType], root: Path
+) -> None:
+    stand_in(root, "cbow", printed=PRINTED["cbow"], has_data=False)
+    assert tools["bench"].main(root / "out") == 0
+    rows = {key: row for key, row in rows_of(root).items() if key[0] == "cbow"}
+    assert {row["data"] for row in rows.values()} == {"sample"}
+    assert rows["cbow", "baseline, 10 epochs, all in", ""]["verdict"] == "not measured"
+    assert rows["cbow", "negative sampling", "gensim"]["verdict"] == "missed"
+
+
+def test_claims_stand_in_the_readmes_as_bench_has_them(tools: dict[str, ModuleType]) -> None:
+    for bench in tools["claims"].BENCHES:
+        readme = (ROOT / "packages" / bench.task / "README.md").read_text(encoding="utf-8")
+        for claim in bench.claims:
+            assert f" {claim.claimed} " in readme, (bench.task, claim.what)
+
+
+def test_bench_gives_flags_that_the_commands_have(tools: dict[str, ModuleType]) -> None:
+    shared = (ROOT / "shared" / "src" / "shared" / "options.py").read_text(encoding="utf-8")
+    for bench in tools["claims"].BENCHES:
+        folder = ROOT / "packages" / bench.task / "src" / bench.task
+        known = shared + (folder / "config.py").read_text(encoding="utf-8")
+        for word in bench.words:
+            if word.startswith("--"):
+                assert f"    {word[2:].replace('-', '_')}: " in known, (bench.task, word)
+        if "--recipe" in bench.words:
+            recipe = bench.words[bench.words.index("--recipe") + 1]
+            assert (folder / "recipes" / f"{recipe}.yaml").exists()
+
+
+def test_demo_compares_links_and_fails_when_a_figure_is_off(
+    tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = tools["demo"]
+    for task in {demo.task for demo in demo.DEMOS}:
+        metrics = {d.metric: d.expected for d in demo.DEMOS if d.task == task}
+        stand_in(root, task, metrics=metrics)
+    assert demo.main(root / "out") == 0
+    page = (root / "out" / "index.html").read_text()
+    assert page.count("<li><a href=") == page.count("<td>ok</td>") == len(demo.DEMOS)
+    assert 'href="cbow/baseline/report.html"' in page
+    assert "Every task trained on its built-in" in page
+
+    stand_in(root, "esim", metrics={"dev_accuracy": 0.3})
+    (root / "off").mkdir()
+    assert demo.main(root / "off") == 1
+    assert "OFF" in capsys.readouterr().out
+
+
+def test_on_real_data_a_task_that_finds_none_is_named_and_not_compared(
+    tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = tools["demo"]
+    for task in {demo.task for demo in demo.REAL}:
+        metrics = {d.metric: d.expected for d in demo.REAL if d.task == task}
+        stand_in(root, task, metrics=metrics)
+    stand_in(root, "resnet_tiny", metrics={"top1": 83.0}, has_data=False)
+    assert demo.main(root / "out", is_real=True) == 0
+    printed = capsys.readouterr().out
+    assert "no data: resnet-tiny fetch" in printed and "OFF" not in printed
+    assert "--data" not in printed
+    assert (root / "out" / "index.html").read_text().count("<td>ok</td>") == len(demo.REAL) - 1
+
+
+def test_page_shows_text_as_text(tools: dict[str, ModuleType], tmp_path: Path) -> None:
+    page = tools["tables"].write_page(tmp_path / "p.html", "a < b", "{x}", ("h",), [("<b>",)])
+    text = page.read_text()
+    assert "<h1>a &lt; b</h1>" in text
+    assert "<td>&lt;b&gt;</td>" in text
+    assert "{x}" in text
+    assert "Reports" not in text  # no links, no list
