@@ -223,6 +223,16 @@ def test_negative_bars_and_a_single_point_are_drawn(tmp_path: Path) -> None:
     assert Page(saved(report, tmp_path)).tags.count("svg") == 3
 
 
+def test_bars_round_to_their_deviation_and_wrap_long_names(tmp_path: Path) -> None:
+    report = Report("t")
+    report.bars("b", {"a name that is longer than a line": 72.6312, "c": -0.5}, errors={
+        "a name that is longer than a line": 0.3742})  # fmt: skip
+    text = saved(report, tmp_path)
+    assert "72.63 ± 0.37" in text
+    assert ">a name that is longer than a</text>" in text or ">a name that is longer than a<" in text
+    assert "longer than a line<" not in text
+
+
 def test_plot_file_is_a_png_and_the_same_every_time(tmp_path: Path) -> None:
     one = save_plot(tmp_path / "a" / "loss.png", "Loss", "epoch", "loss", CURVES)
     two = save_plot(tmp_path / "again.png", "Loss", "epoch", "loss", CURVES)

@@ -3,16 +3,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cbow.cli import VERBS
-from shared.config import load, recipes_in
+from cbow.config import TrainConfig
+from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -24,45 +22,21 @@ def test_torch_is_not_here_and_nothing_misses_it() -> None:
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from cbow.cli import main; main(['--help']);"
-        "heavy = {'torch', 'numba', 'numpy', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    assert_help_is_light(
+        "cbow", heavy=("torch", "numba", "numpy", "matplotlib", "jsonargparse"), seconds=0.5
     )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - began)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_explains_its_options(verb: str, cbow: Caller) -> None:
-    code, printed, error = cbow(verb, "--help")
-    assert (code, error) == (0, "")
-    assert f"usage: cbow {verb}" in printed
+    assert_verb_explains(cbow, "cbow", verb)
 
 
 @pytest.mark.parametrize("name", ["baseline", "best", "debug"])
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, cbow: Caller, tmp_path: Path
 ) -> None:
-    from cbow.config import TrainConfig
-
-    code, printed, _ = cbow("train", "--recipe", name, "--print-config")
-    assert code == 0
-    (tmp_path / "printed.yaml").write_text(printed)
-    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
-    import cbow as package
-
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
-    header = path.read_text(encoding="utf-8").splitlines()[:3]
-    assert f"cbow train --recipe {name}" in header[0]
-    assert "Expected" in header[1]
+    assert_recipe_tells(cbow, "cbow", TrainConfig, name, tmp_path)
 
 
 def line_of(run: Path, text: str) -> Path:

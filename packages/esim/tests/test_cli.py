@@ -1,60 +1,33 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from esim.cli import VERBS
-from shared.config import load, recipes_in
+from esim.config import TrainConfig
+from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 PAIR = ("A dog runs inside today.", "An animal runs outside.")
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from esim.cli import main; main(['--help']);"
-        "heavy = {'torch', 'numpy', 'matplotlib', 'nltk', 'jsonargparse'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - began)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1
+    assert_help_is_light("esim", heavy=("torch", "numpy", "matplotlib", "nltk", "jsonargparse"))
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_explains_its_options(verb: str, esim: Caller) -> None:
-    code, printed, error = esim(verb, "--help")
-    assert (code, error) == (0, "")
-    assert f"usage: esim {verb}" in printed
+    assert_verb_explains(esim, "esim", verb)
 
 
 @pytest.mark.parametrize("name", ["baseline", "laptop", "paper"])
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, esim: Caller, tmp_path: Path
 ) -> None:
-    import esim as package
-    from esim.config import TrainConfig
-
-    code, printed, _ = esim("train", "--recipe", name, "--print-config")
-    assert code == 0
-    (tmp_path / "printed.yaml").write_text(printed)
-    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
-    header = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert f"esim train --recipe {name}" in header[0]
-    assert "Expected" in header[1]
+    assert_recipe_tells(esim, "esim", TrainConfig, name, tmp_path)
 
 
 def test_recipe_of_the_coursework_labels_its_defects() -> None:

@@ -18,6 +18,7 @@ from esim.model import load_run
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.options import RunOptions
+from shared.testing import records_of
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, embedding_size=16, hidden_size=16, steps=24, evaluate_every=10,
@@ -27,13 +28,6 @@ CONFIG = TrainConfig(
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_run(run).model.state_dict()
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +62,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
     assert whole.keys() == torn.keys()
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+    assert records_of(tmp_path / "whole") == records_of(tmp_path / "torn")
 
 
 def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:
@@ -163,5 +157,5 @@ def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> No
         check=False, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    for a, b in zip(log_of(one), log_of(tmp_path / "two"), strict=True):
+    for a, b in zip(records_of(one), records_of(tmp_path / "two"), strict=True):
         assert b == pytest.approx(a, abs=1e-4)

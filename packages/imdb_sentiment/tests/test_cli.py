@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,27 +12,17 @@ import pytest
 from conftest import write_reviews
 
 from imdb_sentiment.cli import VERBS
-from imdb_sentiment.config import RECIPES
-from shared.config import load, recipes_in
+from imdb_sentiment.config import RECIPES, TrainConfig
+from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from imdb_sentiment.cli import main; main(['--help']);"
-        "heavy = {'torch', 'numpy', 'sklearn', 'transformers', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    assert_help_is_light(
+        "imdb_sentiment",
+        heavy=("torch", "numpy", "sklearn", "transformers", "matplotlib", "jsonargparse"),
     )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - began)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1
 
 
 def test_linear_models_train_and_judge_without_torch(sample_folder: Path, tmp_path: Path) -> None:
@@ -52,26 +41,14 @@ def test_linear_models_train_and_judge_without_torch(sample_folder: Path, tmp_pa
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_explains_its_options(verb: str, imdb: Caller) -> None:
-    code, printed, error = imdb(verb, "--help")
-    assert (code, error) == (0, "")
-    assert f"usage: imdb-sentiment {verb}" in printed
+    assert_verb_explains(imdb, "imdb-sentiment", verb)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, imdb: Caller, tmp_path: Path
 ) -> None:
-    import imdb_sentiment as package
-    from imdb_sentiment.config import TrainConfig
-
-    code, printed, _ = imdb("train", "--recipe", name, "--print-config")
-    assert code == 0
-    (tmp_path / "printed.yaml").write_text(printed)
-    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
-    header = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert f"imdb-sentiment train --recipe {name}" in header[0]
-    assert "Expected" in header[1]
+    assert_recipe_tells(imdb, "imdb_sentiment", TrainConfig, name, tmp_path)
 
 
 BAD_TRAINING = {

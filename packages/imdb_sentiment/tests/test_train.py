@@ -21,6 +21,7 @@ from imdb_sentiment.model import NetworkClassifier, load_run
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.options import RunOptions
+from shared.testing import records_of
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, embedding_size=16, hidden_size=16, batch_size=16, steps=24, evaluate_every=8,
@@ -32,13 +33,6 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     classifier = load_run(run).classifier
     assert isinstance(classifier, NetworkClassifier)
     return classifier.network.state_dict()
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +72,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     train.train(config, out)
     whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+    assert records_of(tmp_path / "whole") == records_of(tmp_path / "torn")
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -123,7 +117,7 @@ def test_best_weights_are_chosen_on_valid_and_test_is_not_looked_at(
     assert run is not None
     valid, test = len(whole.valid), len(whole.test)
     assert seen == [valid, valid, valid, valid, test]
-    history = [r["valid_accuracy"] for r in log_of(run) if "valid_accuracy" in r]
+    history = [r["valid_accuracy"] for r in records_of(run) if "valid_accuracy" in r]
     assert summary_of(run)["best_step"] == 8 * (1 + history.index(max(history)))
     assert summary_of(run)["metrics"]["valid_accuracy"] == max(history)
 
@@ -282,5 +276,5 @@ def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> No
         check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    for a, b in zip(log_of(one), log_of(tmp_path / "two"), strict=True):
+    for a, b in zip(records_of(one), records_of(tmp_path / "two"), strict=True):
         assert b == pytest.approx(a, abs=1e-4)

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,58 +9,33 @@ import pytest
 from PIL import Image
 
 from resnet_tiny.cli import VERBS
-from shared.config import load, recipes_in
+from resnet_tiny.config import TrainConfig
+from shared.config import load_recipe
+from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from resnet_tiny.cli import main; main(['--help']);"
-        "heavy = {'torch', 'torchvision', 'PIL', 'numpy', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    assert_help_is_light(
+        "resnet_tiny", heavy=("torch", "torchvision", "PIL", "numpy", "matplotlib", "jsonargparse")
     )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - began)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_explains_its_options(verb: str, resnet_tiny: Caller) -> None:
-    code, printed, error = resnet_tiny(verb, "--help")
-    assert (code, error) == (0, "")
-    assert f"usage: resnet-tiny {verb}" in printed
+    assert_verb_explains(resnet_tiny, "resnet-tiny", verb)
 
 
 @pytest.mark.parametrize("name", ["baseline", "laptop", "modern"])
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, resnet_tiny: Caller, tmp_path: Path
 ) -> None:
-    import resnet_tiny as package
-    from resnet_tiny.config import TrainConfig
-
-    code, printed, _ = resnet_tiny("train", "--recipe", name, "--print-config")
-    assert code == 0
-    (tmp_path / "printed.yaml").write_text(printed)
-    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
-    header = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert f"resnet-tiny train --recipe {name}" in header[0]
-    assert "Expected" in header[1]
+    assert_recipe_tells(resnet_tiny, "resnet_tiny", TrainConfig, name, tmp_path)
 
 
 def test_baseline_is_the_courseworks() -> None:
-    import resnet_tiny as package
-    from resnet_tiny.config import TrainConfig
-
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")["baseline"]
-    config = load(TrainConfig, path)
+    config = load_recipe(TrainConfig, "resnet_tiny", "baseline")
     expected = {
         "arch": "resnet18", "stem": "7x7", "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9,
         "weight_decay": 1e-4, "schedule": "decay", "decay_factor": 0.1, "decay_epochs": 30, "batch_size": 256,

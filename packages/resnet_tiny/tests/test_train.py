@@ -20,6 +20,7 @@ from resnet_tiny.model import load_run
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.options import RunOptions
+from shared.testing import records_of
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, arch="shufflenet_v2_x0_5", precision="float32", batch_size=16, steps=7,
@@ -29,13 +30,6 @@ CONFIG = TrainConfig(
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_run(run, checkpoint="last").model.state_dict()
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
 EVERYTHING = {
@@ -72,7 +66,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
     assert whole.keys() == torn.keys()
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+    assert records_of(tmp_path / "whole") == records_of(tmp_path / "torn")
 
 
 def test_checkpoints_are_best_last_and_the_epochs_asked_for(small_run: Path) -> None:
@@ -85,7 +79,7 @@ def test_tensorboard_holds_the_four_curves(small_run: Path) -> None:
 
     events = EventAccumulator(str(small_run / "tensorboard"))
     events.Reload()
-    records = log_of(small_run)
+    records = records_of(small_run)
     for name, steps in (
         ("train_loss", [1, 2, 3, 4, 5, 6]), ("train_acc", [1, 2, 3, 4, 5, 6]), ("val_loss", [3, 6]), ("val_acc", [3, 6])
     ):  # fmt: skip
@@ -220,7 +214,7 @@ def test_minutes_fix_the_number_of_steps_and_timed_ones_know_that_they_are(
     )
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
-    planned = [record for record in log_of(out) if "planned_steps" in record]
+    planned = [record for record in records_of(out) if "planned_steps" in record]
     steps = planned[0]["planned_steps"]
     assert json.loads((out / "summary.json").read_text())["steps"] == steps
     assert all(is_timing[:-steps]) and len(is_timing) > steps and not any(is_timing[-steps:])

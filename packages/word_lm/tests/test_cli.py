@@ -2,59 +2,32 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shared.config import load, recipes_in
+from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 from word_lm.cli import VERBS
+from word_lm.config import TrainConfig
 
 Caller = Callable[..., tuple[int, str, str]]
 
 
 def test_help_starts_at_once_and_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from word_lm.cli import main; main(['--help']);"
-        "heavy = {'torch', 'numpy', 'matplotlib', 'jsonargparse'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - began)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1
+    assert_help_is_light("word_lm", heavy=("torch", "numpy", "matplotlib", "jsonargparse"))
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_explains_its_options(verb: str, word_lm: Caller) -> None:
-    code, printed, error = word_lm(verb, "--help")
-    assert (code, error) == (0, "")
-    assert f"usage: word-lm {verb}" in printed
+    assert_verb_explains(word_lm, "word-lm", verb)
 
 
 @pytest.mark.parametrize("name", ["baseline", "best", "laptop"])
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, word_lm: Caller, tmp_path: Path
 ) -> None:
-    import word_lm as package
-    from word_lm.config import TrainConfig
-
-    code, printed, _ = word_lm("train", "--recipe", name, "--print-config")
-    assert code == 0
-    (tmp_path / "printed.yaml").write_text(printed)
-    assert load(TrainConfig, tmp_path / "printed.yaml").recipe == name
-    path = recipes_in(Path(str(package.__file__)).parent / "recipes")[name]
-    header = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert f"word-lm train --recipe {name}" in header[0]
-    assert "Expected" in header[1]
+    assert_recipe_tells(word_lm, "word_lm", TrainConfig, name, tmp_path)
 
 
 BAD_TRAINING = {

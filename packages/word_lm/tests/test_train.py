@@ -13,6 +13,7 @@ import torch
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.options import RunOptions
+from shared.testing import records_of
 from word_lm import sample, train
 from word_lm.config import TrainConfig
 from word_lm.model import load_run
@@ -25,13 +26,6 @@ CONFIG = TrainConfig(
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_run(run).model.state_dict()
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +64,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     whole, torn = weights_of(tmp_path / "whole"), weights_of(tmp_path / "torn")
     assert whole.keys() == torn.keys()
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "torn")
+    assert records_of(tmp_path / "whole") == records_of(tmp_path / "torn")
 
 
 def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:

@@ -15,13 +15,13 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from shared.options import RunOptions
+from shared.testing import records_of
 from word_lm import train
 from word_lm.config import TrainConfig
 
@@ -62,13 +62,6 @@ def launch(config: Path, out: Path, *more: str, stop: bool = False) -> None:
     assert (process.returncode == 0) is not is_stopped, printed[-4000:]
 
 
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
-
-
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
 
@@ -95,7 +88,7 @@ def two(one: Path) -> Path:
 
 
 def test_two_processes_have_the_losses_of_one_with_the_same_batch(one: Path, two: Path) -> None:
-    alone, together = log_of(one)[:COMPARED], log_of(two)[:COMPARED]
+    alone, together = records_of(one)[:COMPARED], records_of(two)[:COMPARED]
     assert [record["step"] for record in together] == [*range(1, COMPARED + 1)]
     for a, b in zip(alone, together, strict=True):
         assert b == pytest.approx(a, abs=1e-5)
@@ -114,7 +107,7 @@ def test_two_processes_that_are_told_to_stop_save_and_go_on_to_the_same_bits(
     whole, torn = weights_of(two), weights_of(out)
     assert whole.keys() == torn.keys()
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    assert log_of(out) == log_of(two)
+    assert records_of(out) == records_of(two)
 
 
 def test_run_of_two_processes_is_not_gone_on_with_by_one(

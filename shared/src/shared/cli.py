@@ -19,7 +19,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
@@ -148,9 +147,9 @@ def _dispatch(
             f"{words[0]!r} is not a verb{near(words[0], known)}. Expected one of: {', '.join(known)}."
         )
     verb = known[words[0]]
-    from shared.config import parse, recipes_in
+    from shared.config import parse, recipes_of
 
-    recipes = recipes_in(_recipe_folder(package)) if verb.layered else None
+    recipes = recipes_of(package) if verb.layered else None
     prog = f"{command} {verb.name}"
     classes = [_load(name if ":" in name else f"{package}.config:{name}") for name in verb.options]
     try:
@@ -166,10 +165,6 @@ def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:
     lines += [f"  {verb.name:<{width}}  {verb.help}" for verb in verbs]
     lines += ["", f"`{command} VERB --help` tells the options of a verb."]
     return "\n".join(lines)
-
-
-def _recipe_folder(package: str) -> Path:
-    return Path(str(importlib.import_module(package).__file__)).parent / "recipes"
 
 
 def _load(name: str) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -123,9 +124,38 @@ def parse(
     return instances
 
 
-def recipes_in(folder: Path) -> dict[str, Path]:
+def recipes_of(package: str) -> dict[str, Path]:
     """Return the YAML files of a package's `recipes` folder by name, in alphabetical order."""
+    folder = Path(str(importlib.import_module(package).__file__)).parent / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def recipe_file(package: str, name: str) -> Path:
+    """Return the file of a package's recipe.
+
+    Raises
+    ------
+    UserError
+        There is no such recipe.
+    """
+    known = recipes_of(package)
+    if name not in known:
+        raise UserError(
+            f"--recipe {name} does not exist{near(name, known)}. Expected one of: {', '.join(known)}."
+        )
+    return known[name]
+
+
+def load_recipe(cls: type[T], package: str, name: str) -> T:
+    """Read a package's recipe into a dataclass that has a field `recipe`, strictly.
+
+    Raises
+    ------
+    UserError
+        There is no such recipe; what `load` raises.
+    """
+    loaded: Any = load(cls, recipe_file(package, name))
+    return dataclasses.replace(loaded, recipe=name)
 
 
 def load(cls: type[T], path: Path) -> T:

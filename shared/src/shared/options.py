@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.config import positional
 
@@ -17,6 +18,11 @@ class RunOptions:
     """Go on with the run in --out from its last checkpoint."""
     quiet: bool = False
     """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
+
+    def tell(self, folder: Path | None) -> None:
+        """Say where a finished run is; None, in a process that writes no run, says nothing."""
+        if folder is not None and not self.quiet:
+            print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import html
 import io
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ _CHINESE = (
 _MARKERS = "os^Dvp"
 _MOST_POINTS = 800  # a curve with more is drawn as means and a band ...
 _STRETCHES = 250  # ... of that many stretches
+_LONGEST_NAME = 28  # of a bar, before it is wrapped
 _WIDTH = 5.0  # inches: small, so that 9 point text stays readable on a phone
 
 
@@ -194,7 +196,9 @@ def scatter_figure(
 @_matplotlib()
 def bar_figure(values: Mapping[str, float], xlabel: str, errors: Mapping[str, float]) -> Figure:
     """Draw horizontal bars with their values, the first on top."""
-    figure, axes = _new_figure(0.55 + 0.3 * max(len(values), 1), xlabel, "")
+    lines = [textwrap.fill(name, _LONGEST_NAME) for name in values]
+    tallest = max((text.count("\n") + 1 for text in lines), default=1)
+    figure, axes = _new_figure(0.55 + (0.12 + 0.18 * tallest) * max(len(values), 1), xlabel, "")
     names = list(values)
     for row, name in enumerate(names):
         error = errors.get(name)
@@ -204,9 +208,9 @@ def bar_figure(values: Mapping[str, float], xlabel: str, errors: Mapping[str, fl
                 values[name], row, xerr=error, color=LIGHT["ink"], capsize=2.5, linewidth=1
             )
         end = values[name] + (error or 0) if values[name] >= 0 else 0
-        note = number_text(values[name]) + (f" ± {number_text(error)}" if error is not None else "")
+        note = with_error(values[name], error) if error else number_text(values[name])
         axes.annotate(note, (end, row), (4, 0), textcoords="offset points", va="center_baseline")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), lines)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
     axes.margins(x=0.14, y=0.01)
@@ -273,6 +277,12 @@ def number_text(value: float) -> str:
     if abs(value) >= 10_000 or is_whole:
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
     return f"{value:.4g}"
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a number and its deviation, > 0, to the second digit of the deviation: "72.63 ± 0.37"."""
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def column_texts(values: Sequence[float]) -> list[str]:

@@ -9,17 +9,36 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import plots
+from shared.options import ReportOptions
 from shared.plots import Curves, save_plot
+from shared.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Report", "save_plot"]
+__all__ = ["Report", "make_page", "save_plot"]
+
+
+def make_page(options: ReportOptions, task: str, write_page: Callable[..., Path]) -> int:
+    """Make the page of a finished run (verb `report` of every command).
+
+    Parameters
+    ----------
+    options : ReportOptions
+    task : str
+        The command.
+    write_page : function (RunDirectory, out=Path or None) -> Path
+    """
+    page = write_page(
+        RunDirectory.read(options.run, task=task), out=Path(options.out) if options.out else None
+    )
+    print(f"The page is {page}.")
+    return 0
 
 
 class Report:

@@ -164,6 +164,13 @@ class RunDirectory:
         except OSError as error:  # a full disk does not say whose write failed
             raise OSError(error.errno, error.strerror, str(path)) from None
 
+    def has_ended(self) -> bool:
+        """Whether nothing is left to do; says so if that is the case."""
+        if not (self.path / "summary.json").exists():
+            return False
+        self.say(f"{self.path}: this run has ended already; nothing is left to do.")
+        return True
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`."""
         write_json(self.path / "summary.json", summary)

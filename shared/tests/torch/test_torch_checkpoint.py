@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_task import Toy, everything, is_same, log_of, train
+from toy_task import Toy, everything, is_same, train
 
 from shared.checkpoints import Checkpoints
 from shared.errors import UserError
 from shared.files import sha256_of
+from shared.testing import records_of
 from shared.torch.checkpoint import load_tensors, load_weights
 
 
@@ -64,7 +65,9 @@ def test_truncated_checkpoint_is_named_and_the_one_before_it_gives_the_same_run(
     assert "step-00000018: is damaged (model.safetensors has changed" in log
     assert "step-00000015: going on from step 15" in log
     assert is_same(everything(again), expected)
-    assert [r["step"] for r in log_of(tmp_path / "a") if "train_loss" in r] == list(range(1, 19))
+    assert [r["step"] for r in records_of(tmp_path / "a") if "train_loss" in r] == list(
+        range(1, 19)
+    )
 
 
 def test_weights_that_do_not_fit_are_named_with_their_shapes(tmp_path):

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_task import Killed, ToyConfig, everything, is_same, log_of, train
+from toy_task import Killed, ToyConfig, everything, is_same, train
 
 from shared.checkpoints import Checkpoints
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.testing import records_of
 from shared.torch.averaging import WeightAverage
 from shared.torch.budget import Plan, plan_for
 from shared.torch.checkpoint import load_weights
@@ -52,7 +53,7 @@ def test_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(name, tmp_p
         train(tmp_path / "killed", config, kill_at=kill_at)
     resumed = train(tmp_path / "killed", config, resume=True)
     assert is_same(everything(resumed), expected), f"killed at {kill_at}"
-    assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
+    assert records_of(tmp_path / "killed") == records_of(tmp_path / "whole")
 
 
 def test_run_is_not_gone_on_with_where_the_data_differs(tmp_path):
@@ -136,7 +137,7 @@ def test_clipping_bounds_the_update_of_sgd(tmp_path):
     names = [n for n in start if n != "words.weight"]  # tied: the same tensor a second time
     moved = torch.cat([(end[n] - start[n]).flatten() for n in names]).norm()
     assert moved == pytest.approx(0.01, rel=1e-3)
-    assert log_of(tmp_path / "1")[0]["train_gradient_norm"] > 0.01
+    assert records_of(tmp_path / "1")[0]["train_gradient_norm"] > 0.01
 
 
 def test_rate_factor_multiplies_the_learning_rate_of_its_step_only(tmp_path):
@@ -151,7 +152,7 @@ def test_rate_factor_multiplies_the_learning_rate_of_its_step_only(tmp_path):
         make_optimizers=sgd,
         rate_factor=lambda epoch, step: (1.0, 0.25)[step],
     )
-    rates = [r["learning_rate"] for r in log_of(tmp_path / "run") if "learning_rate" in r]
+    rates = [r["learning_rate"] for r in records_of(tmp_path / "run") if "learning_rate" in r]
     assert rates == pytest.approx([0.1, 0.025])
 
 
@@ -263,7 +264,7 @@ def test_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_last_good_ch
 def test_minutes_become_a_number_of_steps_that_is_recorded_and_repeats_the_run(tmp_path):
     config = ToyConfig(device="cpu", log_every=1, minutes=0.02, schedule="linear", evaluate_every=1)
     timed = train(tmp_path / "timed", config)
-    records = log_of(tmp_path / "timed")
+    records = records_of(tmp_path / "timed")
     assert records[0] == {
         "step": 0,
         "planned_steps": timed.outcome.steps,
@@ -280,7 +281,7 @@ def test_minutes_become_a_number_of_steps_that_is_recorded_and_repeats_the_run(t
     assert is_same(by_number.model.state_dict(), timed.model.state_dict())
     with pytest.raises(Killed):  # after the timing, which counts no steps
         train(tmp_path / "killed", config, kill_at=8)
-    planned = log_of(tmp_path / "killed")[0]["planned_steps"]
+    planned = records_of(tmp_path / "killed")[0]["planned_steps"]
     again = train(tmp_path / "killed", config, resume=True)
     assert again.outcome.steps == planned
 
@@ -312,7 +313,7 @@ def test_scalars_are_in_tensorboard_once_also_after_a_resume(tmp_path):
         train(tmp_path / "a", config, kill_at=9)
     train(tmp_path / "a", config, resume=True)
     events = EventAccumulator(str(tmp_path / "a" / "tensorboard")).Reload()
-    written = {r["step"]: r["train_loss"] for r in log_of(tmp_path / "a") if "train_loss" in r}
+    written = {r["step"]: r["train_loss"] for r in records_of(tmp_path / "a") if "train_loss" in r}
     read = [(e.step, e.value) for e in events.Scalars("train_loss")]
     assert [step for step, _ in read] == list(range(1, STEPS + 1))
     assert dict(read) == pytest.approx(written, rel=1e-6)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shared.batching import batchify
+from shared.options import RunOptions
 from shared.torch.config import LoopConfig
 from shared.torch.device import make_accelerator
 from shared.torch.loop import Training
@@ -86,7 +87,8 @@ def train(out, *, kill_at=None, resume=False, forget=False) -> tuple[Model, Carr
         loss = nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
         return loss, targets.numel()
 
-    with start_run(accelerator, "lm", config, out=str(out), resume=resume, quiet=True) as run:
+    options = RunOptions(out=str(out), resume=resume, quiet=True)
+    with start_run(accelerator, "lm", config, options) as run:
         Training(
             accelerator=accelerator,
             run=run,

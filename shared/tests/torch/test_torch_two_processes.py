@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy_task import ToyConfig, log_of, train
+from toy_task import ToyConfig, train
 from two_processes import EQUAL
+
+from shared.testing import records_of
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_two_processes_ran_and_agree(launched):
 )
 def test_loss_equals_that_of_one_process_with_the_same_batch(name, changes, launched, tmp_path):
     train(tmp_path / "one", ToyConfig(**EQUAL, **changes))
-    one, two = log_of(tmp_path / "one"), log_of(launched[0] / name)
+    one, two = records_of(tmp_path / "one"), records_of(launched[0] / name)
     assert len(one) == len(two) and one[-2]["step"] == 20
     for a, b in zip(one, two, strict=True):
         assert b == pytest.approx(a, abs=1e-5)
@@ -72,5 +74,5 @@ def test_evaluation_counts_every_example_once_in_sets_that_do_not_divide(launche
 
 def test_minutes_give_both_processes_the_same_number_of_steps(launched):
     assert launched[1]["planned"] >= 1
-    planned = [r for r in log_of(launched[0] / "minutes") if "planned_steps" in r]
+    planned = [r for r in records_of(launched[0] / "minutes") if "planned_steps" in r]
     assert planned[0]["planned_steps"] == launched[1]["planned"]

@@ -5,7 +5,6 @@ The model has an embedding, dropout and tied weights; sentences have different l
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from shared.batching import bucketed_batches, pad
+from shared.options import RunOptions
 from shared.torch.config import MAY_CHANGE, LoopConfig
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals
@@ -166,9 +166,8 @@ def train(
     make = make_optimizers or (
         lambda m: [torch.optim.AdamW(m.parameters(), lr=config.learning_rate)]
     )
-    with start_run(
-        accelerator, "toy", config, out=str(out), resume=resume, quiet=True, may_change=MAY_CHANGE
-    ) as run:
+    options = RunOptions(out=str(out), resume=resume, quiet=True)
+    with start_run(accelerator, "toy", config, options, MAY_CHANGE) as run:
         training = Training(
             accelerator=accelerator,
             run=run,
@@ -209,10 +208,3 @@ def is_same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(is_same(x, y) for x, y in zip(a, b, strict=True))
     return a == b
-
-
-def log_of(out: Path) -> list[dict[str, Any]]:
-    """Return the run's records without what the clock decides."""
-    clock = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
-    lines = (out / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]

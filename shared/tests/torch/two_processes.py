@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from toy_task import Killed, ToyConfig, everything, is_same, log_of, train
+from toy_task import Killed, ToyConfig, everything, is_same, train
 
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.options import RunOptions
+from shared.testing import records_of
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals
 from shared.torch.processes import start_run
@@ -28,7 +30,9 @@ def resumed_is_same(out: Path, **changes: Any) -> bool:
     with contextlib.suppress(Killed):
         train(out / "killed", config, kill_at=9)
     again = everything(train(out / "killed", config, resume=True))
-    is_log_same = not (out / "whole").exists() or log_of(out / "whole") == log_of(out / "killed")
+    is_log_same = not (out / "whole").exists() or records_of(out / "whole") == records_of(
+        out / "killed"
+    )
     return is_same(again, expected) and is_log_same
 
 
@@ -45,7 +49,7 @@ def stopped_step(out: Path) -> str:
 def refusal(out: Path) -> str:
     accelerator = make_accelerator(ToyConfig(device="cpu"))
     try:
-        start_run(accelerator, "toy", ToyConfig(), out=str(out), resume=False)
+        start_run(accelerator, "toy", ToyConfig(), RunOptions(out=str(out)))
     except UserError as error:
         return str(error)
     return "not refused"

@@ -85,9 +85,12 @@ def write_page(path: Path, table: Mapping[str, Mapping[str, float]], seeds: int)
         for name, row in table.items()
     ]
     page.table(["variant", "dev accuracy, %", "difference", "seconds"], rows)
-    values = {WORDS[name]: row["accuracy"] for name, row in table.items()}
-    errors = {WORDS[name]: row["deviation"] for name, row in table.items()}
-    page.bars("Dev accuracy", values, "%", errors=errors if seeds > 1 else None)
+    if whole is not None:
+        others = {WORDS[name]: row for name, row in table.items() if name != "whole"}
+        values = {name: row["accuracy"] - whole for name, row in others.items()}
+        errors = {name: row["deviation"] for name, row in others.items()}
+        title, caption = "Difference in dev accuracy", "Whiskers: deviation over the seeds."
+        page.bars(title, values, "points", caption, errors=errors if seeds > 1 else None)
     return page.save(path)
 
 

@@ -13,16 +13,13 @@ from esim.labels import LABELS
 from shared import config as configuration
 from shared.errors import UserError
 from shared.options import ReportOptions
-from shared.report import Report, save_plot
+from shared.report import Report, make_page, save_plot
 from shared.run_directory import RunDirectory
 
 
 def run(options: ReportOptions) -> int:
     """Make the page of a finished run (verb `report`)."""
-    folder = RunDirectory.read(options.run, task="esim")
-    page = write_page(folder, out=Path(options.out) if options.out else None)
-    print(f"The page is {page}.")
-    return 0
+    return make_page(options, "esim", write_page)
 
 
 def write_page(run: RunDirectory, data: Data | None = None, out: Path | None = None) -> Path:

@@ -1,7 +1,7 @@
 """The tokens of a file of pairs, kept in a cache, because splitting SNLI's sentences takes longer than reading them.
 
 A cached file is plain text beside the data sets, `<data root>/tokens/<key>.txt`: a line of facts, then label, premise
-and hypothesis a line. Its name is the checksum of the source's content, the tokenizer and this format.
+and hypothesis a line. Its name is the checksum of the source's content, the tokenizer, its version and this format.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from esim.pairs import Source, read_pairs
 from shared.datasets import data_root
 from shared.errors import UserError
 from shared.files import whole_file
+from shared.run_directory import versions
 from shared.tokenizers import tokenizer
 
 FORMAT = 1
@@ -107,7 +108,7 @@ def token_pairs(
 def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path | None:
     with source.open() as file:
         digest = hashlib.sha256(
-            f"{FORMAT} {tokenizer_name} {on_bad_line} {esim.__version__}".encode()
+            f"{FORMAT} {tokenizer_name} {on_bad_line} {esim.__version__} {_tokenizer_versions()}".encode()
         )
         size = 0
         while block := file.read(1 << 20):
@@ -116,6 +117,11 @@ def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path |
     if size < WORTH_CACHING:
         return None
     return data_root() / "tokens" / f"{digest.hexdigest()[:32]}.txt"
+
+
+def _tokenizer_versions() -> list[str]:
+    found = versions(("nltk",))
+    return [found.get(name, "") for name in ("nltk", "dltasks-shared")]
 
 
 def _write(path: Path, pairs: TokenPairs) -> None:

@@ -34,9 +34,7 @@ METRIC = "dev_accuracy"
 
 def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, measure, write the page (verb `train`)."""
-    folder = train(config, options)
-    if not options.quiet and folder is not None:
-        print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+    options.tell(train(config, options))
     return 0
 
 
@@ -72,17 +70,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     def fetch(share: Share) -> dict[str, Any]:
         return batch_of(pairs, share.indices)
 
-    with start_run(
-        accelerator,
-        "esim",
-        config,
-        out=options.out,
-        resume=options.resume,
-        quiet=options.quiet,
-        may_change=MAY_CHANGE_ON_RESUME,
-    ) as folder:
-        if (folder.path / "summary.json").exists():
-            folder.say(f"{folder.path}: this run has ended already; nothing is left to do.")
+    with start_run(accelerator, "esim", config, options, MAY_CHANGE_ON_RESUME) as folder:
+        if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the first weights are the same in all processes
         model = Esim(config, len(data.vocabulary), vectors)

@@ -46,17 +46,8 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         name: part.targets(config.task)
         for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))
     }
-    with start_run(
-        accelerator,
-        "imdb_sentiment",
-        config,
-        out=options.out,
-        resume=options.resume,
-        quiet=options.quiet,
-        may_change=MAY_CHANGE_ON_RESUME,
-    ) as run:
-        if (run.path / "summary.json").exists():
-            run.say(f"{run.path}: this run has ended already; nothing is left to do.")
+    with start_run(accelerator, "imdb_sentiment", config, options, MAY_CHANGE_ON_RESUME) as run:
+        if run.has_ended():
             return run.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the first weights are the same in all processes
         network, codec = make_network(config, data, run)

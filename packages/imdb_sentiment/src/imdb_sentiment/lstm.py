@@ -136,15 +136,15 @@ class Recurrence(torch.autograd.Function):
         Returns
         -------
         h, c : float tensors (T, W, B, H)
-            After every token; both begin as 0.
+            After every token; both begin as 0. Cells are float32 at least: in bf16 a long sum loses its small terms.
         """
         ways, time, batch, size = projected.shape
         recurrent = recurrent.to(projected.dtype)
         # (T, W, B, 4H), a copy, since it becomes i, f, g, o.
         gates = projected.transpose(0, 1).clone(memory_format=torch.contiguous_format)
         states = gates.new_empty(time, ways, batch, size // 4)
-        cells = torch.empty_like(states)
-        h, c = gates.new_zeros(2, ways, batch, size // 4)
+        cells = torch.empty_like(states, dtype=torch.promote_types(gates.dtype, torch.float32))
+        h, c = torch.zeros_like(states[0]), torch.zeros_like(cells[0])
         for t in range(time):
             gate = gates[t]
             if t:
@@ -166,8 +166,8 @@ class Recurrence(torch.autograd.Function):
         time, ways, _, size = states.shape
         before_gates = torch.empty_like(gates)
         back = recurrent.transpose(1, 2)
-        zero = torch.zeros_like(states[0])
-        dh, dc = zero, zero
+        zero = torch.zeros_like(cells[0])
+        dh, dc = torch.zeros_like(states[0]), zero
         for t in reversed(range(time)):
             i, f, g, o = gates[t].chunk(4, -1)
             shown = cells[t].tanh()

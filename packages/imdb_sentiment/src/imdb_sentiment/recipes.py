@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import imdb_sentiment
 from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.train import train
-from shared import config as configuration
-from shared.config import near, recipes_in
-from shared.errors import UserError
+from shared.config import load_recipe
 from shared.options import RunOptions
 
 
@@ -23,12 +20,7 @@ def recipe(name: str, **changes: Any) -> TrainConfig:
     UserError
         There is no such recipe, or a setting is out of range.
     """
-    known = recipes_in(Path(str(imdb_sentiment.__file__)).parent / "recipes")
-    if name not in known:
-        raise UserError(
-            f"--recipe {name} does not exist{near(name, known)}. Expected one of: {', '.join(known)}."
-        )
-    return replace(configuration.load(TrainConfig, known[name]), recipe=name, **changes)
+    return replace(load_recipe(TrainConfig, "imdb_sentiment", name), **changes)
 
 
 def networks_end_after(

@@ -8,7 +8,7 @@ from typing import Any
 from imdb_sentiment.config import LINEAR, TrainConfig
 from shared import config as configuration
 from shared.options import ReportOptions
-from shared.report import Report, save_plot
+from shared.report import Report, make_page, save_plot
 from shared.run_directory import RunDirectory
 
 STRONGEST = 20
@@ -23,10 +23,7 @@ COURSEWORK = (
 
 def run(options: ReportOptions) -> int:
     """Make the page of a finished run (verb `report`)."""
-    folder = RunDirectory.read(options.run, task="imdb-sentiment")
-    page = write_page(folder, Path(options.out) if options.out else None)
-    print(f"The page is {page}.")
-    return 0
+    return make_page(options, "imdb-sentiment", write_page)
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:

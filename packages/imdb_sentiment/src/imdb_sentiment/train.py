@@ -17,9 +17,7 @@ from shared.samples import NOTICE
 
 def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, measure, write the page (verb `train`)."""
-    folder = train(config, options)
-    if not options.quiet and folder is not None:
-        print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+    options.tell(train(config, options))
     return 0
 
 
@@ -89,8 +87,7 @@ def _train_linear(config: TrainConfig, options: RunOptions, began: float) -> Pat
         quiet=options.quiet,
         may_change=MAY_CHANGE_ON_RESUME,
     ) as run:
-        if (run.path / "summary.json").exists():
-            run.say(f"{run.path}: this run has ended already; nothing is left to do.")
+        if run.has_ended():
             return run.path
         say_start(run, config, data, f", runs of up to {config.ngrams} words")
         counter = linear.make_counter(config)

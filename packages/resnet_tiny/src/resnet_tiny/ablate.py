@@ -11,12 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import resnet_tiny
 from resnet_tiny.config import AblateOptions, TrainConfig
 from resnet_tiny.train import train
-from shared import config as configuration
-from shared.config import recipes_in
-from shared.errors import UserError
+from shared.config import load_recipe
 from shared.options import RunOptions
 
 HOLDOUT = 50
@@ -41,12 +38,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
 
 def run(options: AblateOptions) -> int:
     """Train all kinds of runs and print what each part is worth (verb `ablate`)."""
-    recipes = recipes_in(Path(str(resnet_tiny.__file__)).parent / "recipes")
-    if options.recipe not in recipes:
-        raise UserError(
-            f"--recipe {options.recipe} does not exist. Expected one of: {', '.join(recipes)}."
-        )
-    base = small(configuration.load(TrainConfig, recipes[options.recipe]), options)
+    base = small(load_recipe(TrainConfig, "resnet_tiny", options.recipe), options)
     rows = []
     for name, config in kinds(base).items():
         rows.append(measured(name, config, options))

@@ -10,31 +10,22 @@ import json
 import statistics
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-import resnet_tiny
 from resnet_tiny.config import BenchOptions, TrainConfig
 from resnet_tiny.data import Images, load_images
 from resnet_tiny.devices import WARM_UP, Setup, setups, time_setup
 from resnet_tiny.model import build_model
 from resnet_tiny.peer import Peer, PictureFolder
-from shared import config as configuration
-from shared.config import recipes_in
-from shared.errors import UserError
+from shared.config import load_recipe
 from shared.torch.device import has_bf16
 
 
 def run(options: BenchOptions) -> int:
     """Time all devices and the peer, print tables (verb `bench`)."""
-    recipes = recipes_in(Path(str(resnet_tiny.__file__)).parent / "recipes")
-    if options.recipe not in recipes:
-        raise UserError(
-            f"--recipe {options.recipe} does not exist. Expected one of: {', '.join(recipes)}."
-        )
-    config = configuration.load(TrainConfig, recipes[options.recipe])
+    config = load_recipe(TrainConfig, "resnet_tiny", options.recipe)
     config = replace(
         config,
         data=options.data,

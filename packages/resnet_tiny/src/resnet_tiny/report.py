@@ -10,7 +10,7 @@ from resnet_tiny.config import TrainConfig
 from shared import config as configuration
 from shared.errors import UserError
 from shared.options import ReportOptions
-from shared.report import Report, save_plot
+from shared.report import Report, make_page, save_plot
 from shared.run_directory import RunDirectory
 
 ENDS = 10
@@ -21,10 +21,7 @@ TARGET = (35.09, 59.92)
 
 def run(options: ReportOptions) -> int:
     """Make the page of a finished run (verb `report`)."""
-    folder = RunDirectory.read(options.run, task="resnet-tiny")
-    page = write_page(folder, Path(options.out) if options.out else None)
-    print(f"The page is {page}.")
-    return 0
+    return make_page(options, "resnet-tiny", write_page)
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:

@@ -120,9 +120,7 @@ class LossOf:
 
 def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, measure, write the page (verb `train`)."""
-    folder = train(config, options)
-    if not options.quiet and folder is not None:
-        print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+    options.tell(train(config, options))
     return 0
 
 
@@ -154,17 +152,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     seed_everything(config.seed)  # the first weights are the same in all processes
     model = model_of(config, len(images.classes))
     fresh = load_pretrained(model, config.arch, config.weights) if config.weights else []
-    with start_run(
-        accelerator,
-        "resnet_tiny",
-        config,
-        out=options.out,
-        resume=options.resume,
-        quiet=options.quiet,
-        may_change=MAY_CHANGE_ON_RESUME,
-    ) as folder:
-        if (folder.path / "summary.json").exists():
-            folder.say(f"{folder.path}: this run has ended already; nothing is left to do.")
+    with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
+        if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
         _say_start(folder, config, images, model, fresh, lines)
         chosen_on = {"holdout": images.holdout, "val": images.val, "last": None}[config.selection]

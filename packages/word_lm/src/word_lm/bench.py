@@ -16,7 +16,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import word_lm
-from shared import config as configuration
 from shared.batching import batchify
-from shared.config import recipes_in
-from shared.errors import UserError
+from shared.config import load_recipe
 from shared.torch.device import choose_device, choose_precision
 from shared.torch.evaluation import evaluating
 from shared.torch.gradients import scale_and_clip
@@ -55,12 +51,7 @@ Writer = Callable[[int], float]
 
 def run(options: BenchOptions) -> int:
     """Time both and print a table (verb `bench`)."""
-    recipes = recipes_in(Path(str(word_lm.__file__)).parent / "recipes")
-    if options.recipe not in recipes:
-        raise UserError(
-            f"--recipe {options.recipe} does not exist. Expected one of: {', '.join(recipes)}."
-        )
-    config = configuration.load(TrainConfig, recipes[options.recipe])
+    config = load_recipe(TrainConfig, "word_lm", options.recipe)
     config = replace(config, data=options.data, precision=options.precision or config.precision)
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared import config as configuration
 from shared.options import ReportOptions
-from shared.report import Report, save_plot
+from shared.report import Report, make_page, save_plot
 from shared.run_directory import RunDirectory
 from word_lm.config import TrainConfig
 
@@ -18,10 +18,7 @@ SEED = 1
 
 def run(options: ReportOptions) -> int:
     """Make the page of a finished run (verb `report`)."""
-    folder = RunDirectory.read(options.run, task="word-lm")
-    page = write_page(folder, Path(options.out) if options.out else None)
-    print(f"The page is {page}.")
-    return 0
+    return make_page(options, "word-lm", write_page)
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
+from shared.options import RunOptions
 from shared.run_directory import RunDirectory
 
 
@@ -27,13 +28,10 @@ def start_run(
     accelerator: Any,
     task: str,
     config: Any,
-    *,
-    out: str | None,
-    resume: bool,
-    quiet: bool = False,
+    options: RunOptions,
     may_change: Iterable[str] = (),
 ) -> RunDirectory:
-    """Open a run's folder once for all processes; the parameters are those of `RunDirectory.start`.
+    """Open a run's folder once for all processes, as `RunDirectory.start` does for one.
 
     Only the first process writes into it. A folder that it refuses is refused by all, so that none is left waiting.
 
@@ -46,7 +44,12 @@ def start_run(
     if accelerator.is_main_process:
         try:
             run = RunDirectory.start(
-                task, config, out=out, resume=resume, quiet=quiet, may_change=may_change
+                task,
+                config,
+                out=options.out,
+                resume=options.resume,
+                quiet=options.quiet,
+                may_change=may_change,
             )
         except (UserError, OSError) as error:
             problem, failure = str(error), error
