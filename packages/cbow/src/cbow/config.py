@@ -81,6 +81,9 @@ class TrainConfig:
     """Seed of all random numbers, >= 0."""
     threads: int = 1
     """Threads that train on the same weights, >= 1; with more than one, results differ a little from run to run."""
+    merge_every: int = 30000
+    """Of several processes (`mpirun -n 2 cbow train ...`): words that each trains on before their models are merged,
+    >= 1. After about a million words of all together they are in any case; one process has nothing to merge."""
     minutes: float | None = None
     """Train as many epochs as fit into this time (timed at the start, then fixed) instead of `epochs`, > 0."""
     vectors: Vectors = "input"
@@ -106,7 +109,15 @@ class TrainConfig:
             problem(self.min_count < 1, "min_count", self.min_count, ">= 1")
             prune = self.prune_above
             problem(prune is not None and prune < 4, "prune_above", prune, ">= 4 or null")
-            for name in ("dimension", "window", "negatives", "epochs", "halve_every", "threads"):
+            for name in (
+                "dimension",
+                "window",
+                "negatives",
+                "epochs",
+                "halve_every",
+                "threads",
+                "merge_every",
+            ):
                 problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
             for name in ("learning_rate", "checkpoint_seconds", "twin_weight"):
                 value = getattr(self, name)

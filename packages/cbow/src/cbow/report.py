@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from cbow.config import TrainConfig
+from cbow.place import command
 from cbow.queries import load_model
 from cbow.vectors import WordVectors
 from shared import config as configuration
 from shared.options import ReportOptions
-from shared.report import Report, save_plot
+from shared.report import Report, make_page, save_plot
 from shared.run_directory import RunDirectory
 
 WORDS_WITH_NEIGHBORS = 12
@@ -21,10 +22,7 @@ WORDS_ON_MAP = 150
 
 def run(options: ReportOptions) -> int:
     """Make the page of a finished run (verb `report`)."""
-    folder = RunDirectory.read(options.run, task="cbow")
-    page = write_page(folder, Path(options.out) if options.out else None)
-    print(f"The page is {page}.")
-    return 0
+    return make_page(options, "cbow", write_page)
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:
@@ -73,7 +71,8 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     caption = "The first two principal components; frequent words only. Distances on paper are a rough guide."
     page.scatter("Map of words", xs, ys, words, caption=caption)
     page.heading("Run it again")
-    page.code(f"cbow train --config {run.path.name}/config.yaml --out another-folder")
+    start = command(summary.get("processes", 1))
+    page.code(f"{start} --config {run.path.name}/config.yaml --out another-folder")
     page.code(configuration.dump(config))
     return page.save(out)
 

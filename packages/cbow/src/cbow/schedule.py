@@ -12,6 +12,7 @@ from cbow.config import TrainConfig
 from cbow.data import Corpus, EncodedCorpus, encode
 from cbow.kernels import NEXT, STOP
 from cbow.model import build_engine, compile_engine, first_weights, members, subwords_of
+from cbow.team import Team
 from shared.vocabulary import Vocabulary
 
 TIMING_SECONDS = 1.0
@@ -40,7 +41,9 @@ def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> t
     return first + slope * (epoch * length + block), slope
 
 
-def epochs_that_fit(config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary) -> TrainConfig:
+def epochs_that_fit(
+    config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary, team: Team
+) -> TrainConfig:
     """Time training for a moment on weights that are thrown away, and fix the number of epochs.
 
     The number goes into the saved configuration, so that from there the run is as deterministic as any.
@@ -48,17 +51,23 @@ def epochs_that_fit(config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary)
     assert config.minutes is not None
     with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
         encoded = encode(corpus, vocabulary, Path(folder) / "corpus.ids", quiet=True)
-        seconds = sum(_epoch_seconds(member, encoded, vocabulary) for member in members(config))
+        seconds = sum(
+            _epoch_seconds(member, encoded, vocabulary, team) for member in members(config)
+        )
     epochs = max(1, int(60 * config.minutes / seconds))
     return replace(config, epochs=epochs, minutes=None)
 
 
-def _epoch_seconds(config: TrainConfig, encoded: EncodedCorpus, vocabulary: Vocabulary) -> float:
+def _epoch_seconds(
+    config: TrainConfig, encoded: EncodedCorpus, vocabulary: Vocabulary, team: Team
+) -> float:
     """Return about how long an epoch of one member takes."""
     subwords = subwords_of(config, vocabulary)
     weights = first_weights(config, vocabulary, subwords)
-    engine = build_engine(config, encoded.counts, *weights, subwords)
     compile_engine(config)
+    engine = team.replicate(
+        build_engine(config, encoded.counts, *weights, subwords), config, vocabulary
+    )
     _, ids = next(encoded.blocks())
     control, began = engine.new_control(ids), time.monotonic()
     start = control[:, NEXT].copy()

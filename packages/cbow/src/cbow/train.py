@@ -1,7 +1,8 @@
 """The training loop: epochs over blocks of the corpus, with a bar, checkpoints, and an exact resume.
 
 What a run does next follows from its configuration and its place (epoch, block, position in it); random draws are
-a pure function of seed and place. So weights and place are the whole state.
+a pure function of seed and place. So weights and place (`place.py`) are the whole state. Of several processes
+(`team.py`) the first one runs all this.
 
 With `twin` a run trains two models, its members, one after the other. They share nothing but the corpus, so a member is
 what a run of its own with its settings would be. The first one's vectors lie in the run folder until they are joined.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ from cbow.model import (
     members,
     subwords_of,
 )
+from cbow.place import Place, command, restore, save
 from cbow.queries import SYNONYMS, VECTORS, recall_lines
 from cbow.report import write_page
 from cbow.schedule import epochs_that_fit, learning_rate
 from cbow.synonyms import load_synonyms
+from cbow.team import Team, join
 from cbow.vectors import WordVectors, joined
-from shared.checkpoints import Checkpoint
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
 from shared.options import RunOptions
@@ -45,47 +47,30 @@ from shared.run_directory import RunDirectory, versions
 from shared.samples import NOTICE
 from shared.vocabulary import Vocabulary
 
-WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocab.txt"
 IDS = "corpus.ids"
 FIRST_MEMBER = "first-member.safetensors"
 NEIGHBORS = 40
 
 
-@dataclass
-class Place:
-    """Where training stands, and what it has measured so far."""
-
-    member: int = 0
-    """Models done: 0 while the first is trained, 1 while its twin is."""
-    epoch: int = 0
-    """Epochs of this member done."""
-    block: int = 0
-    """Start of the current block in the encoded corpus."""
-    control: NDArray[np.int64] | None = None
-    """Positions of the threads in the current block; None: at its start."""
-    loss: float = 0.0
-    """Sum over the samples of this epoch."""
-    samples: int = 0
-    """Samples of this epoch."""
-    words: int = 0
-    """Words trained on in this epoch."""
-    all_samples: int = 0
-    """Samples of all epochs and members."""
-    seconds: float = 0.0
-    """Spent training, before and after a resume."""
-
-
 def run(config: TrainConfig, options: RunOptions) -> int:
     """Train, evaluate, write the page (verb `train`)."""
-    folder = train(config, options)
-    if not options.quiet:
-        print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+    with join() as team:
+        if team.is_follower:
+            return team.follow()
+        options.tell(train(config, options, team))
     return 0
 
 
-def train(config: TrainConfig, options: RunOptions) -> Path:
+def train(config: TrainConfig, options: RunOptions, team: Team | None = None) -> Path:
     """Train word vectors into a run folder.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    options : RunOptions
+    team : Team, optional
+        The processes that train, of which this is the first; default: this one alone.
 
     Returns
     -------
@@ -102,6 +87,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path:
     if options.resume and options.out and (Path(options.out) / "config.yaml").is_file():
         # The run's own number of epochs was fixed when it started.
         config = replace(config, minutes=None)
+    team = team or Team()
     corpus = find_corpus(config)
     saved = Path(options.out or "") / VOCABULARY
     if options.resume and options.out and saved.is_file():
@@ -109,7 +95,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path:
     else:
         vocabulary = count_words(corpus, config, quiet=options.quiet)
     if config.minutes is not None:
-        config = epochs_that_fit(config, corpus, vocabulary)
+        config = epochs_that_fit(config, corpus, vocabulary, team)
     with RunDirectory.start(
         "cbow",
         config,
@@ -118,10 +104,9 @@ def train(config: TrainConfig, options: RunOptions) -> Path:
         quiet=options.quiet,
         may_change=MAY_CHANGE_ON_RESUME,
     ) as run:
-        if (run.path / "summary.json").exists():
-            run.say(f"{run.path}: this run has ended already; nothing is left to do.")
+        if run.has_ended():
             return run.path
-        _Training(run, config, corpus, vocabulary).go()
+        _Training(run, config, corpus, vocabulary, team).go()
         return run.path
 
 
@@ -129,16 +114,26 @@ class _Training:
     """One run from its first or last checkpoint to its summary."""
 
     def __init__(
-        self, run: RunDirectory, config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary
+        self,
+        run: RunDirectory,
+        config: TrainConfig,
+        corpus: Corpus,
+        vocabulary: Vocabulary,
+        team: Team,
     ) -> None:
         self.run = run
         self.config = config
         self.corpus = corpus
         self.vocabulary = vocabulary
+        self.team = team
         self.synonyms = self._synonyms()
         self.encoded = self._encoded()
         checkpoint = run.checkpoints.last()
-        U, V, self.place = self._restore(checkpoint) if checkpoint else (None, None, Place())
+        U, V, self.place = (
+            restore(run, checkpoint, corpus.listing, team.size)
+            if checkpoint
+            else (None, None, Place(team.size))
+        )
         self._start_member(U, V)
         self.saved_at = time.monotonic()
         self.save_cost = 0.0
@@ -163,11 +158,12 @@ class _Training:
         self.subwords = subwords_of(self.member, self.vocabulary)
         if U is None or V is None:
             U, V = first_weights(self.member, self.vocabulary, self.subwords)
-        self.engine = build_engine(self.member, self.encoded.counts, U, V, self.subwords)
+        engine = build_engine(self.member, self.encoded.counts, U, V, self.subwords)
         began = time.monotonic()
         compile_engine(self.member)  # before the clock of training starts
         if time.monotonic() - began > 1:
             self.run.say(f"compiled in {time.monotonic() - began:.1f} s; kept for later runs")
+        self.engine = self.team.replicate(engine, self.member, self.vocabulary)
 
     def _epochs(self, stop: StopRequest) -> None:
         """Train the member to its end."""
@@ -284,7 +280,8 @@ class _Training:
                 "recipe": self.config.recipe,
                 "seed": self.config.seed,
                 "data": self._data(),
-                "device": f"CPU, {self.config.threads} thread{'s' * (self.config.threads > 1)}",
+                "device": self._device(),
+                "processes": self.team.size,
                 "epochs": place.epoch,
                 "seconds": round(place.seconds, 3),
                 "samples_per_second": round(place.all_samples / max(place.seconds, 1e-9)),
@@ -296,6 +293,11 @@ class _Training:
         write_page(self.run)
         (self.run.path / IDS).unlink()
         (self.run.path / FIRST_MEMBER).unlink(missing_ok=True)
+
+    def _device(self) -> str:
+        threads, processes = self.config.threads, self.team.size
+        of_processes = f"{processes} processes of " if processes > 1 else ""
+        return f"CPU, {of_processes}{threads} thread{'s' * (threads > 1)}"
 
     def _data(self) -> dict[str, Any]:
         return {
@@ -357,40 +359,9 @@ class _Training:
 
     def _save(self) -> None:
         began = time.monotonic()
-        place = self.place
-        U, V = self.engine.weights()
-        arrays: dict[str, NDArray[Any]] = {"U": U, "V": V}
-        if place.control is not None:
-            arrays["control"] = place.control
-
-        def write(folder: Path) -> None:
-            from safetensors.numpy import save_file
-
-            save_file(arrays, folder / WEIGHTS)
-
-        facts = {
-            name: value for name, value in vars(place).items() if name not in ("control", "seconds")
-        }
-        data = self.corpus.listing
-        self.run.checkpoints.save(
-            place.all_samples, write, **facts, seconds=place.seconds, data=data
-        )
+        save(self.run, self.place, *self.engine.weights(), self.corpus.listing)
         self.saved_at = time.monotonic()
         self.save_cost = self.saved_at - began
-
-    def _restore(self, checkpoint: Checkpoint) -> tuple[NDArray[Any], NDArray[Any], Place]:
-        from safetensors.numpy import load_file
-
-        facts = dict(checkpoint.facts)
-        data = facts.pop("data")
-        if data != self.corpus.listing:
-            raise UserError(
-                f"{self.run.path}: was trained on {data['name']} with other content (sha256 of the listing "
-                f"{data['sha256'][:12]}..., now {self.corpus.listing['sha256'][:12]}...). Give the same --data."
-            )
-        arrays = load_file(checkpoint.folder / WEIGHTS)
-        self.run.metrics.keep_until(checkpoint.step)
-        return arrays["U"], arrays["V"], Place(**facts, control=arrays.get("control"))
 
     def _diverged(self) -> UserError:
         last = self.run.checkpoints.last()
@@ -404,5 +375,5 @@ class _Training:
         return Interrupted(
             signal_number,
             f"stopped and saved after {self.place.all_samples:,} samples. "
-            f"Go on with: cbow train --out {self.run.path} --resume",
+            f"Go on with: {command(self.team.size)} --out {self.run.path} --resume",
         )

@@ -1,17 +1,32 @@
 """Compiled training: `Engine`, one interface to all objectives and architectures.
 
 Read `engine.py` first, then `softmax.py` (the exact engine) or `logistic.py` (negative sampling,
-hierarchical softmax); `lines.py` and `arithmetic.py` hold what both use. Needs Numba, so commands
-import it only when they train.
+hierarchical softmax); `lines.py` and `arithmetic.py` hold what both use, `merging.py` makes one
+model of several processes' replicas. Needs Numba, so commands import it only when they train.
 """
 
 from .arithmetic import stream_key
 from .engine import ARCHITECTURES, OBJECTIVES, Engine
-from .lines import END, LOSS, NEXT, SAMPLES, STATUS, STOP, WORDS, keep_probability
+from .lines import (
+    DIVERGED,
+    END,
+    LINE_END,
+    LOSS,
+    NEXT,
+    SAMPLES,
+    STATUS,
+    STOP,
+    WORDS,
+    keep_probability,
+    split_at_lines,
+)
+from .merging import merge_rows
 
 __all__ = [
     "ARCHITECTURES",
+    "DIVERGED",
     "END",
+    "LINE_END",
     "LOSS",
     "NEXT",
     "OBJECTIVES",
@@ -21,5 +36,7 @@ __all__ = [
     "WORDS",
     "Engine",
     "keep_probability",
+    "merge_rows",
+    "split_at_lines",
     "stream_key",
 ]

@@ -155,6 +155,14 @@ class Engine:
             return U, from_tiles(self._outputs, self._dimension, len(U))
         return U, np.ascontiguousarray(self._outputs[:, : self._dimension].T)
 
+    def live_weights(self) -> list[Weights]:
+        """Return the weights themselves, in the kernels' layout, as arrays of rows.
+
+        What is written into them is trained on. One holds U, a row for a row; the other V, a row
+        for each word or node, and for the exact engine a row for each line of a tile.
+        """
+        return [self._inputs, self._outputs.reshape(-1, self._outputs.shape[-1])]
+
     def new_control(self, ids: Ids) -> Control:
         """Control (threads, 4) for a block: next position, end, stop request, status per thread.
 
