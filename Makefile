@@ -15,7 +15,7 @@ export PIP_CONSTRAINT ?= $(CURDIR)/constraints/cpu.txt
 export UV_CONSTRAINT ?= $(PIP_CONSTRAINT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo all test bench lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+.PHONY: help demo all test reliability bench lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
 .PRECIOUS: .venv/%/installed
 
 help: ## list the targets
@@ -33,6 +33,9 @@ all: $(TASKS:%=.venv/%/installed) ## the same on the real data where they lie: a
 
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
 	$(TOX) run $(TOX_FLAGS)
+
+reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; about half an hour
+	$(TOX) run -e reliability
 
 # Where gensim cannot be installed, what is compared to it stays unmeasured.
 bench: $(TASKS:%=.venv/%/installed) ## measure every speed claim of the READMEs again, and compare to the targets

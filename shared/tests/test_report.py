@@ -229,7 +229,9 @@ def test_bars_round_to_their_deviation_and_wrap_long_names(tmp_path: Path) -> No
         "a name that is longer than a line": 0.3742})  # fmt: skip
     text = saved(report, tmp_path)
     assert "72.63 ± 0.37" in text
-    assert ">a name that is longer than a</text>" in text or ">a name that is longer than a<" in text
+    assert (
+        ">a name that is longer than a</text>" in text or ">a name that is longer than a<" in text
+    )
     assert "longer than a line<" not in text
 
 

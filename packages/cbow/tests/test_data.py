@@ -9,7 +9,7 @@ import pytest
 
 from cbow import data
 from cbow.config import TrainConfig
-from cbow.data import count_words, encode, find_corpus, reopen
+from cbow.data import count_words, encode, find_corpus
 from shared import text_files
 from shared.errors import UserError
 
@@ -42,8 +42,6 @@ def test_encoded_lines_end_with_a_mark_and_empty_ones_vanish(tmp_path: Path) -> 
         2,
     ]  # what stands in the text, unlike vocab.txt's 1 for <unk>
     assert encoded.tokens == 5
-    again = reopen(tmp_path / "ids", vocabulary)
-    assert (again.length, again.counts.tolist()) == (encoded.length, encoded.counts.tolist())
 
 
 def test_blocks_hold_whole_lines_and_start_where_they_are_told(

@@ -38,6 +38,7 @@ _DAMAGED = (
     lzma.LZMAError,
     zlib.error,
     EOFError,
+    UnicodeDecodeError,  # a name in a zip that is not the UTF-8 it claims
 )
 _TAR_OPENERS: dict[str, Any] = {
     ".tar": open, ".tar.gz": gzip.open, ".tgz": gzip.open, ".tar.xz": lzma.open, ".txz": lzma.open,
@@ -206,6 +207,10 @@ def _zip_members(archive: Path, max_bytes: int) -> Generator[_Member, None, None
             if info.flag_bits & 1:
                 raise UserError(
                     f"{archive}: {info.filename!r} is encrypted. Refused; nothing was unpacked."
+                )
+            if not info.filename:
+                raise UserError(
+                    f"{archive}: holds a file without a name. Refused; nothing was unpacked."
                 )
             content = None if info.is_dir() else partial(opened.open, info)
             yield _Member(info.filename, info.file_size, content)

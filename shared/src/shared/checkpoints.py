@@ -10,6 +10,7 @@ time. A damaged one is named and the one before it is used.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -87,7 +88,13 @@ class Checkpoints:
         """
         folder = self.folder / (name or f"step-{step:08d}")
         with whole_folder(folder) as aside:
-            write(aside)
+            try:
+                write(aside)
+            except _safetensors_errors():
+                raise UserError(
+                    f"{self.folder}: a checkpoint cannot be written. Earlier ones are kept. "
+                    "Check that the disk has space, and go on with --resume."
+                ) from None
             hashes = {path.name: sha256_of(path) for path in sorted(aside.iterdir())}
             manifest = {
                 "format": FORMAT,
@@ -96,7 +103,7 @@ class Checkpoints:
                 "facts": facts,
                 "sha256": hashes,
             }
-            write_json(aside / MANIFEST, manifest)
+            write_json(aside / MANIFEST, manifest | {"self": _digest(manifest)})
             for path in aside.iterdir():  # safetensors gives its files to their owner alone
                 shutil.copymode(aside / MANIFEST, path)
         if name is None:
@@ -140,8 +147,21 @@ class Checkpoints:
         for folder in sorted(self.folder.glob("[!.]*")):
             try:
                 manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                found.append((folder, {"step": int(manifest["step"]), **manifest}))
-            except (OSError, ValueError, KeyError, TypeError):
+                if manifest.pop("self", None) not in (
+                    None,
+                    _digest(manifest),
+                ):  # older ones have none
+                    raise ValueError("has changed since it was written")
+                found.append((folder, {**manifest, "step": int(manifest["step"])}))
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                OverflowError,
+                RecursionError,
+            ):
                 damaged.append(folder)
                 self.say(
                     f"{folder}: is damaged ({MANIFEST} cannot be read); the one before it is used."
@@ -171,6 +191,20 @@ class Checkpoints:
         numbered = [(int(path.name[len("step-") :]), path) for path in self.folder.glob("step-*")]
         for _, folder in sorted(numbered, reverse=True)[self.keep :]:
             shutil.rmtree(folder)
+
+
+def _safetensors_errors() -> tuple[type[Exception], ...]:
+    """Return what safetensors raises where others raise an OSError; nothing where it is not installed."""
+    try:
+        from safetensors import SafetensorError
+    except ImportError:
+        return ()
+    return (SafetensorError,)
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _problem(folder: Path, manifest: dict[str, Any]) -> str | None:

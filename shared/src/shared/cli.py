@@ -123,8 +123,6 @@ def run_verbs(
         sys.stdout = None  # type: ignore[assignment]
         return 141
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
         print(f"{command}: {_system_problem(error)}", file=sys.stderr)
         return USAGE_ERROR
 
@@ -175,4 +173,7 @@ def _load(name: str) -> Any:
 def _system_problem(error: OSError) -> str:
     """Say what the operating system refused: a full disk, a folder without write permission, a missing file."""
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}. Check that the path exists, is yours to use, and has space."
+    what = error.strerror or " ".join(
+        str(error).split()
+    )  # numpy's has no number: "9 requested and 7 written"
+    return f"{where}{what}. Check that the path exists, is yours to use, and has space."

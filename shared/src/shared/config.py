@@ -204,7 +204,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}). Expected a YAML file."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a month 13
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f"{path}:{line + 1}" if line is not None else str(path)
         raise UserError(f"{where}: is not YAML. Expected lines of `name: value`.") from None

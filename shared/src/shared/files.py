@@ -6,11 +6,15 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+# What `tempfile` makes of the prefixes below.
+_LEFTOVER = re.compile(r"\.(?P<name>.+?)(?P<old>\.old)?\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
@@ -47,16 +51,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.rename(old / path.name)
-            aside.rename(path)
-            shutil.rmtree(old)
-        else:
-            aside.rename(path)
+        while not _has_taken_place(aside, path):
+            pass
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `whole_file` and `whole_folder` left in a folder when they were killed.
+
+    A folder that had been moved away, and whose successor did not come, is put back.
+    """
+    for entry in sorted(folder.glob(".*")):
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match is None:
+            continue
+        before, place = entry / match["name"], folder / match["name"]
+        if match["old"] and before.exists() and not place.exists():
+            before.rename(place)
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,6 +84,27 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has_taken_place(aside: Path, path: Path) -> bool:
+    """Put a folder where another one may be; False: another process has made that one anew meanwhile."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # there was none, or another process was quicker
+            path.rename(old / path.name)
+        try:
+            aside.rename(path)
+        except OSError:
+            if path.exists():
+                return False
+            with contextlib.suppress(OSError):
+                (old / path.name).rename(path)
+            raise
+        return True
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

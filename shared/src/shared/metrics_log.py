@@ -42,16 +42,20 @@ class MetricsLog:
         """
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        lines = self.path.read_bytes().splitlines()
         found = []
         for number, line in enumerate(lines, start=1):
             try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                if number < len(lines):
-                    raise UserError(
-                        f"{self.path}:{number}: is not JSON. Expected one object a line. Remove the line to go on."
-                    ) from None
+                record = json.loads(line)
+                is_record = isinstance(record["step"], int)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                is_record = False
+            if is_record:
+                found.append(record)
+            elif number < len(lines):
+                raise UserError(
+                    f"{self.path}:{number}: is no record. Expected a JSON object with a step. Remove the line to go on."
+                )
         return found
 
     def keep_until(self, step: int) -> None:

@@ -14,14 +14,14 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from shared import config as configuration
 from shared.checkpoints import Checkpoints
 from shared.errors import UserError
-from shared.files import whole_file, write_json
+from shared.files import remove_leftovers, whole_file, write_json
 from shared.metrics_log import MetricsLog
 
 try:
@@ -107,7 +107,11 @@ class RunDirectory:
             raise UserError(
                 f"{path}: is a file, expected a folder or nothing. Choose another --out."
             )
-        is_filled = path.is_dir() and any(entry.name != LOCK for entry in path.iterdir())
+        # A kill may leave a lock, and a config.yaml that has not got its name yet.
+        is_filled = path.is_dir() and any(
+            entry.name != LOCK and not entry.name.startswith(".config.yaml.")
+            for entry in path.iterdir()
+        )
         has_config = (path / "config.yaml").is_file()
         if is_filled and not resume:
             hint = "go on with --resume or choose" if has_config else "choose"
@@ -120,6 +124,8 @@ class RunDirectory:
         run = cls(path, quiet=quiet, is_resumed=is_filled)
         run._take_lock()
         try:
+            for folder in (path, path / "checkpoints"):
+                remove_leftovers(folder)
             run._write_or_compare(config, may_change)
         except BaseException:
             run.close()
@@ -164,10 +170,12 @@ class RunDirectory:
         except OSError as error:  # a full disk does not say whose write failed
             raise OSError(error.errno, error.strerror, str(path)) from None
 
-    def has_ended(self) -> bool:
-        """Whether nothing is left to do; says so if that is the case."""
+    def has_ended(self, write_page: Callable[[RunDirectory], Any]) -> bool:
+        """Whether the run has ended before; says so, and makes the page if a kill came before it."""
         if not (self.path / "summary.json").exists():
             return False
+        if not (self.path / "report.html").exists():
+            write_page(self)
         self.say(f"{self.path}: this run has ended already; nothing is left to do.")
         return True
 
@@ -217,7 +225,9 @@ class RunDirectory:
         if not self.is_resumed:
             with whole_file(self.path / "config.yaml") as file:
                 file.write(configuration.dump(config))
+        if not (self.path / "environment.json").exists():  # a kill may come between the two
             write_json(self.path / "environment.json", environment())
+        if not self.is_resumed:
             return
         saved = configuration.load(type(config), self.path / "config.yaml")
         changed = configuration.differences(saved, config, may_change)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -26,7 +27,7 @@ from shared.errors import UserError
 
 _BLOCK = 1 << 20  # bytes read at once
 _LONGEST_TOKEN = 1 << 16  # bytes; more without a space is no binary vector file
-_LARGEST_DIMENSION = 1 << 20  # so that a header cannot ask for more memory than any real file needs
+_LARGEST_DIMENSION = 1 << 16  # so that a header cannot ask for more memory than any real file needs
 _NUMBER_BYTES = b"0123456789+-.eE "
 _ROW_INSIDE_TOKEN = re.compile(rb" -?\d+\.\d{3,}")  # a line feed was lost between two rows
 _EXPECTED = "Expected GloVe text, word2vec text or word2vec binary."
@@ -76,7 +77,8 @@ def sniff(source: str, dimension: int | None) -> Layout:
         rows, width = int(header[1]), int(header[2])
         if dimension is not None and width != dimension:
             raise UserError(f"{source}:1: vectors of {width} numbers. Expected {dimension}.")
-        layout = Layout(is_binary=not _is_text(rest, width), rows=rows, dimension=width)
+        is_text = width > _LARGEST_DIMENSION or _is_text(rest, width)
+        layout = Layout(is_binary=not is_text, rows=rows, dimension=width)
     if not 1 <= layout.dimension <= _LARGEST_DIMENSION:
         raise UserError(f"{source}:1: vectors of {layout.dimension} numbers. {_EXPECTED}")
     return layout
@@ -218,7 +220,11 @@ def opened(source: str) -> Iterator[IO[bytes]]:
                 yield file
     except FileNotFoundError as error:
         raise UserError(f"{source}: there is no such file. {_EXPECTED}") from error
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except NotImplementedError as error:
+        raise UserError(f"{source}: is packed in a way that is not read here ({error}).") from error
+    except RuntimeError as error:  # of zipfile, about a password
+        raise UserError(f"{source}: is encrypted. Unpack it first.") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise UserError(f"{source}: cannot be read ({error}). Get the file again.") from error
 
 

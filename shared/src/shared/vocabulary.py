@@ -336,6 +336,6 @@ def _read_line(line: bytes, where: str) -> tuple[str, int]:
         raise UserError(f'{where}: "{text}" has no count. {expected}')
     if not token:
         raise UserError(f'{where}: "{text}" has no token. {expected}')
-    if not (count.isascii() and count.isdecimal()):
+    if not (count.isascii() and count.isdecimal() and len(count) < 19):  # fits 64 bits
         raise UserError(f'{where}: the count "{count}" is not a whole number. {expected}')
     return token, int(count)

@@ -199,16 +199,6 @@ def encode(
     return EncodedCorpus(path, length, counts)
 
 
-def reopen(path: Path, vocabulary: Vocabulary) -> EncodedCorpus:
-    """Return the encoded corpus that an earlier `encode` wrote to `path`."""
-    counts = np.zeros(len(vocabulary), dtype=np.int64)
-    length = path.stat().st_size // 4
-    for start in range(0, length, BLOCK):
-        ids = np.fromfile(path, dtype="<i4", count=BLOCK, offset=4 * start)
-        counts += np.bincount(ids[ids != END_OF_LINE], minlength=len(vocabulary))
-    return EncodedCorpus(path, length, counts)
-
-
 def fetch(options: FetchOptions) -> int:
     """Download the assignment's data (verb `fetch`)."""
     return fetch_and_say("cbow", "cbow train --recipe baseline", options)

@@ -72,16 +72,26 @@ def restore(
     UserError
         It was made from other data, or by another number of processes.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     facts = dict(checkpoint.facts)
-    data = facts.pop("data")
+    data = facts.pop("data", None)
+    if not isinstance(data, dict):
+        raise UserError(
+            f"{checkpoint.folder}: is no checkpoint of cbow. Restore it or train again."
+        )
     if data != listing:
         raise UserError(
             f"{run.path}: was trained on {data['name']} with other content (sha256 of the listing "
             f"{data['sha256'][:12]}..., now {listing['sha256'][:12]}...). Give the same --data."
         )
-    arrays = load_file(checkpoint.folder / WEIGHTS)
+    try:
+        arrays = load_file(checkpoint.folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{checkpoint.folder / WEIGHTS}: cannot be read ({error}). Restore it or train again."
+        ) from None
     place = Place(**facts, control=arrays.get("control"))
     if place.processes != processes:
         raise UserError(

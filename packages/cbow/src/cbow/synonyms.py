@@ -59,8 +59,8 @@ def load_synonyms(path: Path | str) -> dict[str, list[str]]:
         content = json.loads(read_text(path), object_pairs_hook=_Object)
     except json.JSONDecodeError as problem:
         raise UserError(f"{path}:{problem.lineno}: not JSON, {problem.msg}. {want}") from problem
-    except RecursionError as problem:
-        raise UserError(f"{path}: nested too deep. {want}") from problem
+    except (RecursionError, ValueError) as problem:
+        raise UserError(f"{path}: nested too deep, or a number is too long. {want}") from problem
     if not isinstance(content, list) or not content:
         raise UserError(f"{path}: no list of words. {want}")
     synonyms: dict[str, list[str]] = {}

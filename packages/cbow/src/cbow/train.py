@@ -10,7 +10,6 @@ what a run of its own with its settings would be. The first one's vectors lie in
 
 from __future__ import annotations
 
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus, reopen
+from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus
 from cbow.evaluate import synonym_recall
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
 from cbow.model import (
@@ -40,6 +39,7 @@ from cbow.synonyms import load_synonyms
 from cbow.team import Team, join
 from cbow.vectors import WordVectors, joined
 from shared.errors import UserError
+from shared.files import whole_file
 from shared.interrupt import Interrupted, StopRequest
 from shared.options import RunOptions
 from shared.progress import progress_bar
@@ -104,10 +104,17 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         quiet=options.quiet,
         may_change=MAY_CHANGE_ON_RESUME,
     ) as run:
-        if run.has_ended():
+        if run.has_ended(write_page):
+            _remove_scratch(run.path)
             return run.path
         _Training(run, config, corpus, vocabulary, team).go()
         return run.path
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove what a run needs until its end only."""
+    for name in (IDS, FIRST_MEMBER):
+        (folder / name).unlink(missing_ok=True)
 
 
 class _Training:
@@ -156,8 +163,14 @@ class _Training:
         """Make the engine of the member that the place names, with its first or given weights."""
         self.member = members(self.config)[self.place.member]
         self.subwords = subwords_of(self.member, self.vocabulary)
+        first = first_weights(self.member, self.vocabulary, self.subwords)
         if U is None or V is None:
-            U, V = first_weights(self.member, self.vocabulary, self.subwords)
+            U, V = first
+        elif (U.shape, V.shape) != (first[0].shape, first[1].shape):
+            raise UserError(
+                f"{self.run.path}: its checkpoint holds weights of another size, {U.shape} and {V.shape}, than its "
+                f"settings make, {first[0].shape} and {first[1].shape}. Restore the checkpoint or train again."
+            )
         engine = build_engine(self.member, self.encoded.counts, U, V, self.subwords)
         began = time.monotonic()
         compile_engine(self.member)  # before the clock of training starts
@@ -291,8 +304,7 @@ class _Training:
         )
         self.run.say(f"trained {place.all_samples:,} samples in {place.seconds:.1f} s")
         write_page(self.run)
-        (self.run.path / IDS).unlink()
-        (self.run.path / FIRST_MEMBER).unlink(missing_ok=True)
+        _remove_scratch(self.run.path)
 
     def _device(self) -> str:
         threads, processes = self.config.threads, self.team.size
@@ -334,15 +346,14 @@ class _Training:
             return {}
         kept = self.run.path / SYNONYMS
         if not kept.exists():
-            shutil.copyfile(self.corpus.synonyms, kept)
+            with whole_file(kept, "wb") as file:
+                file.write(self.corpus.synonyms.read_bytes())
         return synonyms
 
     def _encoded(self) -> EncodedCorpus:
         path = self.run.path / IDS
         if not (self.run.path / VOCABULARY).exists():
             self.vocabulary.save(self.run.path / VOCABULARY)
-        if path.exists():
-            return reopen(path, self.vocabulary)
         return encode(self.corpus, self.vocabulary, path, quiet=self.run.quiet)
 
     def _who(self) -> str:

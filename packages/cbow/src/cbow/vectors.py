@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -275,12 +276,27 @@ def _read_npz(path: Path) -> tuple[list[str], NDArray[Any], NDArray[Any] | None]
 
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            _refuse_false_headers(file)
             if "format" not in file or str(file["format"]) != _FORMAT_NAME:
                 raise UserError(f"{path}: not vectors of ours, {_FORMAT_NAME} is expected inside.")
             tokens = json.loads(file["tokens"].tobytes())
             return tokens, file["matrix"], file.get("counts")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as problem:
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile
+    ) as problem:  # fmt: skip
         raise UserError(f"{path}: damaged .npz, {_one_line(problem)}. Save again.") from problem
+
+
+def _refuse_false_headers(file: Any) -> None:
+    """Raise ValueError if an array of an `.npz` claims more numbers than it holds, before memory is taken for them."""
+    from numpy.lib import format as npy
+
+    for info in file.zip.infolist():
+        with file.zip.open(info) as member:
+            read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+            shape, _, dtype = read_header[npy.read_magic(member)](member)
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} claims {shape} numbers, more than it holds")
 
 
 def _read_safetensors(path: Path) -> tuple[list[str], NDArray[Any], NDArray[Any] | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -33,7 +34,7 @@ _KEYS = {
     "hypothesis": ("sentence2", "hypothesis"),
 }
 _PARSES = ("_binary_parse", "_parse")
-_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class Source:
                     yield file
         except FileNotFoundError:
             raise UserError(f"{self}: not found. Expected a file with pairs.") from None
+        except NotImplementedError as error:
+            raise UserError(
+                f"{self}: is packed in a way that is not read here ({error})."
+            ) from None
+        except RuntimeError:  # of zipfile, about a password
+            raise UserError(f"{self}: is encrypted. Unpack it first.") from None
         except _DAMAGED as error:
             raise UserError(f"{self}: cannot be read ({error}). Get the file again.") from None
 
@@ -253,6 +260,8 @@ def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any], str | Non
         if problem is None:
             try:
                 row = json.loads(line)
+                if "\\u" in line:  # half of a surrogate pair cannot be written
+                    json.dumps(row, ensure_ascii=False).encode()
             except (ValueError, RecursionError):
                 problem = "is not JSON. Expected one object with gold_label, sentence1, sentence2."
             else:

@@ -71,7 +71,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         return batch_of(pairs, share.indices)
 
     with start_run(accelerator, "esim", config, options, MAY_CHANGE_ON_RESUME) as folder:
-        if folder.has_ended():
+        if folder.has_ended(write_page):
             return folder.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the first weights are the same in all processes
         model = Esim(config, len(data.vocabulary), vectors)

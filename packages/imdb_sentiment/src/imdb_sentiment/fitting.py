@@ -47,7 +47,7 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))
     }
     with start_run(accelerator, "imdb_sentiment", config, options, MAY_CHANGE_ON_RESUME) as run:
-        if run.has_ended():
+        if run.has_ended(write_page):
             return run.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the first weights are the same in all processes
         network, codec = make_network(config, data, run)

@@ -163,14 +163,20 @@ def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:
 
         network, codec = read_encoder(config, folder)
     else:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         from imdb_sentiment.network import build_network
         from imdb_sentiment.text import WordCodec
 
         codec = words = WordCodec.load(config, folder)
-        with safe_open(str(folder / "model.safetensors"), framework="np") as file:
-            shape = file.get_slice("embedding.weight").get_shape()
+        path = folder / "model.safetensors"
+        try:
+            with safe_open(str(path), framework="np") as file:
+                shape = file.get_slice("embedding.weight").get_shape()
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{path}: cannot be read as this model's ({error}). Restore it or train again."
+            ) from None
         # Given vectors have a size of their own, which no setting tells.
         network = build_network(config, words.vocabulary, dimension=int(shape[1]))
     load_weights(folder, network)

@@ -87,7 +87,7 @@ def _train_linear(config: TrainConfig, options: RunOptions, began: float) -> Pat
         quiet=options.quiet,
         may_change=MAY_CHANGE_ON_RESUME,
     ) as run:
-        if run.has_ended():
+        if run.has_ended(write_page):
             return run.path
         say_start(run, config, data, f", runs of up to {config.ngrams} words")
         counter = linear.make_counter(config)
@@ -97,6 +97,7 @@ def _train_linear(config: TrainConfig, options: RunOptions, began: float) -> Pat
         model = linear.fit(config, counter, counts[:known], data.train.targets(config.task))
         valid = measure(model.of_counts(counts[known:]), data.valid, config)
         metrics = figures_for_summary("valid", valid)
+        run.metrics.keep_until(-1)  # of a run that was killed: it begins anew
         run.metrics.add(0, epoch=1, valid_accuracy=valid["accuracy"], valid_loss=valid["loss"])
         run.say(
             f"valid accuracy {valid['accuracy']:.4f} loss {valid['loss']:.4f}, {time.monotonic() - began:.1f} s"

@@ -153,7 +153,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     model = model_of(config, len(images.classes))
     fresh = load_pretrained(model, config.arch, config.weights) if config.weights else []
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
-        if folder.has_ended():
+        if folder.has_ended(write_page):
             return folder.path if accelerator.is_main_process else None
         _say_start(folder, config, images, model, fresh, lines)
         chosen_on = {"holdout": images.holdout, "val": images.val, "last": None}[config.selection]

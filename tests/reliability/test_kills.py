@@ -1,0 +1,55 @@
+"""Killed at any moment and started again with the same command, a training ends as one that nothing disturbed.
+
+Every second kill is by SIGTERM. A run is killed and resumed until it comes to its end; then the next one is begun.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from random import Random
+
+from attempts import Attempts, Outcome
+from comparing import checkpoints, differences
+from trainings import each_training
+
+TRIES, LEAST = 14, 7
+"""Attempts that are to be killed, and how many of them must not have ended before."""
+SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+
+
+@each_training
+def test_killed_at_random_moments_and_resumed_ends_as_if_undisturbed(
+    attempts: Attempts, tmp_path: Path
+) -> None:
+    random = Random(attempts.training.name)
+    shares = [(number + random.random()) / TRIES for number in range(TRIES)]
+    random.shuffle(shares)
+    whole, problems = attempts.whole, []
+    run, kills, runs_gone_on_with = tmp_path / "run-1", 0, 0
+    for number, share in enumerate([*shares, None]):
+        if share is None:  # the last run comes to its end
+            outcome = attempts.train(run, "--resume")
+        else:
+            after = share * attempts.seconds
+            outcome = attempts.train(run, "--resume", signal=SIGNALS[number % 2], after=after)
+        if share is not None and outcome.is_killed:
+            kills += 1
+            runs_gone_on_with += bool(checkpoints(run)) and not (run / "summary.json").exists()
+            problems += [] if is_silent_or_says_how_to_go_on(outcome) else [f"killed: {outcome}"]
+            continue
+        if (outcome.code, outcome.error) == (0, ""):
+            found = differences(whole, run, attempts.training.tolerance)
+        else:
+            found = [str(outcome)]
+        problems += [f"{run.name}: {line}" for line in found]
+        run = tmp_path / f"run-{number + 2}"
+    assert not problems, "\n".join(problems)
+    assert kills >= LEAST
+    assert runs_gone_on_with >= 3 or not attempts.training.goes_on
+
+
+def is_silent_or_says_how_to_go_on(killed: Outcome) -> bool:
+    if killed.code < 0:
+        return killed.error == ""
+    return "--resume" in killed.error and killed.error.count("\n") == 1
