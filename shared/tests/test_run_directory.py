@@ -113,7 +113,7 @@ def test_records_past_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> No
 def test_torn_record_before_the_last_is_named(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     log.path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl:2: is not JSON"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl:2: is no record"):
         log.records()
 
 

@@ -291,7 +291,7 @@ HE = b"he " + row(0.1, 0.2)
             b"999999999999999999 2\n" + HE,
             "ends after 1 whole rows, its header promises 999999999999999999",
         ),
-        (b"999999999999999999 1000000\n" + HE, "ends after 0 whole rows"),
+        (b"999999999999999999 50000\n" + HE, "ends after 0 whole rows"),
         (b"2 999999999999999999\n" + HE, "vectors of 999999999999999999 numbers"),
         (b"99999999999999999999999999 2\n" + HE, "ends after 1 whole rows"),
         (b"1 0\nhe\n", "vectors of 0 numbers"),

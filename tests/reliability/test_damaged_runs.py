@@ -191,7 +191,7 @@ def sign(checkpoint: Path) -> None:
     files = [file for file in checkpoint.iterdir() if file != path]
     sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     manifest = json.loads(path.read_text()) | {"sha256": sha256}
-    del manifest["self"]
+    del manifest["sha256_of_manifest"]
     path.write_text(json.dumps(manifest))
 
 

@@ -13,7 +13,7 @@ from attempts import Attempts, Outcome
 from comparing import checkpoints, differences
 from trainings import each_training
 
-TRIES, LEAST = 14, 7
+TRIES, LEAST = 30, 20
 """Attempts that are to be killed, and how many of them must not have ended before."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 

@@ -93,7 +93,7 @@ def sign(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     for name in manifest["sha256"]:
         manifest["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    del manifest["self"]
+    del manifest["sha256_of_manifest"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

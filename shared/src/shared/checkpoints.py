@@ -23,6 +23,7 @@ from shared.files import sha256_of, whole_folder, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+OWN = "sha256_of_manifest"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Checkpoints:
                 "facts": facts,
                 "sha256": hashes,
             }
-            write_json(aside / MANIFEST, manifest | {"self": _digest(manifest)})
+            write_json(aside / MANIFEST, manifest | {OWN: _digest(manifest)})
             for path in aside.iterdir():  # safetensors gives its files to their owner alone
                 shutil.copymode(aside / MANIFEST, path)
         if name is None:
@@ -147,7 +148,7 @@ class Checkpoints:
         for folder in sorted(self.folder.glob("[!.]*")):
             try:
                 manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                if manifest.pop("self", None) not in (
+                if manifest.pop(OWN, None) not in (
                     None,
                     _digest(manifest),
                 ):  # older ones have none

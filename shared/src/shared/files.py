@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -51,8 +52,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o777 & ~_umask())
-        while not _has_taken_place(aside, path):
-            pass
+        if not any(_has_taken_place(aside, path) for _ in range(10)):
+            raise OSError(errno.EBUSY, "other processes write it all the time", str(path))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
