@@ -38,11 +38,11 @@ def test_study_reports_the_hold_out_and_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(ablate, "HOLDOUT", 2)
     monkeypatch.setattr(ablate, "WITHOUT", {"flip": {"flip": "none"}})
-    real = ablate.configuration.load
+    real = ablate.load_recipe
     monkeypatch.setattr(
-        ablate.configuration,
-        "load",
-        lambda cls, path: replace(real(cls, path), arch="shufflenet_v2_x0_5", stem="7x7"),
+        ablate,
+        "load_recipe",
+        lambda *a: replace(real(*a), arch="shufflenet_v2_x0_5", stem="7x7"),
     )
     words = (
         "ablate",

@@ -28,10 +28,10 @@ def test_bench_splits_the_wait_from_the_work_and_compares(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bench, "setups", lambda threads: [Setup("cpu", "float32", threads=1)])
-    real = bench.configuration.load
+    real = bench.load_recipe
     monkeypatch.setattr(
-        bench.configuration,
-        "load",
+        bench,
+        "load_recipe",
         lambda *a: bench.replace(real(*a), arch=CONFIG.arch, holdout_per_class=2),
     )
     words = (

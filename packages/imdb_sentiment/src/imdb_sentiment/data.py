@@ -276,7 +276,8 @@ def _files(folder: Path) -> list[tuple[int, int, str]]:
             continue
         match = _NAME.fullmatch(name)
         if match is None:
-            raise UserError(f"{folder}/{name!r}: is not named <id>_<rating>.txt. {LAYOUT}")
+            shown = name if name.isprintable() else repr(name)  # one line, whatever is in it
+            raise UserError(f"{folder / shown}: is not named <id>_<rating>.txt. {LAYOUT}")
         number, rating = int(match[1]), int(match[2])
         if not 1 <= rating <= 10:
             raise UserError(f"{folder / name}: the rating is {rating}. Expected 1 to 10.")
