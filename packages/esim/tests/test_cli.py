@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,17 @@ def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, esim: Caller, tmp_path: Path
 ) -> None:
     assert_recipe_tells(esim, "esim", TrainConfig, name, tmp_path)
+
+
+def test_names_for_notebooks_are_what_they_say_and_not_modules(small_run: Path) -> None:
+    code = (
+        "from esim import classify, load_run;"
+        f"found = classify(load_run({str(small_run)!r}), {PAIR[0]!r}, {PAIR[1]!r});"
+        "print(found.label, found.over_hypothesis.shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split(maxsplit=1)[1] == "(6, 5)\n"
 
 
 def test_recipe_of_the_coursework_labels_its_defects() -> None:

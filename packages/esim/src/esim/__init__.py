@@ -1,6 +1,6 @@
 """ESIM: natural language inference by attention between two sentences.
 
-`Esim`, `load_run`, `predict` and `Vocabulary` are what a notebook needs; they are imported when first asked for, so
+`Esim`, `classify`, `load_run` and `Vocabulary` are what a notebook needs; they are imported when first asked for, so
 that the command line starts at once.
 """
 
@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Esim", "Vocabulary", "load_run", "predict"]
+__all__ = ["Esim", "Vocabulary", "classify", "load_run"]
 
 _HOMES = {
     "Esim": "esim.model",
     "Vocabulary": "shared.vocabulary",
+    "classify": "esim.predict",
     "load_run": "esim.model",
-    "predict": "esim.predict",
 }
 
 

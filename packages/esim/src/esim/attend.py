@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from esim.config import AttendOptions
 from esim.labels import LABELS
 from esim.model import load_run
-from esim.predict import Prediction, predict
+from esim.predict import Prediction, classify
 from shared.errors import UserError
 from shared.plots import write_whole
 from shared.report import Report
@@ -46,7 +46,7 @@ def run(options: AttendOptions) -> int:
         pairs = [(options.premise, options.hypothesis, "")]
     else:
         pairs = _dev_pairs(trained.config.data, options.pairs)
-    found = [predict(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
+    found = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
     out = Path(options.out) if options.out else trained.path / "attention.html"
     page, picture = write_page(found, out, [label for *_, label in pairs])
     print(f"The page is {page}, the picture {picture}.")

@@ -71,7 +71,7 @@ def run(options: PredictOptions) -> int:
     """Print labels and probabilities (verb `predict`)."""
     trained = load_run(options.run, device=choose_device("auto"))
     if options.premise is not None and options.hypothesis is not None:
-        found = predict(trained, options.premise, options.hypothesis)
+        found = classify(trained, options.premise, options.hypothesis)
         _print_one(found, as_json=options.json)
         if options.attention:
             from esim.attend import write_page  # matplotlib
@@ -86,7 +86,7 @@ def run(options: PredictOptions) -> int:
     return 0
 
 
-def predict(trained: TrainedModel, premise: str, hypothesis: str) -> Prediction:
+def classify(trained: TrainedModel, premise: str, hypothesis: str) -> Prediction:
     """Return what a model says about a pair, with its attention.
 
     Raises
