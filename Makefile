@@ -34,7 +34,7 @@ all: $(TASKS:%=.venv/%/installed) ## the same on the real data where they lie: a
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
 	$(TOX) run $(TOX_FLAGS)
 
-reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; about half an hour
+reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; about seven minutes
 	$(TOX) run -e reliability
 
 # Where gensim cannot be installed, what is compared to it stays unmeasured.
