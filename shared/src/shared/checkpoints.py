@@ -24,6 +24,11 @@ from shared.files import sha256_of, whole_folder, write_json
 FORMAT = 1
 MANIFEST = "manifest.json"
 OWN = "sha256_of_manifest"
+# What reading a manifest raises if it is missing, torn, or is other JSON than a manifest.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError),
+    *(AttributeError, OverflowError, RecursionError),
+)
 
 
 @dataclass(frozen=True)
@@ -148,21 +153,11 @@ class Checkpoints:
         for folder in sorted(self.folder.glob("[!.]*")):
             try:
                 manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                if manifest.pop(OWN, None) not in (
-                    None,
-                    _digest(manifest),
-                ):  # older ones have none
+                own = manifest.pop(OWN, None)  # older ones have none
+                if own is not None and own != _digest(manifest):
                     raise ValueError("has changed since it was written")
                 found.append((folder, {**manifest, "step": int(manifest["step"])}))
-            except (
-                OSError,
-                ValueError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                OverflowError,
-                RecursionError,
-            ):
+            except _UNREADABLE:
                 damaged.append(folder)
                 self.say(
                     f"{folder}: is damaged ({MANIFEST} cannot be read); the one before it is used."

@@ -173,7 +173,6 @@ def _load(name: str) -> Any:
 def _system_problem(error: OSError) -> str:
     """Say what the operating system refused: a full disk, a folder without write permission, a missing file."""
     where = f"{error.filename}: " if error.filename else ""
-    what = error.strerror or " ".join(
-        str(error).split()
-    )  # numpy's has no number: "9 requested and 7 written"
+    # numpy's errors have no number: "9 requested and 7 written".
+    what = error.strerror or " ".join(str(error).split())
     return f"{where}{what}. Check that the path exists, is yours to use, and has space."

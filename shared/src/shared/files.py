@@ -91,9 +91,8 @@ def _has_taken_place(aside: Path, path: Path) -> bool:
     """Put a folder where another one may be; False: another process has made that one anew meanwhile."""
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
     try:
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # there was none, or another process was quicker
+        # There may be none, or another process was quicker.
+        with contextlib.suppress(FileNotFoundError):
             path.rename(old / path.name)
         try:
             aside.rename(path)
