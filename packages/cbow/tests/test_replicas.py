@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cbow.cli import LAUNCHERS
 from cbow.kernels import END, NEXT, SAMPLES, STOP, Engine, merge_rows, split_at_lines
 from cbow.model import initial_weights
 from cbow.replicas import Replica, part_rate, stretch_end
-from cbow.team import LAUNCHERS, Team, join
+from cbow.team import Team, join
 from cbow.vectors import WordVectors
 from shared.errors import UserError
 
@@ -437,6 +438,17 @@ def wait_until_free(out: Path) -> None:
             except OSError:
                 time.sleep(0.05)
     raise AssertionError("a process goes on")
+
+
+def test_settings_missing_on_one_machine_end_all_processes(
+    mpirun: str, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("--data", sample_folder, "--out", tmp_path / "run", "--quiet")
+    command = [*start(mpirun, 1, *words), ":"]
+    command += start(mpirun, 1, *words, "--config", tmp_path / "missing.yaml")[1:]
+    done = run(command)
+    assert done.returncode != 0
+    assert "missing.yaml" in done.stderr
 
 
 def test_mpirun_with_one_process_is_bit_identical_to_none(

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from cbow import __version__
-from shared.cli import RUN_OPTIONS, Verb, fetch_verb, report_verb, run_verbs, sample_verb
+from shared.cli import (
+    RUN_OPTIONS,
+    USAGE_ERROR,
+    Verb,
+    fetch_verb,
+    report_verb,
+    run_verbs,
+    sample_verb,
+)
 
 DESCRIPTION = "word2vec's continuous bag of words, from numpy up."
+LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Variables in which Open MPI, MPICH and its kin, and Slurm tell a process how many were started."""
 
 VERBS = (
     Verb("train", "Train word vectors.", "train:run", "TrainConfig", RUN_OPTIONS, layered=True),
@@ -35,4 +46,9 @@ VERBS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return run_verbs("cbow", __version__, DESCRIPTION, VERBS, arguments)
+    code = run_verbs("cbow", __version__, DESCRIPTION, VERBS, arguments)
+    if code == USAGE_ERROR and any(name in os.environ for name in LAUNCHERS):
+        from cbow.team import give_up
+
+        give_up(code)
+    return code

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cbow.cli import LAUNCHERS
 from cbow.config import TrainConfig
 from cbow.kernels import Engine
 from cbow.model import build_engine, compile_engine, first_weights, subwords_of
@@ -25,9 +26,6 @@ from cbow.replicas import Replica, wait
 from shared.errors import UserError
 from shared.interrupt import StopRequest
 from shared.vocabulary import Vocabulary
-
-LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Variables in which Open MPI, MPICH and its kin, and Slurm tell a process how many were started."""
 
 
 def join() -> Team:
@@ -56,6 +54,24 @@ def join() -> Team:
             "Start them with the mpirun of mpi4py's library (`pip install mpich` brings one)."
         )
     return Team(MPI.COMM_WORLD)
+
+
+def give_up(code: int) -> None:
+    """End all processes if this one has failed before it met the others, who would wait for it for ever.
+
+    Parameters
+    ----------
+    code : int
+        Exit code of them all.
+    """
+    if "mpi4py.MPI" in sys.modules:
+        return  # they have met, and part in `Team.__exit__`
+    try:
+        team = join()
+    except UserError:  # the others are told the same
+        return
+    if team.comm is not None:
+        team.comm.Abort(code)
 
 
 class Team:
