@@ -61,6 +61,26 @@ def test_command_has_the_verbs_that_every_command_has(package: Path) -> None:
     assert own | set(re.findall(r"^    (\w+)_verb\(", text, re.MULTILINE)) >= VERBS
 
 
+@each_package
+def test_names_for_notebooks_are_where_the_package_looks_for_them(package: Path) -> None:
+    source = package / "src"
+    tree = ast.parse((source / package.name / "__init__.py").read_text(encoding="utf-8"))
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    homes: dict[str, str] = values["_HOMES"]
+    assert sorted(homes) == values["__all__"]
+    for name, home in homes.items():
+        # A module of that name would be found first, once anything has imported it.
+        assert not (source / package.name / f"{name}.py").exists()
+        folder = ROOT / "shared" / "src" if home.startswith("shared.") else source
+        body = ast.parse((folder / home.replace(".", "/")).with_suffix(".py").read_text("utf-8"))
+        defined = (ast.ClassDef, ast.FunctionDef)
+        assert name in {node.name for node in body.body if isinstance(node, defined)}
+
+
 def test_arrows_point_one_way() -> None:
     tasks = {package.name for package in PACKAGES}
     for package in PACKAGES:

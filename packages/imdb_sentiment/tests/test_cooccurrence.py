@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from imdb_sentiment.cooccurrence import SPREAD, _near, _positive_pmi, vectors_of
+from imdb_sentiment.cooccurrence import SPREAD, TRUSTED, _near, _positive_pmi, vectors_of
 
 
 def reviews(seed: int = 0) -> list[np.ndarray]:
@@ -23,8 +24,23 @@ def test_words_with_like_neighbours_have_like_vectors() -> None:
     assert unit[2] @ unit[3] > 0.8 > 0.3 > abs(unit[2] @ unit[4])
     assert found.dtype == np.float32
     assert not found[:2].any()
-    assert abs(found[2:].std() - SPREAD) < 1e-6
+    occurring = found[np.concatenate(reviews())]
+    assert abs(np.sqrt(np.square(occurring).mean()) - SPREAD) < 1e-6
     assert np.array_equal(found, vectors_of(reviews(), 30, 8, specials=2, seed=1))
+
+
+def test_rare_words_have_short_vectors() -> None:
+    # Word 30 stands as often as `TRUSTED` says, in the places of word 10.
+    sequences, left = reviews(), TRUSTED
+    for review in sequences:
+        places = np.flatnonzero(review == 10)[:left]
+        review[places] = 30
+        left -= len(places)
+    found = vectors_of(sequences, 31, 8, specials=2, seed=1)
+    lengths = np.linalg.norm(found, axis=1)
+    count = np.bincount(np.concatenate(sequences))[11]
+    assert left == 0
+    assert lengths[30] / lengths[11] == pytest.approx(0.5 / (count / (count + TRUSTED)))
 
 
 def test_pairs_stay_within_a_review_and_near_ones_count_more() -> None:

@@ -299,6 +299,8 @@ class StudyOptions:
     """Most minutes for each network, which is then planned to end in them, > 0; null: as the recipes say."""
     epochs: int | None = None
     """Passes of each network over its reviews, >= 1; null: as the recipes say."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
     out: str | None = None
     """Folder for the runs and the page; finished runs in it are not trained again; default:
     runs/imdb_sentiment/<verb>."""
@@ -316,6 +318,7 @@ class StudyOptions:
         minutes, epochs = self.minutes, self.epochs
         problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
         problem(epochs is not None and epochs < 1, "epochs", epochs, ">= 1")
+        problem(self.threads < 0, "threads", self.threads, ">= 0")
 
 
 @dataclass(frozen=True)
@@ -327,14 +330,11 @@ class CompareOptions(StudyOptions):
     """Training reviews for every model, >= 2; null: as the recipes say."""
     seed: int = 1
     """Seed of every run, >= 0."""
-    threads: int = 0
-    """CPU threads, >= 0; 0: as torch chooses."""
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
         problem(self.limit is not None and self.limit < 2, "limit", self.limit, ">= 2")
-        problem(self.threads < 0, "threads", self.threads, ">= 0")
         problem(self.seed < 0, "seed", self.seed, ">= 0")
 
 

@@ -17,8 +17,10 @@ WINDOW = 5
 """Words to each side that count as near; one at distance d counts 1 / d."""
 SMOOTHING = 0.75
 """Power of the contexts' counts, which keeps rare contexts from looking telling."""
-SPREAD = 0.2
-"""Standard deviation of the numbers of the result."""
+TRUSTED = 40
+"""Occurrences at which a word's vector has half of its full length: the neighbours of a rarer one are chance."""
+SPREAD = 0.6
+"""Root mean square of the numbers of the result, over all words of the reviews as they come."""
 
 
 def vectors_of(
@@ -46,7 +48,8 @@ def vectors_of(
     References
     ----------
     Levy, Goldberg and Dagan 2015, "Improving distributional similarity", sections 2.1, 2.2 and 3: positive pointwise
-    mutual information, contexts smoothed, U times the root of the singular values.
+    mutual information, contexts smoothed, U times the root of the singular values. Lengths by how often a word occurs
+    are ours; word2vec's come out alike.
     """
     from sklearn.utils.extmath import randomized_svd
 
@@ -57,9 +60,12 @@ def vectors_of(
         return found
     u, s, _ = randomized_svd(pmi, rank, n_iter=3, random_state=seed)
     found[:, :rank] = u * np.sqrt(s)
-    found *= SPREAD / (found[specials:].std() or 1.0)
     found[:specials] = 0
-    return found
+    counts = np.bincount(np.concatenate(sequences), minlength=size).astype(np.float32)
+    lengths = counts / (counts + TRUSTED)
+    found *= (lengths / np.maximum(np.linalg.norm(found, axis=1), 1e-9))[:, None]
+    of_words = counts[specials:] @ np.square(found[specials:]).mean(1) / counts[specials:].sum()
+    return found * np.float32(SPREAD / np.sqrt(of_words))
 
 
 def _near(sequences: Sequence[Ids], size: int, specials: int) -> Any:

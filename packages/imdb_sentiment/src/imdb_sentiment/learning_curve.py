@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.config import CurveOptions
+from imdb_sentiment.config import LINEAR, CurveOptions
 from imdb_sentiment.data import find, load
 from imdb_sentiment.recipes import finished_run, networks_end_after, recipe
 from imdb_sentiment.report import percent
@@ -25,8 +25,10 @@ def run(options: CurveOptions) -> int:
         if name == "encoder" and options.encoder is not None:
             changes["encoder"] = options.encoder
         config = networks_end_after(recipe(name, **changes), options.minutes, options.epochs)
-        # refit would add the reviews for choosing to whatever the curve says.
-        config = replace(config, refit=False)
+        config = replace(config, threads=options.threads or config.threads)
+        if config.model in LINEAR:
+            # It would add the reviews for choosing to whatever the curve says.
+            config = replace(config, refit=False)
         for size in _sizes(options.sizes, str(folder), config.valid_share):
             for seed in options.seeds:
                 path = finished_run(
