@@ -55,7 +55,7 @@ dev: ## one environment, .venv/dev, with all packages editable
 	  $(TASKS:%=-e ./packages/%) $(TASKS:%=--group test-%) --group test-shared --group lint --group types
 	@echo "Activate it with: source .venv/dev/bin/activate"
 
-# The assignment: the real data where it lies ($DLTASKS_DATA/<task> or the cache folder), else the sample.
+# The assignment: the real data where it lies ($DLTASKS_DATA/<data set> or the cache folder), else the sample.
 RECIPE_cbow := baseline
 RECIPE_esim := laptop
 RECIPE_imdb_sentiment := nbsvm

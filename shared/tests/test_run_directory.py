@@ -12,6 +12,7 @@ from shared.checkpoints import Checkpoints
 from shared.errors import UserError
 from shared.files import sha256_of, whole_file, whole_folder, write_json
 from shared.metrics_log import MetricsLog
+from shared.options import RunOptions
 from shared.run_directory import RunDirectory
 
 
@@ -249,3 +250,8 @@ def test_nan_never_reaches_a_json_file(tmp_path: Path) -> None:
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+def test_run_to_go_on_with_must_be_named() -> None:
+    with pytest.raises(UserError, match="--out is None, expected a run folder with --resume"):
+        RunOptions(resume=True)

@@ -278,3 +278,13 @@ def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> No
     assert done.returncode == 0, done.stderr[-4000:]
     for a, b in zip(records_of(one), records_of(tmp_path / "two"), strict=True):
         assert b == pytest.approx(a, abs=1e-4)
+
+
+def test_linear_models_refuse_several_processes(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = replace(CONFIG, data=str(sample_folder), model="tfidf", limit=None)
+    with pytest.raises(UserError, match="tfidf trains in one process"):
+        train.train(config, RunOptions(out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()

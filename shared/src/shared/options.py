@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.config import positional
+from shared.config import Problems, positional
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,12 @@ class RunOptions:
     """Go on with the run in --out from its last checkpoint."""
     quiet: bool = False
     """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
+
+    def __post_init__(self) -> None:
+        """Check that a run to go on with is named."""
+        with Problems() as problem:
+            # Without it, the folder would be a new one, and training would begin anew.
+            problem(self.resume and self.out is None, "out", self.out, "a run folder with --resume")
 
     def tell(self, folder: Path | None) -> None:
         """Say where a finished run is; None, in a process that writes no run, says nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from imdb_sentiment.config import LINEAR, MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.data import Data, class_count, load
 from imdb_sentiment.evaluate import figures_for_summary, measure
 from imdb_sentiment.report import write_page
+from shared.errors import UserError
 from shared.options import RunOptions
 from shared.run_directory import RunDirectory, versions
 from shared.samples import NOTICE
@@ -38,6 +40,10 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """
     began = time.monotonic()
     if config.model in LINEAR:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says it
+            raise UserError(
+                f"--model {config.model} trains in one process. Start it without torchrun."
+            )
         return _train_linear(config, options, began)
     if config.model == "encoder":
         from imdb_sentiment.hub import require_encoder
