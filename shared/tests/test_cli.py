@@ -133,6 +133,14 @@ def test_first_signal_is_remembered_and_old_handlers_come_back(number: int) -> N
     assert signal.getsignal(number) is before
 
 
+def test_signal_of_the_other_kind_is_not_a_second_one() -> None:
+    # Ctrl-C, and then a supervisor's SIGTERM while what it asked for is being saved.
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal_number == signal.SIGINT
+
+
 def test_second_signal_ends_the_process() -> None:
     code = (
         "import os, signal\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -269,6 +270,8 @@ def test_least_steps_makes_more_epochs_of_few_reviews() -> None:
     config = TrainConfig(epochs=3, least_steps=100)
     assert with_least_steps(config, 20).epochs == 5
     assert with_least_steps(config, 1000).epochs == 3
+    # Of 7 batches an epoch makes 3 updates of 2 and leaves one batch.
+    assert with_least_steps(replace(config, accumulation=2, least_steps=10), 7).epochs == 4
     assert with_least_steps(TrainConfig(epochs=3, steps=7, least_steps=100), 20).epochs == 3
 
 

@@ -146,7 +146,10 @@ def test_damaged_manifest_of_a_named_checkpoint_is_named(
         words = ("evaluate", run, "--data", sample_folder, "--checkpoint", "epoch-0001")
         code, _, error = resnet_tiny(*words)
         assert code == 2
-        assert "epoch-0001/manifest.json: is damaged. Name another --checkpoint" in error
+        assert (
+            "epoch-0001: is damaged (manifest.json cannot be read). Name another checkpoint"
+            in error
+        )
 
 
 def test_folder_that_holds_something_is_not_overwritten(

@@ -147,16 +147,32 @@ class Checkpoints:
             ]
         )
 
+    def named(self, name: str) -> Checkpoint | None:
+        """Return the checkpoint in the folder of this name, or None if there is none.
+
+        Raises
+        ------
+        UserError
+            It is damaged.
+        """
+        folder = self.folder / name
+        if not (folder / MANIFEST).is_file():
+            return None
+        try:
+            manifest = _read_manifest(folder)
+            problem = _problem(folder, manifest)
+        except _UNREADABLE:
+            problem = f"{MANIFEST} cannot be read"
+        if problem is not None:
+            raise UserError(f"{folder}: is damaged ({problem}). Name another checkpoint.")
+        return Checkpoint(folder, manifest["step"], manifest.get("metric"), manifest["facts"])
+
     def _manifests(self) -> list[tuple[Path, dict[str, Any]]]:
         """Read the manifests; a folder whose manifest cannot be read counts as damaged."""
         found, damaged = [], []
         for folder in sorted(self.folder.glob("[!.]*")):
             try:
-                manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                own = manifest.pop(OWN, None)  # older ones have none
-                if own is not None and own != _digest(manifest):
-                    raise ValueError("has changed since it was written")
-                found.append((folder, {**manifest, "step": int(manifest["step"])}))
+                found.append((folder, _read_manifest(folder)))
             except _UNREADABLE:
                 damaged.append(folder)
                 self.say(
@@ -196,6 +212,15 @@ def _safetensors_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return ()
     return (SafetensorError,)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint's manifest says; one of `_UNREADABLE` is raised where it says nothing of use."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    own = manifest.pop(OWN, None)  # older ones have none
+    if own is not None and own != _digest(manifest):
+        raise ValueError("has changed since it was written")
+    return {**manifest, "step": int(manifest["step"])}
 
 
 def _digest(manifest: dict[str, Any]) -> str:

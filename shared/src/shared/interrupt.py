@@ -32,13 +32,14 @@ class StopRequest:
     Attributes
     ----------
     signal_number : int or None
-        The signal that came, or None.
+        The signal that came first, or None.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._seen: set[int] = set()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -57,7 +58,9 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
+        # A supervisor's SIGTERM may follow Ctrl-C while what the latter asked for is being saved.
+        if number in self._seen:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.signal_number = number
+        self._seen.add(number)
+        self.signal_number = self.signal_number or number

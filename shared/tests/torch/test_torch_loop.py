@@ -225,7 +225,7 @@ def test_mean_of_the_weights_starts_when_evaluations_get_worse(tmp_path):
     first = next(line for line in log.splitlines() if "the mean" in line)
     step = int(first.split("step ")[1].split("/")[0])
     history = run.outcome.history
-    worse = [n for n in range(2, len(history)) if history[n] > min(history[: n - 1])]
+    worse = [n for n in range(3, len(history)) if history[n] > min(history[: n - 2])]
     assert step == worse[0] + 1
     assert run.training._average.updates == STEPS - step
 
@@ -343,3 +343,8 @@ def test_settings_out_of_range_are_all_named_at_once():
         ToyConfig(epochs=0, warmup=1.0, clip_norm=0.0, checkpoint_epochs=(0,))
     for name in ("--epochs", "--warmup", "--clip-norm", "--checkpoint-epochs"):
         assert name in str(refused.value)
+
+
+def test_seed_that_other_libraries_refuse_is_refused():
+    with pytest.raises(UserError, match="--seed is 4294967296, expected 0 to 4294967295"):
+        ToyConfig(seed=1 << 32)

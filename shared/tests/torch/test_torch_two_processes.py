@@ -67,6 +67,10 @@ def test_folder_that_one_process_refuses_is_refused_by_all(launched):
     assert "is not empty" in launched[1]["refused"]
 
 
+def test_statistics_of_batch_norm_are_those_of_the_first(launched):
+    assert launched[1]["statistics"] == [3.0, 3.0]
+
+
 def test_evaluation_counts_every_example_once_in_sets_that_do_not_divide(launched):
     for count in (0, 1, 2, 7, 10):
         assert launched[1]["evaluated"][str(count)] == [count * (count - 1) / 2, count]

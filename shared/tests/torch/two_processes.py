@@ -18,7 +18,7 @@ from shared.options import RunOptions
 from shared.testing import records_of
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals
-from shared.torch.processes import start_run
+from shared.torch.processes import buffers_of_first, of_all, start_run
 from shared.torch.sampler import evaluation_shares
 
 EQUAL = {"dropout": 0.0, "steps": 20, "device": "cpu", "log_every": 1}
@@ -65,6 +65,15 @@ def evaluated(count: int) -> list[float]:
     return list(totals.sums(accelerator).get("index", (0.0, 0.0)))
 
 
+def statistics_of_batch_norm() -> list[float]:
+    accelerator = make_accelerator(ToyConfig(device="cpu"))
+    norm = torch.nn.BatchNorm1d(1)
+    assert norm.running_mean is not None
+    norm.running_mean.fill_(3.0 + accelerator.process_index)
+    buffers_of_first(accelerator, norm)
+    return of_all(accelerator, float(norm.running_mean))
+
+
 def main(out: Path) -> None:
     faulthandler.dump_traceback_later(
         90, exit=True
@@ -76,6 +85,7 @@ def main(out: Path) -> None:
     train(
         out / "equal_shuffled", ToyConfig(**EQUAL, by_length=False, accumulation=2, clip_norm=0.5)
     )
+    results["statistics"] = statistics_of_batch_norm()
     results["resumed"] = {
         "float32": resumed_is_same(out / "float32"),
         "bf16": resumed_is_same(out / "bf16", precision="bf16"),

@@ -168,11 +168,11 @@ def given_vectors(
     return vectors
 
 
-def with_least_steps(config: TrainConfig, epoch_steps: int) -> TrainConfig:
-    """Return the configuration with as many epochs as `least_steps` needs, if that is more."""
+def with_least_steps(config: TrainConfig, batches: int) -> TrainConfig:
+    """Return the configuration with as many epochs, of so many batches, as `least_steps` needs, if that is more."""
     if config.steps is not None or config.minutes is not None:
         return config
-    epochs = math.ceil(config.least_steps * config.accumulation / epoch_steps)
+    epochs = math.ceil(config.least_steps / max(1, batches // config.accumulation))
     return replace(config, epochs=max(config.epochs, epochs))
 
 

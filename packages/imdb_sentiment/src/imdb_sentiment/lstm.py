@@ -195,8 +195,11 @@ def reversed_places(lengths: Tensor, size: int) -> Tensor:
 
 
 def by_place(values: Tensor, places: Tensor) -> Tensor:
-    """Return values (B, T, H) in the order of `places` (B, T)."""
-    return values.gather(1, places[:, :, None].expand(-1, -1, values.shape[-1]))
+    """Return values (B, T, H) in the order of `places` (B, any)."""
+    # Whole rows are copied; `gather` would look up each number by itself.
+    first = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
+    rows = values.flatten(0, 1).index_select(0, (places + first).flatten())
+    return rows.view(*places.shape, values.shape[-1])
 
 
 def _name(kind: str, layer: int, way: int) -> str:

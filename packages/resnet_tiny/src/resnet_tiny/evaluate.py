@@ -36,7 +36,8 @@ def run(options: EvaluateOptions) -> int:
     """Print what a trained model makes of val (verb `evaluate`)."""
     trained = load_run(options.model, checkpoint=options.checkpoint, device="cpu")
     config = trained.config
-    accelerator = make_accelerator(replace(config, device="auto"))
+    # The option is asked below; a run's own precision need not be one that this device has.
+    accelerator = make_accelerator(replace(config, device="auto", precision="float32"))
     device = accelerator.device
     is_first = accelerator.is_main_process
     subset = val_subset(trained, options, accelerator)

@@ -62,5 +62,5 @@ def mix(images: Tensor, draws: Mapping[str, Tensor]) -> tuple[Tensor, float]:
     side = images.shape[-1]
     top, left, bottom, right = (round(side * share) for share in draws["cut"].tolist())
     mixed = images.clone()
-    mixed[:, :, top:bottom, left:right] = images[partner][:, :, top:bottom, left:right]
+    mixed[:, :, top:bottom, left:right] = images[partner, :, top:bottom, left:right]
     return mixed, 1 - (bottom - top) * (right - left) / side**2

@@ -178,27 +178,21 @@ def load_run(
 
 
 def _find(run: RunDirectory, name: str, *, is_chosen: bool) -> Checkpoint:
-    last = run.checkpoints.last()
-    if last is None:
+    if name == "last" or (name == "best" and not is_chosen):
+        found = run.checkpoints.last()
+    elif name == "best":
+        found = run.checkpoints.best(highest=True)
+    else:
+        found = run.checkpoints.named(name)
+    if found is not None:
+        return found
+    there = {path.name for path in run.checkpoints.folder.glob("[!.]*")} - {"best"}
+    if not there or name in ("best", "last"):
         raise UserError(
             f"{run.path}: holds no checkpoint yet. Go on with `resnet-tiny train --out {run.path} --resume`."
         )
-    if name == "last" or (name == "best" and not is_chosen):
-        return last
-    if name == "best":
-        return run.checkpoints.best(highest=True) or last
-    folder = run.checkpoints.folder / name
-    if not (folder / "manifest.json").is_file():
-        there = {p.name for p in run.checkpoints.folder.glob("[!.]*")} - {"best"}
-        known = ", ".join(["best", "last", *sorted(there)])
-        raise UserError(f"--checkpoint {name} is not in {run.path}. Expected one of: {known}.")
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return Checkpoint(folder, manifest["step"], manifest.get("metric"), manifest["facts"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{folder / 'manifest.json'}: is damaged. Name another --checkpoint."
-        ) from None
+    known = ", ".join(["best", "last", *sorted(there)])
+    raise UserError(f"--checkpoint {name} is not in {run.path}. Expected one of: {known}.")
 
 
 def _torchvision_models() -> Any:

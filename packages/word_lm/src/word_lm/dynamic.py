@@ -166,7 +166,7 @@ def dynamic_perplexity(
                     for weight, home, back, step, gradient in zip(
                         weights, trained, backs, steps, gradients, strict=True
                     ):
-                        weight.addcmul_(home - weight, back)
+                        weight.lerp_(home, back)
                         if gradient is not None:
                             weight.addcmul_(gradient, step, value=-1)
                 if progress:

@@ -57,7 +57,8 @@ class LoopConfig:
     """Course of the learning rate; decay: times `decay_factor` every `decay_epochs`; plateau: the same at each
     evaluation that gives no new best."""
     warmup: float = 0.0
-    """Share of the steps in which the learning rate rises (linear, cosine, one_cycle, inverse_sqrt), 0 to below 1."""
+    """Share of the steps in which the learning rate rises (linear, cosine, one_cycle, inverse_sqrt), 0 to below 1;
+    one_cycle takes 0 for 0.3."""
     final_factor: float = 0.0
     """Share of the learning rate that is left at the end (linear, cosine, one_cycle), 0 to 1."""
     decay_factor: float = 0.5
@@ -68,8 +69,8 @@ class LoopConfig:
     ema_decay: float | None = None
     """Decay of the moving average of the weights, which is then evaluated and kept, 0 to below 1; null: none."""
     average_patience: int | None = None
-    """Evaluate and keep the mean of the weights, from the first evaluation on that is worse than the best up to this
-    many before it, >= 1; null: never."""
+    """Evaluate and keep the mean of the weights, from the first evaluation on that is worse than the best of those
+    before it but the newest this many, >= 1; null: never."""
     patience: int | None = None
     """Stop after this many evaluations in a row without a new best, >= 1; null: never."""
     evaluate_every: int = 0
@@ -92,8 +93,8 @@ class LoopConfig:
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range; a task adds its own after `super().check(problem)`."""
+        problem(not 0 <= self.seed < 1 << 32, "seed", self.seed, "0 to 4294967295")
         for name, least in (
-            ("seed", 0),
             ("threads", 0),
             ("workers", 0),
             ("epochs", 1),

@@ -39,7 +39,7 @@ from shared.torch.gradients import scale_and_clip
 from shared.torch.journal import Journal
 from shared.torch.meter import NORM, Meter, require_finite
 from shared.torch.position import Outcome, Position, best_index, is_stalled, is_time_for_mean
-from shared.torch.processes import from_first
+from shared.torch.processes import buffers_of_first, from_first
 from shared.torch.profiling import profiler
 from shared.torch.sampler import Loader, Order, Share
 from shared.torch.schedule import Moment, Schedule, schedule_of
@@ -184,7 +184,7 @@ class Training:
     def _after_update(self, is_epoch_end: bool) -> None:
         """Log, evaluate, save and stop, each if it is time."""
         step, metric, names = self.at.step, None, []  # type: int, float | None, list[str | None]
-        if step % self.config.log_every == 0:
+        if step % self.config.log_every == 0 or step == self.plan.total_steps:
             self._log()
         every = self.plan.evaluate_every
         is_due = is_epoch_end if every == 0 else step % every == 0
@@ -211,6 +211,8 @@ class Training:
         self._meter.settle()
         began = time.monotonic()
         with self._average.in_place() if self._average else nullcontext(), evaluating(self.model):
+            # DDP hands buffers out before a forward pass in training only: those of batch norm have moved apart since.
+            buffers_of_first(self.accelerator, self.model)
             figures = dict(evaluate(self.model))
         metric = float(from_first(self.accelerator, figures[self.metric]))
         require_finite(self.at.step, self.metric, metric)

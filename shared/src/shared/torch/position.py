@@ -90,13 +90,14 @@ def is_stalled(history: Sequence[float], patience: int | None, *, highest: bool)
 
 
 def is_time_for_mean(history: Sequence[float], wait: int | None, *, highest: bool) -> bool:
-    """Whether the last value is worse than the best until `wait` values before it.
+    """Whether the last value is worse than the best of the earlier ones but the newest `wait` of them.
 
     References
     ----------
-    Merity et al. 2017, arXiv 1708.02182, algorithm 1 (NT-ASGD), whose n is `wait`.
+    Merity et al. 2017, arXiv 1708.02182 (NT-ASGD), as their code has it (`--nonmono` is `wait`).
     """
-    if wait is None or len(history) <= wait:
+    if wait is None or len(history) < wait + 2:
         return False
-    early, last = history[:-wait], history[-1]
+    *before, last = history
+    early = before[:-wait]
     return last < max(early) if highest else last > min(early)

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from shared.errors import UserError
 from shared.options import RunOptions
 from shared.run_directory import RunDirectory
@@ -72,6 +75,14 @@ def from_first(accelerator: Any, value: Any) -> Any:
     from accelerate.utils import broadcast_object_list
 
     return broadcast_object_list([value])[0]
+
+
+def buffers_of_first(accelerator: Any, model: nn.Module) -> None:
+    """Put the first process' buffers, such as batch norm's statistics, into a model in all of them."""
+    if accelerator.num_processes == 1:
+        return
+    for buffer in model.buffers():
+        torch.distributed.broadcast(buffer, 0)
 
 
 def of_all(accelerator: Any, value: Any) -> list[Any]:
