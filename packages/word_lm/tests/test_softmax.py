@@ -67,7 +67,7 @@ def test_scores_in_pieces_are_scores_at_once(monkeypatch: pytest.MonkeyPatch) ->
     head = FullSoftmax(12, WORDS)
     hidden, targets = inputs_for(head).requires_grad_(), torch.arange(30)
     at_once = torch.autograd.grad(head.total_nll(hidden, targets), (hidden, head.weight, head.bias))
-    monkeypatch.setattr("word_lm.softmax._PIECE_BYTES", 4 * WORDS * 3)
+    monkeypatch.setattr("word_lm.softmax._PIECE", WORDS * 3)
     monkeypatch.setattr("word_lm.softmax._ROWS", 8)
     in_pieces = torch.autograd.grad(
         head.total_nll(hidden, targets), (hidden, head.weight, head.bias)

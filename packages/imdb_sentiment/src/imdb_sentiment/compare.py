@@ -12,7 +12,7 @@ from imdb_sentiment.config import CompareOptions
 from imdb_sentiment.data import find, read_split
 from imdb_sentiment.evaluate import run_size
 from imdb_sentiment.model import load_run
-from imdb_sentiment.recipes import finished_run, networks_end_after, recipe
+from imdb_sentiment.recipes import finished_run, studied
 from imdb_sentiment.report import percent
 from shared.errors import UserError
 from shared.report import Report
@@ -118,11 +118,8 @@ def write_page(rows: list[Row], path: Path, data: str, is_sample: bool) -> Path:
 
 
 def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list[str]) -> Row:
-    changes: dict[str, Any] = {"data": str(folder), "seed": options.seed}
-    if name == "encoder" and options.encoder is not None:
-        changes["encoder"] = options.encoder
     try:
-        config = recipe(name, **changes)
+        config = studied(name, options, folder, seed=options.seed)
         if config.model == "encoder":
             from imdb_sentiment.hub import require_encoder
 
@@ -131,11 +128,9 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
         if name == "encoder" and options.encoder is None:  # the one that may not be there
             return Row(name, problem=str(error))
         raise
-    config = networks_end_after(config, options.minutes, options.epochs)
-    config = replace(config, threads=options.threads or config.threads)
     if options.limit is not None:
         config = replace(config, limit=options.limit)
-    config = replace(config, limit=most(config.limit, folder))
+    config = replace(config, limit=useful_limit(config.limit, folder))
     path = finished_run(config, out / name)
     summary = RunDirectory.read(path, task="imdb-sentiment").summary()
     classifier = load_run(path).classifier
@@ -154,7 +149,7 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
     )
 
 
-def most(limit: int | None, folder: Path) -> int | None:
+def useful_limit(limit: int | None, folder: Path) -> int | None:
     """Return a limit, or None where the data has no more reviews than that (a recipe made for larger data)."""
     if limit is None:
         return None

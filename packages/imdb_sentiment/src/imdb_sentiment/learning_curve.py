@@ -9,7 +9,7 @@ from typing import Any
 
 from imdb_sentiment.config import LINEAR, CurveOptions
 from imdb_sentiment.data import find, load
-from imdb_sentiment.recipes import finished_run, networks_end_after, recipe
+from imdb_sentiment.recipes import finished_run, studied
 from imdb_sentiment.report import percent
 from shared.report import Report, save_plot
 from shared.run_directory import RunDirectory
@@ -21,11 +21,7 @@ def run(options: CurveOptions) -> int:
     folder, _ = find(options.data)
     figures: list[dict[str, Any]] = []
     for name in options.recipes:
-        changes: dict[str, Any] = {"data": str(folder)}
-        if name == "encoder" and options.encoder is not None:
-            changes["encoder"] = options.encoder
-        config = networks_end_after(recipe(name, **changes), options.minutes, options.epochs)
-        config = replace(config, threads=options.threads or config.threads)
+        config = studied(name, options, folder)
         if config.model in LINEAR:
             # It would add the reviews for choosing to whatever the curve says.
             config = replace(config, refit=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.config import LINEAR, TrainConfig
+from imdb_sentiment.config import LINEAR, StudyOptions, TrainConfig
 from imdb_sentiment.train import train
 from shared.config import load_recipe
 from shared.options import RunOptions
@@ -34,6 +34,21 @@ def networks_end_after(
     if epochs is None:
         return config
     return replace(config, epochs=epochs, steps=None, least_steps=0)
+
+
+def studied(name: str, options: StudyOptions, folder: Path, **changes: Any) -> TrainConfig:
+    """Return the configuration that a study trains: a recipe's, on the data in a folder, with the study's options.
+
+    Raises
+    ------
+    UserError
+        As `recipe`.
+    """
+    if name == "encoder" and options.encoder is not None:
+        changes["encoder"] = options.encoder
+    config = recipe(name, data=str(folder), **changes)
+    config = networks_end_after(config, options.minutes, options.epochs)
+    return replace(config, threads=options.threads or config.threads)
 
 
 def finished_run(config: TrainConfig, out: Path) -> Path:

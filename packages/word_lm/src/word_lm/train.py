@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from shared.torch.summary import write_summary
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data import Text, load_text
 from word_lm.model import VOCABULARY, LanguageModel, State, build_model, load_run, state_to
-from word_lm.protocols import Evaluation, examples_perplexity
+from word_lm.protocols import Evaluation, examples_perplexity, perplexity
 from word_lm.report import write_page
 from word_lm.segments import Segments
 
@@ -167,15 +166,10 @@ def measure(model: LanguageModel, config: TrainConfig, ids: Any) -> Evaluation:
 def describe(figures: Mapping[str, Any]) -> str:
     """Say the perplexity of a line of the log."""
     if METRIC in figures:
-        return f"valid ppl {perplexity(figures[METRIC]):.2f}"
+        return f"valid ppl {perplexity(figures[METRIC], 1):.2f}"
     if "train_nll" in figures:
-        return f"ppl {perplexity(figures['train_nll']):.2f}"
+        return f"ppl {perplexity(figures['train_nll'], 1):.2f}"
     return ""
-
-
-def perplexity(nll: float) -> float:
-    """Return exp of a mean negative log-likelihood; infinite where that is beyond a float."""
-    return math.exp(nll) if nll < 700 else math.inf
 
 
 def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float]:
@@ -203,10 +197,9 @@ def _finish(
     found = {name: measure(model, config, text.splits[name]) for name in ("valid", "test")}
     metrics: dict[str, Any] = {}
     for name, result in found.items():
-        loss = result.nll / result.predicted
         metrics |= {
-            f"{name}_ppl": perplexity(loss),
-            f"{name}_loss": loss,
+            f"{name}_ppl": result.perplexity,
+            f"{name}_loss": result.nll / result.predicted,
             f"{name}_predicted": result.predicted,
         }
     metrics["protocol"] = found["test"].protocol

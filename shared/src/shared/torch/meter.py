@@ -158,4 +158,5 @@ class Meter:
     def _number(self, value: Any) -> Tensor:
         if isinstance(value, Tensor):
             return value.detach().to(self._wide)
-        return torch.tensor(float(value), dtype=self._wide, device=self._accelerator.device)
+        # Filled where it is: a copy to a GPU would wait for all that it still has to do.
+        return torch.full((), float(value), dtype=self._wide, device=self._accelerator.device)
