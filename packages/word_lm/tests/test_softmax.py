@@ -38,6 +38,18 @@ def test_probabilities_sum_to_one_and_nll_is_theirs(name: str) -> None:
     torch.testing.assert_close(head.nll(hidden, targets).double(), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", heads())
+def test_started_from_counts_words_are_as_likely_as_frequent(name: str) -> None:
+    head, counts = (
+        heads()[name],
+        torch.arange(WORDS, 0, -1) ** 2 - 1,
+    )  # the last word does not occur
+    head.start_from_counts(counts)
+    found = head.log_probs(torch.zeros_like(inputs_for(head, 1))).double()
+    expected = (counts + 0.5) / (counts + 0.5).sum()
+    torch.testing.assert_close(found[0].exp(), expected.double(), atol=1e-6, rtol=1e-5)
+
+
 def test_adaptive_nll_is_the_explicitly_normalised_one() -> None:
     head = heads()["adaptive"]
     assert isinstance(head, AdaptiveSoftmax) and head.clusters is not None

@@ -67,6 +67,20 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     assert records_of(tmp_path / "whole") == records_of(tmp_path / "torn")
 
 
+def test_output_biases_begin_at_the_frequencies_of_the_training_text_alone(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    changes = {"output_bias": "frequency", "softmax": "full", "steps": 1, "learning_rate": 1e-9}
+    config = replace(CONFIG, data=str(sample_folder), **changes)
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    trained = load_run(out)
+    words = (sample_folder / "train.txt").read_text().replace("\n", " <eos> ").split()
+    counts = torch.tensor([words.count(token) for token in trained.vocabulary.tokens]) + 0.5
+    found = trained.model.head.bias.detach().softmax(0)
+    torch.testing.assert_close(found, counts / counts.sum(), atol=1e-6, rtol=1e-4)
+
+
 def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(
         CONFIG, data=str(sample_folder), embedding_size=64, hidden_size=64, steps=None, epochs=8,

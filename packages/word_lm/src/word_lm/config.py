@@ -42,6 +42,8 @@ class TrainConfig(LoopConfig):
     """Kind of model; transformer is the coursework's, modern_transformer has RMSNorm and rotary positions."""
     embedding_size: int = 256
     """Size of a word vector, >= 1."""
+    embedding_range: float = 0.1
+    """Word vectors begin at random numbers up to this, > 0; a rare word's few updates must outweigh them."""
     hidden_size: int = 256
     """Size of the hidden state, or of the Transformer's inner layer, >= 1."""
     layers: int = 1
@@ -64,6 +66,10 @@ class TrainConfig(LoopConfig):
     tail_divisor: float = 2.0
     """Each cluster's vectors are smaller than those of the one before by this factor, >= 1."""
 
+    output_bias: Literal["zero", "frequency"] = "zero"
+    """Where the output's biases begin; frequency: at the logarithm of each word's share of the training text, so that
+    the first steps need not find out which words are frequent."""
+
     dropout: float = 0.2
     """Share of features dropped: of embeddings, between layers, of the output; 0 to below 1."""
     embedding_dropout: float = 0.0
@@ -83,6 +89,8 @@ class TrainConfig(LoopConfig):
     """How weights follow gradients."""
     learning_rate: float = 4e-3
     """Step size, > 0."""
+    embedding_rate: float = 1.0
+    """Word vectors learn this many times as fast as all other weights, > 0."""
     beta2: float = 0.999
     """AdamW's memory of squared gradients, 0 to below 1."""
     weight_decay: float = 0.0
@@ -115,8 +123,9 @@ class TrainConfig(LoopConfig):
         for name in ("activation_penalty", "change_penalty", "weight_decay"):
             value = getattr(self, name)
             problem(not 0 <= value < float("inf"), name, value, ">= 0")
-        rate = self.learning_rate
-        problem(not 0 < rate < float("inf"), "learning_rate", rate, "a number > 0")
+        for name in ("learning_rate", "embedding_rate", "embedding_range"):
+            value = getattr(self, name)
+            problem(not 0 < value < float("inf"), name, value, "a number > 0")
         # A varied segment has a learning rate of its own length, and an update only one.
         is_mixed = self.vary_bptt and self.accumulation > 1
         problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")

@@ -52,12 +52,12 @@ class LanguageModel(nn.Module, ABC):
         self.vocabulary_size, self.output_size = vocabulary_size, output_size
         self.activation_penalty = config.activation_penalty
         self.change_penalty = config.change_penalty
-        size, tied = config.embedding_size, config.tied
+        size, reach, tied = config.embedding_size, config.embedding_range, config.tied
         self.embedding: nn.Module
         self.head: FullSoftmax | AdaptiveSoftmax
         if config.softmax == "full":
             words = nn.Embedding(vocabulary_size, size, sparse=has_sparse_gradient(config))
-            nn.init.uniform_(words.weight, -0.1, 0.1)
+            nn.init.uniform_(words.weight, -reach, reach)
             self.embedding = words
             rows = words.weight if tied else None
             self.head = FullSoftmax(output_size, vocabulary_size, rows)
@@ -65,11 +65,11 @@ class LanguageModel(nn.Module, ABC):
         cuts = [cut for cut in config.cutoffs if cut < vocabulary_size]
         divisor = config.tail_divisor
         if tied:
-            self.embedding = AdaptiveEmbedding(vocabulary_size, size, cuts, divisor)
+            self.embedding = AdaptiveEmbedding(vocabulary_size, size, cuts, divisor, reach)
             self.head = AdaptiveSoftmax(output_size, vocabulary_size, cuts, divisor, self.embedding)
         else:
             words = nn.Embedding(vocabulary_size, size, sparse=has_sparse_gradient(config))
-            nn.init.uniform_(words.weight, -0.1, 0.1)
+            nn.init.uniform_(words.weight, -reach, reach)
             self.embedding = words
             self.head = AdaptiveSoftmax(output_size, vocabulary_size, cuts, divisor)
 

@@ -43,6 +43,11 @@ class FullSoftmax(nn.Module):
         self.weight = tied
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
+    @torch.no_grad()
+    def start_from_counts(self, counts: Tensor) -> None:
+        """Set the biases so that without learning each word is as likely as it is frequent; counts are (V,)."""
+        self.bias.copy_(_log_shares(counts))
+
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log-probabilities, float32 (N, V)."""
         return F.log_softmax(self._scores(hidden).float(), dim=-1)
@@ -181,6 +186,16 @@ class AdaptiveSoftmax(nn.Module):
         """Return (first word, word after the last) of each cluster."""
         return list(zip(self.bounds[:-1], self.bounds[1:], strict=True))
 
+    @torch.no_grad()
+    def start_from_counts(self, counts: Tensor) -> None:
+        """Set the biases so that without learning each word is as likely as it is frequent; counts are (V,)."""
+        logs = _log_shares(counts)
+        parts = [logs[low:high] for low, high in self.pairs()]
+        for bias, part in zip(self.biases, parts, strict=True):
+            bias.copy_(part)
+        if self.clusters is not None:
+            self.clusters.bias.copy_(torch.stack([part.logsumexp(0) for part in parts[1:]]))
+
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log-probabilities, float32 (N, V)."""
         hidden = self.project(hidden)
@@ -247,6 +262,8 @@ class AdaptiveEmbedding(nn.Module):
     cutoffs : sequence of int
         As for `AdaptiveSoftmax`.
     divisor : float
+    reach : float
+        Vectors begin at random numbers up to this.
 
     References
     ----------
@@ -254,7 +271,12 @@ class AdaptiveEmbedding(nn.Module):
     """
 
     def __init__(
-        self, vocabulary_size: int, size: int, cutoffs: Sequence[int], divisor: float
+        self,
+        vocabulary_size: int,
+        size: int,
+        cutoffs: Sequence[int],
+        divisor: float,
+        reach: float = 0.1,
     ) -> None:
         super().__init__()
         self.bounds = (0, *cutoffs, vocabulary_size)
@@ -267,7 +289,7 @@ class AdaptiveEmbedding(nn.Module):
         )
         self.expand = nn.ModuleList(nn.Linear(small, size, bias=False) for small in sizes[1:])
         for table in self.tables:
-            nn.init.uniform_(table, -0.1, 0.1)
+            nn.init.uniform_(table, -reach, reach)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return vectors (..., E) of ids (...)."""
@@ -279,6 +301,12 @@ class AdaptiveEmbedding(nn.Module):
             rare = expand(F.embedding(flat[where] - low, self.tables[place])).to(vectors.dtype)
             vectors = vectors.index_copy(0, where, rare)
         return vectors.view(*ids.shape, self.size)
+
+
+def _log_shares(counts: Tensor) -> Tensor:
+    """Return the logarithm of each word's share; half an occurrence is added to each, so that none is impossible."""
+    smoothed = counts.double() + 0.5
+    return (smoothed / smoothed.sum()).log()
 
 
 def cluster_sizes(size: int, clusters: int, divisor: float) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,6 +80,10 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             return folder.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the first weights are the same in all processes
         model = build_model(config, len(text.vocabulary))
+        if config.output_bias == "frequency":
+            # Of the training text alone; the vocabulary counts all three.
+            counts = np.bincount(text.splits["train"], minlength=len(text.vocabulary))
+            model.head.start_from_counts(torch.from_numpy(counts))
         _say_start(folder, config, text, model)
         carried = Carried()
         training = Training(
@@ -133,17 +138,22 @@ def make_optimizers(config: TrainConfig, model: LanguageModel) -> list[torch.opt
     are updated by `SparseAdam`, when their words occur and without decay; all other weights by AdamW.
     """
     rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        return [torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)]
-    is_sparse = isinstance(model.embedding, nn.Embedding) and model.embedding.sparse
-    rows = list(model.embedding.parameters()) if is_sparse else []
-    others = [w for w in model.parameters() if all(w is not row for row in rows)]
-    betas = (0.9, config.beta2)
-    made: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=rate, betas=betas, weight_decay=decay, fused=True)
+    of_words = list(model.embedding.parameters())
+    others = [w for w in model.parameters() if all(w is not row for row in of_words)]
+    groups = [
+        {"params": others, "lr": rate},
+        {"params": of_words, "lr": rate * config.embedding_rate},
     ]
-    if rows:
-        made.append(torch.optim.SparseAdam(rows, lr=rate, betas=betas))
+    if config.optimizer == "sgd":
+        return [torch.optim.SGD(groups, lr=rate, weight_decay=decay)]
+    betas = (0.9, config.beta2)
+    is_sparse = isinstance(model.embedding, nn.Embedding) and model.embedding.sparse
+    sparse = [groups.pop()] if is_sparse else []
+    made: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=decay, fused=True)
+    ]
+    if sparse:
+        made.append(torch.optim.SparseAdam(sparse, lr=rate, betas=betas))
     return made
 
 
