@@ -13,8 +13,10 @@ from attempts import Attempts, Outcome
 from comparing import checkpoints, differences
 from trainings import each_training
 
-TRIES, LEAST = 30, 20
-"""Attempts that are to be killed, and how many of them must not have ended before."""
+KILLS, TRIES = 20, 60
+"""How often a training is to be killed, and the most attempts at it: on a busy machine some end before."""
+GOLDEN = 0.618033988749895
+"""Its multiples, less their whole parts, fall evenly into 0 to 1, however many they are."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 
 
@@ -22,18 +24,17 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 def test_killed_at_random_moments_and_resumed_ends_as_if_undisturbed(
     attempts: Attempts, tmp_path: Path
 ) -> None:
-    random = Random(attempts.training.name)
-    shares = [(number + random.random()) / TRIES for number in range(TRIES)]
-    random.shuffle(shares)
+    offset = Random(attempts.training.name).random()
     whole, problems = attempts.whole, []
     run, kills, runs_gone_on_with = tmp_path / "run-1", 0, 0
-    for number, share in enumerate([*shares, None]):
-        if share is None:  # the last run comes to its end
+    for number in range(TRIES + 1):
+        is_last = kills == KILLS or number == TRIES
+        if is_last:  # this run comes to its end
             outcome = attempts.train(run, "--resume")
         else:
-            after = share * attempts.seconds
+            after = (offset + number * GOLDEN) % 1 * attempts.seconds
             outcome = attempts.train(run, "--resume", signal=SIGNALS[number % 2], after=after)
-        if share is not None and outcome.is_killed:
+        if not is_last and outcome.is_killed:
             kills += 1
             runs_gone_on_with += bool(checkpoints(run)) and not (run / "summary.json").exists()
             problems += [] if is_silent_or_says_how_to_go_on(outcome) else [f"killed: {outcome}"]
@@ -43,9 +44,11 @@ def test_killed_at_random_moments_and_resumed_ends_as_if_undisturbed(
         else:
             found = [str(outcome)]
         problems += [f"{run.name}: {line}" for line in found]
+        if is_last:
+            break
         run = tmp_path / f"run-{number + 2}"
     assert not problems, "\n".join(problems)
-    assert kills >= LEAST
+    assert kills == KILLS
     assert runs_gone_on_with >= 3 or not attempts.training.goes_on
 
 
