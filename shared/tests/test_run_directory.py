@@ -99,6 +99,17 @@ def test_reading_something_that_is_no_run_says_what_was_expected(tmp_path: Path)
         run.summary()
 
 
+def test_what_is_read_is_the_best_checkpoint_or_the_run_says_that_there_is_none(
+    tmp_path: Path,
+) -> None:
+    with start(tmp_path / "run") as run:
+        with pytest.raises(UserError, match="holds no checkpoint yet.*--resume"):
+            run.chosen()
+        for step, metric in ((1, 0.5), (2, 0.6), (3, 0.4)):
+            run.checkpoints.save(step, write_number(step), metric=metric)
+        assert (run.chosen().step, run.chosen(highest=False).step) == (2, 3)
+
+
 def test_records_past_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     for step in (1, 2, 3):

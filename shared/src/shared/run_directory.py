@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from shared import config as configuration
-from shared.checkpoints import Checkpoints
+from shared.checkpoints import Checkpoint, Checkpoints
 from shared.errors import UserError
 from shared.files import remove_leftovers, whole_file, write_json
 from shared.metrics_log import MetricsLog
@@ -178,6 +178,26 @@ class RunDirectory:
             write_page(self)
         self.say(f"{self.path}: this run has ended already; nothing is left to do.")
         return True
+
+    def chosen(self, *, highest: bool = True) -> Checkpoint:
+        """Return the best checkpoint, or the last one where none was measured yet.
+
+        Parameters
+        ----------
+        highest : bool
+            The metric is the better the higher it is.
+
+        Raises
+        ------
+        UserError
+            There is no whole checkpoint.
+        """
+        found = self.checkpoints.best(highest=highest)
+        if found is None:
+            raise UserError(
+                f"{self.path}: holds no checkpoint yet. Go on with `train --out {self.path} --resume`."
+            )
+        return found
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`."""

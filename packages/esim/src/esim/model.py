@@ -22,7 +22,6 @@ from esim.config import TrainConfig
 from esim.labels import LABELS
 from esim.packing import Packing, rounded
 from shared import config as configuration
-from shared.errors import UserError
 from shared.run_directory import RunDirectory
 from shared.torch.checkpoint import load_weights
 from shared.torch.masking import masked_softmax
@@ -319,12 +318,8 @@ def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> Trained
     """
     run = RunDirectory.read(path, task="esim")
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    checkpoint = run.checkpoints.best() or run.checkpoints.last()
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path}: holds no checkpoint yet. Go on with `esim train --out {run.path} --resume`."
-        )
-    vocabulary = Vocabulary.load(checkpoint.folder / VOCABULARY)
+    folder = run.chosen().folder
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = Esim(config, len(vocabulary))
-    load_weights(checkpoint.folder, model)
+    load_weights(folder, model)
     return TrainedModel(model.to(device).eval(), vocabulary, config, run.path)

@@ -107,8 +107,7 @@ def run_size(path: Path) -> int:
     """Return the bytes of what a run's model needs for use."""
     from shared.run_directory import RunDirectory
 
-    checkpoints = RunDirectory.read(path, task="imdb-sentiment").checkpoints
-    best = checkpoints.best() or checkpoints.last()
+    best = RunDirectory.read(path, task="imdb-sentiment").checkpoints.best()
     if best is None:
         return 0
     unused = {"training.pt", "trained.safetensors", "manifest.json"}

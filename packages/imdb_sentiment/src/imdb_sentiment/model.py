@@ -140,12 +140,7 @@ def load_run(path: str | Path, *, device: Any = "cpu") -> TrainedModel:
     """
     run = RunDirectory.read(path, task="imdb-sentiment")
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    checkpoint = run.checkpoints.best() or run.checkpoints.last()
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path}: holds no checkpoint yet. Go on with `imdb-sentiment train --out {run.path} --resume`."
-        )
-    return TrainedModel(_read(config, checkpoint.folder, device), config, run.path)
+    return TrainedModel(_read(config, run.chosen().folder, device), config, run.path)
 
 
 def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:

@@ -178,19 +178,14 @@ def load_run(
 
 
 def _find(run: RunDirectory, name: str, *, is_chosen: bool) -> Checkpoint:
-    if name == "last" or (name == "best" and not is_chosen):
-        found = run.checkpoints.last()
-    elif name == "best":
-        found = run.checkpoints.best(highest=True)
-    else:
-        found = run.checkpoints.named(name)
+    if name == "best" and is_chosen:
+        return run.chosen()
+    found = run.checkpoints.last() if name in ("best", "last") else run.checkpoints.named(name)
     if found is not None:
         return found
     there = {path.name for path in run.checkpoints.folder.glob("[!.]*")} - {"best"}
     if not there or name in ("best", "last"):
-        raise UserError(
-            f"{run.path}: holds no checkpoint yet. Go on with `resnet-tiny train --out {run.path} --resume`."
-        )
+        return run.chosen()  # which says that there is none
     known = ", ".join(["best", "last", *sorted(there)])
     raise UserError(f"--checkpoint {name} is not in {run.path}. Expected one of: {known}.")
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from shared import config as configuration
-from shared.errors import UserError
 from shared.run_directory import RunDirectory
 from shared.torch.checkpoint import load_weights
 from shared.vocabulary import Vocabulary
@@ -213,14 +212,10 @@ def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> Trained
     """
     run = RunDirectory.read(path, task="word-lm")
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    checkpoint = run.checkpoints.best(highest=False) or run.checkpoints.last()
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path}: holds no checkpoint yet. Go on with `word-lm train --out {run.path} --resume`."
-        )
-    vocabulary = Vocabulary.load(checkpoint.folder / VOCABULARY)
+    folder = run.chosen(highest=False).folder
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = build_model(config, len(vocabulary))
-    load_weights(checkpoint.folder, model)
+    load_weights(folder, model)
     return TrainedModel(model.to(device).eval(), vocabulary, config, run.path)
 
 
