@@ -15,7 +15,7 @@ export PIP_CONSTRAINT ?= $(CURDIR)/constraints/cpu.txt
 export UV_CONSTRAINT ?= $(PIP_CONSTRAINT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo all test reliability bench lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
+.PHONY: help demo all environments test reliability bench lint dev dist clean $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
 .PRECIOUS: .venv/%/installed
 
 help: ## list the targets
@@ -25,10 +25,10 @@ help: ## list the targets
 	    test-$$task "test the $$task package alone" bench-$$task "measure its speed against its peers"; \
 	done
 
-demo: $(TASKS:%=.venv/%/installed) ## install every task, run each on its sample, compare the figures
+demo: environments ## install every task, run each on its sample, compare the figures
 	$(PYTHON) tools/demo.py runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-all: $(TASKS:%=.venv/%/installed) ## the same on the real data where they lie: an hour and a half on two cores
+all: environments ## the same on the real data where they lie: an hour and a half on two cores
 	$(PYTHON) tools/demo.py runs/all-$$(date +%Y%m%d-%H%M%S) --real
 
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
@@ -38,7 +38,7 @@ reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; ab
 	$(TOX) run -e reliability
 
 # Where gensim cannot be installed, what is compared to it stays unmeasured.
-bench: $(TASKS:%=.venv/%/installed) ## measure every speed claim of the READMEs again, and compare to the targets
+bench: environments ## measure every speed claim of the READMEs again, and compare to the targets
 	-@.venv/cbow/bin/python -m pip install --quiet --disable-pip-version-check './packages/cbow[peers]'
 	$(PYTHON) tools/bench.py runs/bench-$$(date +%Y%m%d-%H%M%S)
 
@@ -67,6 +67,10 @@ $(TASKS): %: .venv/%/installed
 
 $(TASKS:%=bench-%): bench-%: .venv/%/installed
 	.venv/$*/bin/$(subst _,-,$*) bench
+
+# All of them, two at a time: installing keeps one core busy.
+environments:
+	@$(MAKE) --no-print-directory -j2 $(TASKS:%=.venv/%/installed)
 
 # A task's own environment. pip is asked each time: it installs again what has changed in the checkout.
 .venv/%/installed: FORCE
