@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ class MetricsLog:
 
     def keep_until(self, step: int) -> None:
         """Drop the records past `step`."""
-        kept = [record for record in self.records() if record["step"] <= step]
+        self.keep(lambda record: record["step"] <= step)
+
+    def keep(self, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the records for which a function returns False."""
+        kept = [record for record in self.records() if is_kept(record)]
         with whole_file(self.path) as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
 

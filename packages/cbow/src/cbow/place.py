@@ -98,7 +98,10 @@ def restore(
             f"{run.path}: was trained by {place.processes} process(es), and now there are {processes}. "
             f"Go on with: {command(place.processes)} --out {run.path} --resume"
         )
-    run.metrics.keep_until(checkpoint.step)
+    # Not by the number of samples: a run that was stopped after the last sample of an epoch, but before its record, and
+    # killed after it, would have that record twice.
+    reached = (place.member, place.epoch)
+    run.metrics.keep(lambda record: (record.get("member", 0), record.get("epoch", 0)) <= reached)
     return arrays["U"], arrays["V"], place
 
 
