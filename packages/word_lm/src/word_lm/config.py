@@ -89,8 +89,6 @@ class TrainConfig(LoopConfig):
     """How weights follow gradients."""
     learning_rate: float = 4e-3
     """Step size, > 0."""
-    embedding_rate: float = 1.0
-    """Word vectors learn this many times as fast as all other weights, > 0."""
     beta2: float = 0.999
     """AdamW's memory of squared gradients, 0 to below 1."""
     weight_decay: float = 0.0
@@ -123,7 +121,7 @@ class TrainConfig(LoopConfig):
         for name in ("activation_penalty", "change_penalty", "weight_decay"):
             value = getattr(self, name)
             problem(not 0 <= value < float("inf"), name, value, ">= 0")
-        for name in ("learning_rate", "embedding_rate", "embedding_range"):
+        for name in ("learning_rate", "embedding_range"):
             value = getattr(self, name)
             problem(not 0 < value < float("inf"), name, value, "a number > 0")
         # A varied segment has a learning rate of its own length, and an update only one.

@@ -138,22 +138,17 @@ def make_optimizers(config: TrainConfig, model: LanguageModel) -> list[torch.opt
     are updated by `SparseAdam`, when their words occur and without decay; all other weights by AdamW.
     """
     rate, decay = config.learning_rate, config.weight_decay
-    of_words = list(model.embedding.parameters())
-    others = [w for w in model.parameters() if all(w is not row for row in of_words)]
-    groups = [
-        {"params": others, "lr": rate},
-        {"params": of_words, "lr": rate * config.embedding_rate},
-    ]
     if config.optimizer == "sgd":
-        return [torch.optim.SGD(groups, lr=rate, weight_decay=decay)]
-    betas = (0.9, config.beta2)
+        return [torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)]
     is_sparse = isinstance(model.embedding, nn.Embedding) and model.embedding.sparse
-    sparse = [groups.pop()] if is_sparse else []
+    rows = list(model.embedding.parameters()) if is_sparse else []
+    others = [w for w in model.parameters() if all(w is not row for row in rows)]
+    betas = (0.9, config.beta2)
     made: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=decay, fused=True)
+        torch.optim.AdamW(others, lr=rate, betas=betas, weight_decay=decay, fused=True)
     ]
-    if sparse:
-        made.append(torch.optim.SparseAdam(sparse, lr=rate, betas=betas))
+    if rows:
+        made.append(torch.optim.SparseAdam(rows, lr=rate, betas=betas))
     return made
 
 
