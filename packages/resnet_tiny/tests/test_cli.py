@@ -191,6 +191,19 @@ def test_page_can_be_made_again(resnet_tiny: Caller, small_run: Path, tmp_path: 
     assert (tmp_path / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_courseworks_figures_stand_only_beside_its_data(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    assert "coursework" not in (run / "report.html").read_text()
+    summary = json.loads((run / "summary.json").read_text())
+    summary["data"]["classes"], summary["metrics"]["images"] = 200, 10_000
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert resnet_tiny("report", run)[0] == 0
+    assert "35.09 / 59.92 %" in (run / "report.html").read_text()
+
+
 def test_sample_never_overwrites(resnet_tiny: Caller, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("mine")
