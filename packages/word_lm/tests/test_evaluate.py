@@ -72,6 +72,17 @@ def test_the_examples_protocol_reads_each_row_from_an_empty_state_and_carries_it
     assert (result.predicted, result.dropped, result.cold_starts) == (510, 13, 10)
 
 
+def test_how_many_tokens_are_scored_at_once_changes_nothing(text, monkeypatch):
+    model = GruModel(7)
+    whole = examples_perplexity(model, text, batch=10, segment=7)
+    for count, first in ((1, 70), (100, 140), (140, 140)):  # a stretch is 70 tokens
+        seen: list[int] = []
+        monkeypatch.setattr("word_lm.protocols._TOGETHER", count)
+        result = examples_perplexity(model, text, batch=10, segment=7, progress=seen.append)
+        assert (result.nll, result.cold_starts) == (pytest.approx(whole.nll, rel=1e-6), 10)
+        assert seen[0] == first and sum(seen) == result.predicted
+
+
 def test_a_state_that_is_not_carried_is_counted_as_cold_starts(text):
     model = GruModel(7)
     lost = examples_perplexity(model, text, batch=10, segment=35, is_state_carried=False)

@@ -194,21 +194,27 @@ def test_dropped_recurrent_weights_are_dropped_forward_and_in_the_gradient() -> 
     torch.testing.assert_close(by_hand(inputs, by_hand.init_state(2))[0], dropped)
 
 
-def test_awd_dropout_is_the_same_at_every_time_step_and_of_whole_words() -> None:
+def test_awd_dropout_is_the_same_at_every_time_step() -> None:
     model = small_model("awd_lstm", input_dropout=0.5, embedding_dropout=0.0).train()
     assert isinstance(model, Recurrent)
     masked = model.input_dropout(torch.ones(5, 2, 16))
     assert (masked == masked[0]).all() and not (masked[:, 0] == masked[:, 1]).all()
-    from word_lm.dropout import drop_words
 
-    torch.manual_seed(0)
-    table = nn.Embedding(4, 8).train()
-    ids = torch.arange(4).repeat(6, 1)  # every word at every time step
-    vectors = drop_words(table, ids, 0.5)
-    is_zero = (vectors == 0).all(-1)
-    assert is_zero.any() and not is_zero.all()
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_awd_drops_whole_words_from_any_kind_of_embedding(softmax: Any) -> None:
+    model = small_model("awd_lstm", softmax=softmax, tied=True, embedding_dropout=0.5)
+    seen: list[Tensor] = []
+    model.input_dropout.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    ids = torch.arange(WORDS).repeat(6, 1)  # every word at every time step
+    for is_training in (True, False):
+        model.train(is_training)(ids)
+    is_zero = (seen[0] == 0).all(-1)
+    assert 0.2 < float(is_zero.float().mean()) < 0.8
     assert (is_zero == is_zero[0]).all()
-    assert torch.equal(drop_words(table.eval(), ids, 0.5), table(ids))
+    kept = ~is_zero
+    torch.testing.assert_close(seen[0][kept], 2 * seen[1][kept])
+    assert torch.equal(seen[1], model.embedding(ids))
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])

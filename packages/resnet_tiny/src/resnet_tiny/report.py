@@ -17,8 +17,8 @@ ENDS = 10
 """Classes shown of each end of the table."""
 TARGET = (35.09, 59.92)
 """Top-1 and top-5 of the coursework, percent."""
-TARGET_SIZE = (200, 10_000)
-"""Classes and images of the val set it was measured on; beside other data the row means nothing."""
+TARGET_SIZE = (200, 100_000)
+"""Classes and training images of its data; beside figures of other data it means nothing."""
 
 
 def run(options: ReportOptions) -> int:
@@ -157,7 +157,8 @@ def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
         ["with mirror images", f"{metrics['top1_flip']:.2f} / {metrics['top5_flip']:.2f} %"],
         ["calibration error", f"{metrics['ece']:.2f} %"],
     ]
-    if (summary["data"]["classes"], metrics["images"]) == TARGET_SIZE:
+    images = summary["data"]["images"]
+    if (summary["data"]["classes"], images["train"] + images["holdout"]) == TARGET_SIZE:
         rows.append(["coursework, 90 epochs on a GPU", f"{top1} / {top5} %"])
     rows += [
         ["model", f"{config.arch}, {config.stem} stem, {summary['weights']:,} weights"],

@@ -34,14 +34,16 @@ class LockedDropout(nn.Module):
         return states * F.dropout(torch.ones_like(states[:1]), self.share)
 
 
-def drop_words(module: nn.Embedding, ids: Tensor, share: float) -> Tensor:
-    """Look up vectors, some words' being zero wherever they stand in the batch.
+def drop_words(vectors: Tensor, ids: Tensor, vocabulary_size: int, share: float) -> Tensor:
+    """Make some words' vectors zero, wherever these words stand in the batch.
 
     Parameters
     ----------
-    module : nn.Embedding
-        Drops only while it is training.
+    vectors : float tensor (T, B, E)
     ids : int64 tensor (T, B)
+        Their words.
+    vocabulary_size : int
+        V.
     share : float
         Of the vocabulary, 0 to below 1; what is left is scaled up.
 
@@ -49,8 +51,5 @@ def drop_words(module: nn.Embedding, ids: Tensor, share: float) -> Tensor:
     -------
     float tensor (T, B, E)
     """
-    vectors = module(ids)
-    if not module.training or not share:
-        return vectors
-    kept = F.dropout(torch.ones(module.num_embeddings, device=ids.device), share)
+    kept = F.dropout(torch.ones(vocabulary_size, device=ids.device), share)
     return vectors * kept[ids].unsqueeze(-1)

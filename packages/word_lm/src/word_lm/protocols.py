@@ -18,7 +18,7 @@ Shapes: N tokens of the text, T time in tokens, B rows read beside each other, H
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, TypeAlias
@@ -34,6 +34,9 @@ from word_lm.model import LanguageModel
 
 EXAMPLES_BATCH, SEGMENT = 10, 35
 """Rows, and tokens read at once, of pytorch/examples."""
+
+_TOGETHER = 4096
+"""Tokens scored at once: reading the vectors of all words costs as much for ten tokens as for hundreds."""
 
 Ids: TypeAlias = NDArray[Any] | Tensor
 """Token ids (N,), whole numbers."""
@@ -105,17 +108,11 @@ def examples_perplexity(
     table = tokens[: rows * batch].view(batch, rows).t().contiguous()  # (N // batch, batch)
     total, cold_starts = 0.0, 0
     with evaluating(model):
-        state = None
-        for position in range(0, rows - 1, segment):
-            if state is None or not is_state_carried:  # None: the model keeps nothing
-                state = model.init_state(batch)
-                cold_starts += batch
-            inputs = table[position : min(position + segment, rows - 1)]
-            targets = table[position + 1 : position + 1 + len(inputs)]
-            hidden, state = model(inputs, state)
-            total += _sum(model.nll(hidden.flatten(0, 1), targets.flatten()))
+        for hidden, targets, colds in _together(_read(model, table, segment, is_state_carried)):
+            total += _sum(model.nll(hidden, targets))
+            cold_starts += colds
             if progress:
-                progress(targets.numel())
+                progress(len(targets))
     predicted = (rows - 1) * batch
     kept = "carried" if is_state_carried and cold_starts == batch else "lost between stretches"
     return Evaluation(
@@ -126,6 +123,43 @@ def examples_perplexity(
         dropped=len(tokens) - predicted,
         cold_starts=cold_starts,
     )
+
+
+_Read: TypeAlias = tuple[Tensor, Tensor, int]
+"""Outputs (N, H), the tokens after them (N,), rows whose state was empty before them."""
+
+
+def _read(
+    model: LanguageModel, table: Tensor, segment: int, is_state_carried: bool
+) -> Iterator[_Read]:
+    """Read rows (T, B) stretch by stretch."""
+    batch, state = table.shape[1], None
+    for position in range(0, len(table) - 1, segment):
+        colds = 0
+        if state is None or not is_state_carried:  # None: the model keeps nothing
+            state, colds = model.init_state(batch), batch
+        targets = table[position + 1 : position + 1 + segment]
+        hidden, state = model(table[position : position + len(targets)], state)
+        yield hidden.flatten(0, 1), targets.flatten(), colds
+
+
+def _together(stretches: Iterable[_Read]) -> Iterator[_Read]:
+    """Join stretches until they are at least _TOGETHER tokens."""
+    held: list[_Read] = []
+    count = 0
+    for stretch in stretches:
+        held.append(stretch)
+        count += len(stretch[1])
+        if count >= _TOGETHER:
+            yield _joined(held)
+            held, count = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(stretches: Iterable[_Read]) -> _Read:
+    hidden, targets, colds = zip(*stretches, strict=True)
+    return torch.cat(hidden), torch.cat(targets), sum(colds)
 
 
 def batch_1_perplexity(

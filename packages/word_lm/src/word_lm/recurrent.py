@@ -110,10 +110,9 @@ class Recurrent(LanguageModel):
 
     def encode(self, ids: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Read words; see `LanguageModel.encode`."""
-        if self.word_dropout and isinstance(self.embedding, nn.Embedding):
-            vectors = drop_words(self.embedding, ids, self.word_dropout)
-        else:
-            vectors = self.embedding(ids)
+        vectors = self.embedding(ids)
+        if self.word_dropout and self.training:
+            vectors = drop_words(vectors, ids, self.vocabulary_size, self.word_dropout)
         outputs = self.input_dropout(vectors)
         after = []
         for place, layer in enumerate(self._layers()):

@@ -45,6 +45,9 @@ from shared.torch.sampler import Loader, Order, Share
 from shared.torch.schedule import Moment, Schedule, schedule_of
 from shared.torch.snapshot import Snapshot
 
+_MOST_TIMING = 30.0
+"""Seconds of a `--minutes` run at most that go to timing steps, which are undone."""
+
 
 @dataclass
 class Training:
@@ -331,7 +334,7 @@ class Training:
             step_seconds = time_steps(
                 lambda: float(self._update(batches)["loss"]),  # waits for the device
                 size,
-                allowed=0.03 * (deadline - time.monotonic()),
+                allowed=min(_MOST_TIMING, 0.03 * (deadline - time.monotonic())),
                 agree=partial(from_first, self.accelerator),
             )
         evaluation_seconds = 0.0
