@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from word_lm.softmax import AdaptiveEmbedding, AdaptiveSoftmax, FullSoftmax, cluster_sizes
+from word_lm.softmax import (
+    AdaptiveEmbedding,
+    AdaptiveSoftmax,
+    FullSoftmax,
+    cluster_sizes,
+    total_nll,
+)
 
 WORDS = 40
 
@@ -86,6 +92,20 @@ def test_scores_in_pieces_are_scores_at_once(monkeypatch: pytest.MonkeyPatch) ->
     )
     for a, b in zip(at_once, in_pieces, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_rows_beyond_the_targets_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = FullSoftmax(12, WORDS)
+    targets = torch.arange(30)
+    weights = (head.weight, head.bias)
+    for rows in (8, 32, 1024):  # the last rows alone, some of them, all at once
+        monkeypatch.setattr("word_lm.softmax._ROWS", rows)
+        hidden = inputs_for(head, 34).requires_grad_()
+        longer, shorter = (total_nll(h, *weights, targets) for h in (hidden, hidden[:30]))
+        torch.testing.assert_close(longer, shorter)
+        found, wanted = (torch.autograd.grad(t, (hidden, *weights)) for t in (longer, shorter))
+        for a, b in zip(found, wanted, strict=True):
+            torch.testing.assert_close(a, b)
 
 
 def test_bf16_loss_is_near_the_float32_one_and_extreme_scores_stay_finite() -> None:

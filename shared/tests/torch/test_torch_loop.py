@@ -15,7 +15,7 @@ from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.testing import records_of
 from shared.torch.averaging import WeightAverage
-from shared.torch.budget import Plan, plan_for
+from shared.torch.budget import Plan, plan_for, time_steps
 from shared.torch.checkpoint import load_weights
 
 STEPS = 18  # 3 epochs of 6
@@ -303,6 +303,19 @@ def test_plan_fits_the_time_and_bounds_the_share_of_evaluations():
     assert 90 < cost(often, 180) <= 100
     none = plan_for(1, step_seconds=9.0, evaluation_seconds=2.0, evaluate_every=0, epoch_steps=4)
     assert none.total_steps == 1
+
+
+def test_timing_leaves_out_the_first_quarter_of_the_steps(monkeypatch):
+    now, takes = [0.0], [5.0] * 4 + [1.0, 2.0] * 6
+    monkeypatch.setattr("shared.torch.budget.time.monotonic", lambda: now[0])
+
+    def step():
+        now[0] += takes[steps.pop(0)]
+
+    steps = list(range(16))
+    assert time_steps(step, 16, allowed=1000) == 1.5
+    steps = list(range(16))
+    assert time_steps(step, 16, allowed=0.1) == (5 + 1 + 2 + 1) / 4  # seven steps at least, not the first three
 
 
 def test_scalars_are_in_tensorboard_once_also_after_a_resume(tmp_path):

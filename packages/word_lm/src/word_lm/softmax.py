@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 _ROWS = 1024  # words whose scores are held at a time
 _PIECE = 1 << 20  # scores taken at once; as float32, 4 MiB, they fit a processor's cache
+_STEP = 32  # rows of a cluster's products are a multiple of it, see `_evened`
 
 
 class FullSoftmax(nn.Module):
@@ -73,7 +74,8 @@ def total_nll(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> 
 
     Parameters
     ----------
-    hidden : float tensor (N, E)
+    hidden : float tensor (M, E)
+        M >= N. Rows after the first N count for nothing.
     weight : float tensor (V, E)
     bias : float tensor (V,)
     targets : int64 tensor (N,)
@@ -107,7 +109,9 @@ class _TotalNll(torch.autograd.Function):
                 part = rows[start : start + _ROWS]
                 scores = part @ words.t()  # (n, V)
                 wanted = targets[start : start + _ROWS, None]
-                for piece, own in zip(scores.split(count), wanted.split(count), strict=True):
+                scores[len(wanted) :] = 0  # what gives these rows no gradient
+                pieces = scores[: len(wanted)].split(count)
+                for piece, own in zip(pieces, wanted.split(count), strict=True):
                     exact = piece.float().add_(added)
                     error = exact.softmax(1)
                     # The norm out of the largest probability, which cannot underflow; logsumexp takes three times
@@ -224,7 +228,7 @@ class AdaptiveSoftmax(nn.Module):
             choice = choice.index_fill(0, where, self.bounds[1] + place - 1)
             # Also where a batch has none of the cluster's words: every weight gets a gradient, which several processes
             # expect of each other.
-            small = self.reduce[place - 1](hidden[where])
+            small = self.reduce[place - 1](hidden[_evened(where)])
             inner = targets[where] - self.bounds[place]
             total = total + total_nll(small, self.rows[place], self.biases[place], inner)
         weight, bias = self.rows[0], self.biases[0]
@@ -298,9 +302,19 @@ class AdaptiveEmbedding(nn.Module):
         for place, expand in enumerate(self.expand, start=1):
             low, high = self.bounds[place], self.bounds[place + 1]
             where = ((flat >= low) & (flat < high)).nonzero().squeeze(1)
-            rare = expand(F.embedding(flat[where] - low, self.tables[place])).to(vectors.dtype)
-            vectors = vectors.index_copy(0, where, rare)
+            own = _evened(flat[where] - low)
+            rare = expand(F.embedding(own, self.tables[place]))[: len(where)]
+            vectors = vectors.index_copy(0, where, rare.to(vectors.dtype))
         return vectors.view(*ids.shape, self.size)
+
+
+def _evened(numbers: Tensor) -> Tensor:
+    """Lengthen whole numbers (N,) by zeros to a multiple of _STEP.
+
+    How many words of a batch are in a cluster is another number each time, and on CPUs oneDNN prepares code for every
+    shape of a bfloat16 product that it has not met, which takes as long as the product itself.
+    """
+    return F.pad(numbers, (0, -len(numbers) % _STEP))
 
 
 def _log_shares(counts: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ def time_steps(
     allowed: float,
     agree: Callable[[bool], bool] = lambda is_enough: is_enough,
 ) -> float:
-    """Return the seconds that a step takes, the first few left out: they allocate and compile.
+    """Return the seconds that a step takes, the first quarter left out: these allocate and compile.
 
     Parameters
     ----------
@@ -90,5 +90,5 @@ def time_steps(
         seconds.append(time.monotonic() - began)
         if number > 5 and agree(sum(seconds) > allowed):
             break
-    seconds = seconds[3:] or seconds[-1:]
+    seconds = seconds[max(3, len(seconds) // 4) :] or seconds[-1:]
     return sum(seconds) / len(seconds)
