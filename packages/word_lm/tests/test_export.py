@@ -38,9 +38,13 @@ def trained_model(family: Family, path: Path) -> TrainedModel:
 
 
 @pytest.mark.parametrize("family", ["lstm", "transformer", "gated_cnn"])
-def test_onnxruntime_gives_torchs_log_probabilities(family: Family, tmp_path: Path) -> None:
-    worst = export(trained_model(family, tmp_path), tmp_path / "onnx", words=4, columns=2)
+def test_onnxruntime_gives_torchs_log_probabilities(
+    family: Family, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trained = trained_model(family, tmp_path)
+    worst = export(trained, tmp_path / "onnx", words=4, columns=2)
     assert 0 <= worst <= TOLERANCE
+    assert capfd.readouterr() == ("", "")
     assert Vocabulary.load(tmp_path / "onnx" / "vocab.txt").tokens[1] == "<eos>"
     facts = json.loads((tmp_path / "onnx" / "model.json").read_text())
     assert facts["inputs"]["ids"] == [4, 2]
@@ -48,3 +52,13 @@ def test_onnxruntime_gives_torchs_log_probabilities(family: Family, tmp_path: Pa
     assert [entry.name for entry in session.get_inputs()] == list(facts["inputs"])
     carries = {"lstm": 4, "gated_cnn": 2, "transformer": 0}[family]
     assert len(facts["inputs"]) == 1 + carries
+    # Words of other clusters than those that the file was made with.
+    for ids in (torch.full((4, 2), 19), torch.tensor([[0, 19]] * 4)):
+        states = {
+            entry.name: torch.zeros(entry.shape).numpy() for entry in session.get_inputs()[1:]
+        }
+        found = session.run(None, {"ids": ids.numpy(), **states})[0]
+        with torch.no_grad():
+            hidden, _ = trained.model(ids)
+            expected = trained.model.log_probs(hidden.flatten(0, 1)).view(4, 2, -1)
+        torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=0)

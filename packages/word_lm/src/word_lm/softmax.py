@@ -302,8 +302,11 @@ class AdaptiveEmbedding(nn.Module):
         for place, expand in enumerate(self.expand, start=1):
             low, high = self.bounds[place], self.bounds[place + 1]
             where = ((flat >= low) & (flat < high)).nonzero().squeeze(1)
-            own = _evened(flat[where] - low)
-            rare = expand(F.embedding(own, self.tables[place]))[: len(where)]
+            own = flat[where] - low
+            if self.training:
+                rare = expand(F.embedding(_evened(own), self.tables[place]))[: len(own)]
+            else:
+                rare = expand(F.embedding(own, self.tables[place]))
             vectors = vectors.index_copy(0, where, rare.to(vectors.dtype))
         return vectors.view(*ids.shape, self.size)
 
