@@ -315,7 +315,8 @@ def test_timing_leaves_out_the_first_quarter_of_the_steps(monkeypatch):
     steps = list(range(16))
     assert time_steps(step, 16, allowed=1000) == 1.5
     steps = list(range(16))
-    assert time_steps(step, 16, allowed=0.1) == (5 + 1 + 2 + 1) / 4  # seven steps at least, not the first three
+    # Seven steps at least, less the first three.
+    assert time_steps(step, 16, allowed=0.1) == (5 + 1 + 2 + 1) / 4
 
 
 def test_scalars_are_in_tensorboard_once_also_after_a_resume(tmp_path):
