@@ -96,6 +96,7 @@ def test_underscores_are_accepted_and_booleans_have_a_no(recipes: dict[str, Path
     [
         (["--epoch", "3"], "--epoch is not known to `demo train` (did you mean --epochs"),
         (["--epochs", "2.5"], "--epochs is 2.5, expected a whole number."),
+        (["--epochs", ""], "--epochs is empty, expected a whole number."),
         (["--objective", "soft"], "--objective is soft, expected one of softmax, negative."),
         (["--learning-rate", "x"], "--learning-rate is x, expected a number."),
         (
@@ -123,6 +124,10 @@ def test_bad_command_lines_are_named_in_one_line(
     [
         ("epoch: 3", "'epoch' is not a setting (did you mean epochs?)"),
         ("epochs: many", "mine.yaml: --epochs is many, expected a whole number."),
+        ("epochs:", "mine.yaml: --epochs is null, expected a whole number."),
+        ("widths: null", "mine.yaml: --widths is null, expected a list, each a whole number."),
+        ("shrink: null", "--shrink is null, expected"),
+        ("objective: null", "--objective is null, expected one of softmax, negative."),
         ("- 1", "holds a list"),
         ("a: [", "mine.yaml:1: is not YAML"),
     ],

@@ -171,7 +171,7 @@ def load(cls: type[T], path: Path) -> T:
     _refuse_unknown(
         values, [field.name for field in dataclasses.fields(typing.cast(Any, cls))], path
     )
-    parser.set_defaults(_typed(parser, values, path))
+    parser.set_defaults(_typed(cls, parser, values, path))
     return _instance(cls, vars(parser.parse_args([])))
 
 
@@ -338,14 +338,20 @@ def _layered_defaults(
     for path in layers:
         layer = read_mapping(path)
         _refuse_unknown(layer, [f.name for f in dataclasses.fields(typing.cast(Any, cls))], path)
-        values |= _typed(_parser(str(path), "", [cls]), layer, path)
+        values |= _typed(cls, _parser(str(path), "", [cls]), layer, path)
         if path in names:
             values["recipe"] = names[path]
     return values
 
 
-def _typed(parser: Any, values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _typed(cls: type, parser: Any, values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Check the values of a file against the fields' types, and convert them (`6e-4` is a number)."""
+    kinds = typing.get_type_hints(cls)
+    for name, value in values.items():
+        # The parser takes null for "not given", of any type.
+        if value is None and type(None) not in typing.get_args(kinds[name]):
+            expected = _kind_in_words(kinds[name])
+            raise UserError(f"{path}: {flag(name)} is null, expected {expected}.")
     try:
         known = parser.parse_object(dict(values), defaults=False)
     except UserError as error:
@@ -398,9 +404,10 @@ def _one_line(message: str, parser: Any) -> str:
         word = match[1].partition("=")[0]
         known = [text for action in parser._actions for text in action.option_strings]
         return f"{word} is not known to `{parser.prog}`{near(word, known)}. See `{parser.prog} --help`."
-    if match := re.match(r'Parser key "([^"]+)".*?(?:[Gg]ot|Given) value: (.*)', message):
+    if match := re.match(r'Parser key "([^"]+)".*?(?:[Gg]ot|Given) value:(.*)', message):
         kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
-        return f"{flag(match[1])} is {match[2]}, expected {_kind_in_words(kinds.get(match[1]))}."
+        got = match[2].strip() or "empty"
+        return f"{flag(match[1])} is {got}, expected {_kind_in_words(kinds.get(match[1]))}."
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
     return message
