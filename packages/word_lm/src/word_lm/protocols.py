@@ -361,18 +361,8 @@ def read_row(
     if start is not None:
         tokens = torch.cat([tokens.new_tensor([start]), tokens])
     _require_two(tokens)
-    state = None
-    for position in range(0, len(tokens) - 1, segment):
-        targets = tokens[position + 1 : position + 1 + segment]
-        inputs = tokens[position : position + len(targets), None]  # (T, 1)
-        is_cold = (
-            state is None or not is_state_carried
-        )  # None: at the start, or the model keeps nothing
-        if is_cold:
-            state = model.init_state(1)
-        hidden, state = model(inputs, state)
-        hidden = hidden.flatten(0, 1)
-        yield Stretch(hidden, targets, model.nll(hidden, targets), is_cold)
+    for hidden, targets, colds in _read(model, tokens[:, None], segment, is_state_carried):
+        yield Stretch(hidden, targets, model.nll(hidden, targets), is_cold=colds > 0)
 
 
 def _require_two(tokens: Tensor) -> None:

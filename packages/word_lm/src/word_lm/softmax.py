@@ -303,6 +303,7 @@ class AdaptiveEmbedding(nn.Module):
             low, high = self.bounds[place], self.bounds[place + 1]
             where = ((flat >= low) & (flat < high)).nonzero().squeeze(1)
             own = flat[where] - low
+            # Elsewhere nothing is bfloat16, and export takes no condition on a size.
             if self.training:
                 rare = expand(F.embedding(_evened(own), self.tables[place]))[: len(own)]
             else:
