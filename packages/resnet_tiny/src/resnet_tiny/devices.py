@@ -19,6 +19,7 @@ import torch
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import Images, TrainBatches, load_images
 from resnet_tiny.model import model_of
+from resnet_tiny.small_maps import use_small_maps
 from resnet_tiny.train import LossOf, make_optimizer
 from shared import config as configuration
 from shared.errors import UserError
@@ -153,9 +154,8 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
     accelerator = make_accelerator(config)
     torch.manual_seed(config.seed)
-    model, optimizer = accelerator.prepare(
-        (plain := model_of(config, len(images.classes))), make_optimizer(config, plain)
-    )
+    plain = use_small_maps(model_of(config, len(images.classes)))
+    model, optimizer = accelerator.prepare(plain, make_optimizer(config, plain))
     loss_of = LossOf(config, lambda: 0.0)
     rank, world = accelerator.process_index, accelerator.num_processes
     order = Shuffled(len(images.train), config.batch_size, config.seed)

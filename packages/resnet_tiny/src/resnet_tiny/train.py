@@ -19,6 +19,7 @@ from resnet_tiny.measure import K, predict, predict_both
 from resnet_tiny.mixing import mix
 from resnet_tiny.model import load_run, memory_format, model_of, save_classes
 from resnet_tiny.report import write_page
+from resnet_tiny.small_maps import use_small_maps
 from resnet_tiny.transforms import apply, size_at
 from resnet_tiny.weights import load_pretrained
 from shared.options import RunOptions
@@ -150,7 +151,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     )
     order = Shuffled(len(images.train), config.batch_size, config.seed)
     seed_everything(config.seed)  # the first weights are the same in all processes
-    model = model_of(config, len(images.classes))
+    model = use_small_maps(model_of(config, len(images.classes)))
     fresh = load_pretrained(model, config.arch, config.weights) if config.weights else []
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
         if folder.has_ended(write_page):
