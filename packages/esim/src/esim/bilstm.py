@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
-from esim.packing import Packing, rounded
+from esim.packing import Packing
+from shared.torch.rounding import even_rows
 
 
 class BiLSTM(nn.Module):
@@ -92,7 +93,7 @@ class _TwoDirections(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, sizes: tuple[int, ...], *weights: Tensor) -> Tensor:
-        inputs = rounded(packed)
+        inputs = even_rows(packed)
         states, saved = [], []
         for direction in (0, 1):
             w_in, w_state, b_in, b_state = weights[4 * direction : 4 * direction + 4]

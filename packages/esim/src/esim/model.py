@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from esim.bilstm import BiLSTM, start_weights
 from esim.config import TrainConfig
 from esim.labels import LABELS
-from esim.packing import Packing, rounded
+from esim.packing import Packing
 from shared import config as configuration
 from shared.run_directory import RunDirectory
 from shared.torch.checkpoint import load_weights
 from shared.torch.masking import masked_softmax
+from shared.torch.rounding import even_rows
 from shared.vocabulary import Vocabulary
 
 VOCABULARY = "vocab.txt"
@@ -193,7 +194,7 @@ class Composition(nn.Module):
         """
         own, other, difference, product = self.projection.weight.chunk(4, dim=1)
         weight = torch.cat([own + difference, other - difference, product], dim=1)  # (H, 6 H)
-        parts = rounded(torch.cat([a, aligned, a * aligned], 1))
+        parts = even_rows(torch.cat([a, aligned, a * aligned], 1))
         return F.linear(parts, weight, self.projection.bias)[: len(a)]
 
 

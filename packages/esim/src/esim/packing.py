@@ -13,11 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-ROUND = 32
-"""Tokens of a batch are filled up to a multiple of this where they go through a matrix."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +106,6 @@ class Packing:
             premises.view(self.pairs, self.widths[0], -1),
             hypotheses.view(self.pairs, self.widths[1], -1),
         )
-
-
-def rounded(packed: Tensor) -> Tensor:
-    """Return packed tokens (N, H) with zero rows at the end, up to a multiple of `ROUND`.
-
-    oneDNN makes a program for each shape that it meets, in about a millisecond. Every batch has another number of
-    tokens, so without this it would never be done.
-    """
-    return F.pad(packed, (0, 0, 0, -len(packed) % ROUND))
 
 
 class _Take(torch.autograd.Function):

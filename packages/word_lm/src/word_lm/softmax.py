@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.torch.rounding import even_rows
+
 _ROWS = 1024  # words whose scores are held at a time
 _PIECE = 1 << 20  # scores taken at once; as float32, 4 MiB, they fit a processor's cache
-_STEP = 32  # rows of a cluster's products are a multiple of it, see `_evened`
 
 
 class FullSoftmax(nn.Module):
@@ -228,7 +229,7 @@ class AdaptiveSoftmax(nn.Module):
             choice = choice.index_fill(0, where, self.bounds[1] + place - 1)
             # Also where a batch has none of the cluster's words: every weight gets a gradient, which several processes
             # expect of each other.
-            small = self.reduce[place - 1](hidden[_evened(where)])
+            small = self.reduce[place - 1](hidden[even_rows(where)])
             inner = targets[where] - self.bounds[place]
             total = total + total_nll(small, self.rows[place], self.biases[place], inner)
         weight, bias = self.rows[0], self.biases[0]
@@ -305,20 +306,11 @@ class AdaptiveEmbedding(nn.Module):
             own = flat[where] - low
             # Elsewhere nothing is bfloat16, and export takes no condition on a size.
             if self.training:
-                rare = expand(F.embedding(_evened(own), self.tables[place]))[: len(own)]
+                rare = expand(F.embedding(even_rows(own), self.tables[place]))[: len(own)]
             else:
                 rare = expand(F.embedding(own, self.tables[place]))
             vectors = vectors.index_copy(0, where, rare.to(vectors.dtype))
         return vectors.view(*ids.shape, self.size)
-
-
-def _evened(numbers: Tensor) -> Tensor:
-    """Lengthen whole numbers (N,) by zeros to a multiple of _STEP.
-
-    How many words of a batch are in a cluster is another number each time, and on CPUs oneDNN prepares code for every
-    shape of a bfloat16 product that it has not met, which takes as long as the product itself.
-    """
-    return F.pad(numbers, (0, -len(numbers) % _STEP))
 
 
 def _log_shares(counts: Tensor) -> Tensor:
