@@ -233,7 +233,7 @@ def examples(count: int = 50, **settings: Any) -> Examples:
     ids = sequences(count)
     labels = np.arange(count) % 2
     reviews = Reviews([""] * count, labels, np.where(labels, 9, 2), [""] * count, [""] * count)
-    return Examples(model.config, model, ids, reviews, labels)
+    return Examples(model.config, model.pad_id, ids, reviews, labels)
 
 
 def test_batches_hold_each_review_once_and_reviews_of_like_length() -> None:

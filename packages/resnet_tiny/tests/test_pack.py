@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,15 @@ def test_rows_are_the_files_pixels_in_the_listings_order(sample_folder: Path) ->
     for row in (0, 13, 79):
         with Image.open(sample_folder / pictures.files[row]) as image:
             assert np.array_equal(pack.images[row], np.asarray(image.convert("RGB")))
+
+
+def test_spawned_processes_get_the_files_name_and_not_its_pixels(sample_folder: Path) -> None:
+    pack = open_pack(listed(sample_folder), PackOptions())
+    sent = pickle.dumps(pack)
+    again = pickle.loads(sent)
+    assert len(sent) < pack.images.nbytes / 10
+    assert isinstance(again.images, np.memmap) and np.array_equal(again.images, pack.images)
+    assert np.array_equal(again.labels, pack.labels) and again.pictures.files == pack.pictures.files
 
 
 def test_packed_once_and_anew_when_the_data_changes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from esim.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from esim.data import Data, batch_of, load_data
+from esim.data import Data, Pairs, batch_of, load_data
 from esim.model import VOCABULARY, Esim, load_run
 from esim.report import write_page
 from esim.scores import scoring_batch, shared_sums
@@ -67,9 +68,6 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             lengths, batch_size=config.batch_size, seed=config.seed, epoch=epoch, pool=config.pool
         )
 
-    def fetch(share: Share) -> dict[str, Any]:
-        return batch_of(pairs, share.indices)
-
     with start_run(accelerator, "esim", config, options, MAY_CHANGE_ON_RESUME) as folder:
         if folder.has_ended(write_page):
             return folder.path if accelerator.is_main_process else None
@@ -84,7 +82,9 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             model=model,
             optimizers=make_optimizers(config, model),
             order=Batches(deal),
-            fetch=fetch,
+            fetch=partial(
+                _fetch, pairs
+            ),  # a local function would not reach processes that are spawned
             loss_fn=lambda wrapped, batch: loss_of(wrapped, batch, config.label_smoothing),
             evaluate=lambda plain: _measured(plain, config, data, "dev", accelerator),
             metric=METRIC,
@@ -148,6 +148,10 @@ def make_optimizers(config: TrainConfig, model: Esim) -> list[torch.optim.Optimi
     if words.requires_grad:
         made.append(torch.optim.SparseAdam([words], lr=rate, betas=betas))
     return made
+
+
+def _fetch(pairs: Pairs, share: Share) -> dict[str, Any]:
+    return batch_of(pairs, share.indices)
 
 
 def _measured(

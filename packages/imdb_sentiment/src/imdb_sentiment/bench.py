@@ -134,7 +134,7 @@ class _Engine:
             assert isinstance(self.network, RecurrentClassifier)
             self.network.lstm = PackedLSTM(self.network.lstm)  # type: ignore[assignment]
         ids, targets = codec.encode(data.train.texts), data.train.targets(config.task)
-        self.examples = Examples(config, self.network, ids, data.train, targets)
+        self.examples = Examples(config, self.network.pad_id, ids, data.train, targets)
         self.optimizers = make_optimizers(config, self.network)
         self.loss_of = LossOf(config, self.network, codec.unknown_id)
         self.half: Callable[[], Any] = contextlib.nullcontext

@@ -19,7 +19,7 @@ from imdb_sentiment.cooccurrence import vectors_of
 from imdb_sentiment.data import RATINGS, Data, Reviews, glove_file
 from imdb_sentiment.evaluate import figures_for_summary, measure
 from imdb_sentiment.model import load_run, network_probabilities
-from imdb_sentiment.network import TextNetwork, build_network
+from imdb_sentiment.network import TextNetwork, build_network, padded
 from imdb_sentiment.report import write_page
 from imdb_sentiment.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.train import load_data, say_end, say_start
@@ -52,7 +52,7 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         seed_everything(config.seed)  # the first weights are the same in all processes
         network, codec = make_network(config, data, run)
         examples = Examples(
-            config, network, codec.encode(data.train.texts), data.train, targets["train"]
+            config, network.pad_id, codec.encode(data.train.texts), data.train, targets["train"]
         )
         valid_ids = codec.encode(data.valid.texts)
         weights = sum(weight.numel() for weight in network.parameters())
@@ -182,8 +182,7 @@ class Examples:
     Parameters
     ----------
     config : TrainConfig
-    network : TextNetwork
-        Makes batches of them.
+    pad_id : int
     sequences : list of int arrays (N,)
     reviews : Reviews
     targets : int64 array (N,)
@@ -192,17 +191,13 @@ class Examples:
     def __init__(
         self,
         config: TrainConfig,
-        network: TextNetwork,
+        pad_id: int,
         sequences: list[Ids],
         reviews: Reviews,
         targets: NDArray[np.int64],
     ) -> None:
-        self.config, self.network, self.sequences, self.targets = (
-            config,
-            network,
-            sequences,
-            targets,
-        )
+        self.config, self.pad_id = config, pad_id
+        self.sequences, self.targets = sequences, targets
         # 5 and 6, of which the publisher's reviews have none, are taken for 7.
         self.ratings = np.searchsorted(RATINGS, reviews.ratings)
         longest = config.crop or config.max_tokens
@@ -215,7 +210,7 @@ class Examples:
     def fetch(self, share: Share) -> dict[str, Any]:
         """Return a batch: ids (B, T), lengths, targets and ratings (B,)."""
         chosen = [self._cropped(self.sequences[i]) for i in share.indices.tolist()]
-        ids, lengths = self.network.batch(chosen)
+        ids, lengths = padded(chosen, self.config, self.pad_id)
         return {
             "ids": ids,
             "lengths": lengths,

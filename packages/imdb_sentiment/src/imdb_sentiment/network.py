@@ -66,10 +66,17 @@ class TextNetwork(nn.Module):
 
     def batch(self, sequences: list[NDArray[np.int32]]) -> tuple[Tensor, Tensor]:
         """Return ids (B, T), padded as the configuration says, and lengths (B,)."""
-        is_front = self.config.padding == "front"
-        length = self.config.max_tokens if is_front else None
-        ids, lengths = pad(sequences, self.pad_id, front=is_front, length=length)
-        return torch.from_numpy(ids), torch.from_numpy(lengths)
+        return padded(sequences, self.config, self.pad_id)
+
+
+def padded(
+    sequences: list[NDArray[np.int32]], config: TrainConfig, pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Return ids (B, T), padded as a configuration says, and lengths (B,); needs no network, as loading processes."""
+    is_front = config.padding == "front"
+    length = config.max_tokens if is_front else None
+    ids, lengths = pad(sequences, pad_id, front=is_front, length=length)
+    return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
 class Head(nn.Module):

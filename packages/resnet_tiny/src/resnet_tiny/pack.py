@@ -65,6 +65,10 @@ class Pack:
     folder: Path
     sha256: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the file's name, not its pixels, to loading processes that are spawned and not forked."""
+        return _reopened, (self.labels, self.rows, self.pictures, self.folder, self.sha256)
+
 
 def run(options: PackOptions) -> int:
     """Pack train and val (verb `pack`)."""
@@ -144,9 +148,19 @@ def open_pack(
             f"{pictures.root / pictures.split}: every picture in it is bad. Expected {settings.side}x{settings.side} "
             "pixels (--side), or --resize."
         )
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     rows = np.flatnonzero(is_good)
-    return Pack(images, pictures.labels, rows, pictures, folder, manifest["sha256"])
+    return _reopened(pictures.labels, rows, pictures, folder, manifest["sha256"])
+
+
+def _reopened(
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    pictures: Pictures,
+    folder: Path,
+    sha256: str,
+) -> Pack:
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    return Pack(images, labels, rows, pictures, folder, sha256)
 
 
 def _pack(
