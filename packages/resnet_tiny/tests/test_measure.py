@@ -23,6 +23,9 @@ from resnet_tiny.measure import (
     worst_mistakes,
 )
 from resnet_tiny.mistakes import mistakes_png
+from resnet_tiny.model import load_run
+from resnet_tiny.predict import classify
+from resnet_tiny.transforms import middle, normalize
 
 Caller = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")
@@ -77,12 +80,42 @@ def test_accuracy_is_of_all_pictures_and_not_a_mean_over_batches(images: Images)
 def test_flip_averages_the_picture_and_its_mirror_image(images: Images) -> None:
     alone, found = predict_both(Brightness(), images.val, device=CPU)
     assert alone.figures() == predict(Brightness(), images.val, device=CPU).figures()
-    from resnet_tiny.transforms import normalize
-
     pictures = normalize(images.val.pixels(np.arange(30)))
     model = Brightness().eval()
     both = (model(pictures).softmax(1) + model(pictures.flip(3)).softmax(1)) / 2
     assert np.array_equal(found.answers[:, 0], both.argmax(1).numpy())
+
+
+def test_measuring_shows_the_middle_that_is_asked_for(images: Images) -> None:
+    shown = middle(normalize(images.val.pixels(np.arange(30))), 0.5)
+    expected = Brightness().eval()(shown).argmax(1).numpy()
+    for found in (
+        predict(Brightness(), images.val, device=CPU, crop=0.5),
+        predict_both(Brightness(), images.val, device=CPU, crop=0.5)[0],
+    ):
+        assert np.array_equal(found.answers[:, 0], expected)
+    whole = predict(Brightness(), images.val, device=CPU)
+    assert not np.array_equal(whole.answers[:, 0], expected)
+
+
+def test_runs_crop_is_that_of_its_figures_and_of_predict_unless_another_is_named(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    def figures(*words: object) -> dict[str, float]:
+        return json.loads(resnet_tiny("evaluate", small_run, "--json", *words)[1])
+
+    summary = json.loads((small_run / "summary.json").read_text())["metrics"]
+    own, whole = figures(), figures("--evaluation-crop", 1)
+    assert own["evaluation_crop"] == 0.875 and own["loss"] == pytest.approx(summary["loss"])
+    assert whole["evaluation_crop"] == 1 and whole["loss"] != pytest.approx(own["loss"])
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    pictures = [noise, 255 - noise]
+    pictures[1][4:-4, 4:-4] = noise[4:-4, 4:-4]  # the same but for the edge
+    found = []
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        found += classify(load_run(small_run), [tmp_path / f"{number}.png"])
+    assert found[0]["answers"] == found[1]["answers"]
 
 
 def test_model_is_left_in_training_mode(images: Images) -> None:

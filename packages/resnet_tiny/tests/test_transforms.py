@@ -6,7 +6,7 @@ import torch
 
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.mixing import draw_mix, mix
-from resnet_tiny.transforms import DEVIATION, MEAN, apply, draw, normalize, size_at
+from resnet_tiny.transforms import DEVIATION, MEAN, apply, draw, middle, normalize, size_at
 
 
 @pytest.fixture
@@ -54,6 +54,21 @@ def test_resized_crop_reads_its_box(pixels: torch.Tensor) -> None:
     quarter = torch.tensor([[0.75, 0.25, 0.5, 0.5]]).expand(6, 4)  # right, top
     got = apply(pixels, {"box": quarter}, 32)
     assert torch.allclose(got, normalize(pixels)[:, :, :32, 32:], atol=1e-4)
+
+
+@pytest.mark.parametrize("share, edge", [(1.0, 0), (0.875, 4), (0.5, 16), (0.01, 31)])
+def test_middle_is_what_lies_inside_the_edge_at_the_pictures_size(
+    pixels: torch.Tensor, share: float, edge: int
+) -> None:
+    images = normalize(pixels)
+    got = middle(images, share)
+    assert got.shape == images.shape
+    other = images.flip(0).clone()  # other pictures with the same middle
+    inside = slice(edge, 64 - edge)
+    other[:, :, inside, inside] = images[:, :, inside, inside]
+    assert torch.equal(middle(other, share), got)
+    whole = torch.nn.functional.interpolate(images[:, :, inside, inside], size=64, mode="bilinear")
+    assert torch.allclose(got, whole)
 
 
 def test_boxes_stay_inside_and_keep_the_least_area() -> None:

@@ -20,7 +20,8 @@ HOLDOUT = 50
 """Pictures of each class that are held out: few classes need more of them for a figure that is not noise."""
 
 WITHOUT: dict[str, dict[str, Any]] = {
-    "crop": {"crop": "none"},
+    "crop": {"crop": "none", "evaluation_crop": 1.0},
+    "middle when measuring": {"evaluation_crop": 1.0},
     "flip": {"flip": "none"},
     "mixing": {"mixup": 0.0, "cutmix": 0.0},
     "label smoothing": {"label_smoothing": 0.0},

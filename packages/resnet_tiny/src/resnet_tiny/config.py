@@ -81,6 +81,9 @@ class TrainConfig(PackSettings, LoopConfig):
     """Pixels that `--crop pad` shifts by at most, >= 1."""
     crop_area: float = 0.35
     """Smallest share of the picture that `--crop resized` keeps, above 0 and at most 1."""
+    evaluation_crop: float = 1.0
+    """Share of a picture's side that is shown when measuring, its middle scaled to the whole, above 0 and at most 1;
+    0.875 with `--crop resized`, which shows things larger than they are."""
     flip: Literal["none", "random", "alternate"] = "none"
     """Mirror pictures; alternate: each one in every second epoch."""
     mixup: float = 0.0
@@ -136,6 +139,12 @@ class TrainConfig(PackSettings, LoopConfig):
         problem(not self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
         problem(not 0 < self.crop_area <= 1, "crop_area", self.crop_area, "above 0 and at most 1")
         problem(
+            not 0 < self.evaluation_crop <= 1,
+            "evaluation_crop",
+            self.evaluation_crop,
+            "above 0 and at most 1",
+        )
+        problem(
             self.crop_padding >= self.side, "crop_padding", self.crop_padding, "less than --side"
         )
         problem(min(self.sizes, default=8) < 8, "sizes", list(self.sizes), "each >= 8")
@@ -177,6 +186,8 @@ class EvaluateOptions:
     """best, last, or the name of a folder in checkpoints/ (epoch-0005)."""
     precision: Literal["run", "float32", "bf16"] = "run"
     """Number format of the forward pass; run: that of training."""
+    evaluation_crop: float | None = None
+    """Share of a picture's side that is shown, its middle; default: the run's."""
     batch: int = 256
     """Pictures in a batch, >= 1."""
     list: bool = False
@@ -190,6 +201,9 @@ class EvaluateOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.batch < 1, "batch", self.batch, ">= 1")
+            crop = self.evaluation_crop
+            is_share = crop is None or 0 < crop <= 1
+            problem(not is_share, "evaluation_crop", crop, "above 0 and at most 1")
 
 
 @dataclass(frozen=True)

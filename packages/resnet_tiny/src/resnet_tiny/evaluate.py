@@ -44,10 +44,11 @@ def run(options: EvaluateOptions) -> int:
     name = config.precision if options.precision == "run" else options.precision
     precision = choose_precision(name, choose_device("auto"))
     model = trained.model.to(device)
+    crop = options.evaluation_crop or config.evaluation_crop
     settings: dict[str, Any] = {"device": device, "batch": options.batch, "precision": precision}
     bar = progress_bar(len(subset), label="val", unit="image", quiet=options.json or not is_first)
     with bar as progress:
-        settings |= {"accelerator": accelerator, "progress": progress.update}
+        settings |= {"crop": crop, "accelerator": accelerator, "progress": progress.update}
         found, mirrored = predict_both(model, subset, **settings)
     if is_first:
         facts = describe(found, mirrored, subset, trained.classes) | {
@@ -55,6 +56,7 @@ def run(options: EvaluateOptions) -> int:
             "checkpoint": options.checkpoint,
             "step": trained.step,
             "precision": precision,
+            "evaluation_crop": crop,
         }
         if options.out is not None:
             write_evaluation(Path(options.out), facts, found, subset, trained.classes)

@@ -1,7 +1,8 @@
 """A trained model as an ONNX file, checked with onnxruntime.
 
-Input `pixels` uint8 (B, side, side, 3), RGB, as decoders give it: normalization is part of the file, so nobody has to
-repeat it. Output `logits` float32 (B, classes), classes in the order of classes.json. B is free.
+Input `pixels` uint8 (B, side, side, 3), RGB, as decoders give it: normalization and the middle that is shown are part
+of the file, so nobody has to repeat them. Output `logits` float32 (B, classes), classes in the order of classes.json.
+B is free.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from resnet_tiny.config import ExportOptions
 from resnet_tiny.model import TrainedModel, load_run, save_classes
-from resnet_tiny.transforms import DEVIATION, MEAN
+from resnet_tiny.transforms import DEVIATION, MEAN, middle
 from shared.errors import UserError
 from shared.files import whole_folder
 
@@ -60,7 +61,8 @@ def export(trained: TrainedModel, out: Path) -> float:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is not empty. Choose another --out.")
     side = trained.config.side
-    model = _FromBytes(trained.model.to(memory_format=torch.contiguous_format).cpu()).eval()
+    plain = trained.model.to(memory_format=torch.contiguous_format).cpu()
+    model = _FromBytes(plain, trained.config.evaluation_crop).eval()
     random = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (3, side, side, 3), generator=random, dtype=torch.uint8)
     with whole_folder(out) as folder:
@@ -105,12 +107,13 @@ def largest_difference(path: Path, model: nn.Module, pixels: Tensor) -> float:
 class _FromBytes(nn.Module):
     """A model that takes bytes."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, crop: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.crop = model, crop
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1) * 255)
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = pixels.permute(0, 3, 1, 2).float()
-        return self.model((images - self.get_buffer("mean")) / self.get_buffer("deviation"))
+        images = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
+        return self.model(middle(images, self.crop))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnet_tiny.data import Subset
-from resnet_tiny.transforms import apply
+from resnet_tiny.transforms import middle, normalize
 from shared.torch.evaluation import evaluating
 from shared.torch.processes import of_all
 from shared.torch.sampler import evaluation_shares
@@ -79,6 +79,7 @@ def predict_both(
     subset: Subset,
     *,
     device: torch.device,
+    crop: float = 1.0,
     batch: int = 256,
     precision: str = "float32",
     accelerator: Any = None,
@@ -93,6 +94,8 @@ def predict_both(
     subset : Subset
         Not empty.
     device : torch.device
+    crop : float
+        Share of a picture's side that is shown, see `transforms.middle`.
     batch : int
         Pictures in a batch. The last one may be smaller: nothing is dropped.
     precision : {"float32", "bf16"}
@@ -112,8 +115,9 @@ def predict_both(
     ----------
     Krizhevsky et al. 2012, section 4.1, for predictions averaged over mirror images.
     """
-    settings: dict[str, Any] = {"batch": batch, "precision": precision, "progress": progress}
-    found = _predict(model, subset, views=2, device=device, accelerator=accelerator, **settings)
+    settings: dict[str, Any] = {"crop": crop, "batch": batch, "precision": precision}
+    settings |= {"device": device, "accelerator": accelerator, "progress": progress}
+    found = _predict(model, subset, views=2, **settings)
     return found[0], found[1]
 
 
@@ -154,6 +158,7 @@ def _predict(
     *,
     views: int,
     device: torch.device,
+    crop: float = 1.0,
     batch: int = 256,
     precision: str = "float32",
     accelerator: Any = None,
@@ -162,13 +167,13 @@ def _predict(
     """Return predictions of the pictures and, with two views, of each with its mirror image."""
     rank = accelerator.process_index if accelerator is not None else 0
     world = accelerator.num_processes if accelerator is not None else 1
-    side, labels = subset.pack.images.shape[1], subset.labels
+    labels = subset.labels
     is_half = precision == "bf16"
     half = torch.autocast(device.type, torch.bfloat16) if is_half else contextlib.nullcontext()
     parts: list[list[tuple[NDArray[Any], ...]]] = [[] for _ in range(views)]
     with evaluating(model), half:
         for share in evaluation_shares(len(subset), rank, world, batch_size=batch):
-            images = apply(subset.pixels(share.indices).to(device), {}, side)
+            images = middle(normalize(subset.pixels(share.indices).to(device)), crop)
             chances = probabilities(model, images)
             own = share.indices, labels[share.indices]
             parts[0].append(_answers(*own, chances))

@@ -12,7 +12,7 @@ from resnet_tiny.config import PredictOptions
 from resnet_tiny.decode import BadPicture, decode
 from resnet_tiny.measure import probabilities
 from resnet_tiny.model import TrainedModel, load_run, memory_format
-from resnet_tiny.transforms import apply
+from resnet_tiny.transforms import middle, normalize
 from shared.errors import UserError
 
 
@@ -60,7 +60,8 @@ def classify(trained: TrainedModel, files: list[Path], top: int = 5) -> list[dic
             raise UserError(
                 f"{file}: {problem}. Expected a picture, such as a JPEG or PNG."
             ) from None
-        images = apply(torch.from_numpy(np.array(pixels))[None], {}, side)
+        images = normalize(torch.from_numpy(np.array(pixels))[None])
+        images = middle(images, trained.config.evaluation_crop)
         with torch.no_grad():
             chances = probabilities(trained.model, memory_format(images, trained.config))[0]
         shares, answers = chances.topk(min(top, len(classes)))

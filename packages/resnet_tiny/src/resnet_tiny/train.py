@@ -218,6 +218,7 @@ def measuring(config: TrainConfig, accelerator: Any) -> dict[str, Any]:
     """Return the settings of `predict` and `predict_both` for measuring as in training."""
     return {
         "device": accelerator.device,
+        "crop": config.evaluation_crop,
         "batch": config.evaluation_batch,
         "precision": choose_precision(config.precision, choose_device(config.device)),
         "accelerator": accelerator,
