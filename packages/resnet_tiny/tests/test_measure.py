@@ -108,6 +108,8 @@ def test_runs_crop_is_that_of_its_figures_and_of_predict_unless_another_is_named
     own, whole = figures(), figures("--evaluation-crop", 1)
     assert own["evaluation_crop"] == 0.875 and own["loss"] == pytest.approx(summary["loss"])
     assert whole["evaluation_crop"] == 1 and whole["loss"] != pytest.approx(own["loss"])
+    assert "30 images, middle 0.875, step" in resnet_tiny("evaluate", small_run)[1]
+    assert "the middle 0.875 of a side" in (small_run / "report.html").read_text()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     pictures = [noise, 255 - noise]
     pictures[1][4:-4, 4:-4] = noise[4:-4, 4:-4]  # the same but for the edge

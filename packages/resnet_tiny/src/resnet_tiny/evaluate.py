@@ -176,18 +176,20 @@ def print_pictures(found: Predictions, subset: Subset, classes: Classes) -> None
 
 def in_words(facts: dict[str, Any]) -> str:
     """Return the figures as lines for people."""
+    crop = facts["evaluation_crop"]
+    shown = f"{facts['images']:,} images" + (f", middle {crop:g}" if crop < 1 else "")
     lines = [
         f"top-1 {facts['top1']:.2f} %  top-5 {facts['top5']:.2f} %  loss {facts['loss']:.4f}  "
-        f"({facts['images']:,} images, step {facts['step']:,}, {facts['precision']})",
+        f"({shown}, step {facts['step']:,}, {facts['precision']})",
         f"with mirror images: top-1 {facts['top1_flip']:.2f} %  top-5 {facts['top5_flip']:.2f} %",
         f"calibration error {facts['ece']:.2f} % ({len(facts['reliability'])} bins)",
     ]
     ranked = sorted(
         (row for row in facts["per_class"] if row["images"]), key=lambda row: -row["top1"]
     )
-    shown = ranked if len(ranked) <= 2 * ENDS else [*ranked[:ENDS], None, *ranked[-ENDS:]]
+    ends = ranked if len(ranked) <= 2 * ENDS else [*ranked[:ENDS], None, *ranked[-ENDS:]]
     lines += ["", f"{'class':<28} {'top-1':>7} {'top-5':>7} {'images':>7} {'answered':>9}"]
-    for row in shown:
+    for row in ends:
         if row is None:
             lines.append(f"... {len(ranked) - 2 * ENDS} more with --json or --out")
             continue

@@ -147,10 +147,12 @@ def _subtitle(summary: dict[str, Any]) -> str:
 def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
     metrics, rate = summary["metrics"], summary["images_per_second"]
     top1, top5 = TARGET
+    crop = config.evaluation_crop
+    shown = f"{metrics['images']:,} images" + (f", the middle {crop:g} of a side" * (crop < 1))
     rows: list[list[Any]] = [
         [
             "val top-1 / top-5",
-            f"{metrics['top1']:.2f} / {metrics['top5']:.2f} % of {metrics['images']:,} images",
+            f"{metrics['top1']:.2f} / {metrics['top5']:.2f} % of {shown}",
         ],
         ["chosen on", metrics["chosen_on"]],
         ["the last weights", f"{metrics['last_top1']:.2f} / {metrics['last_top5']:.2f} %"],
