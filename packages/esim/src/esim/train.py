@@ -82,9 +82,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             model=model,
             optimizers=make_optimizers(config, model),
             order=Batches(deal),
-            fetch=partial(
-                _fetch, pairs
-            ),  # a local function would not reach processes that are spawned
+            # A local function would not reach loading processes that are spawned.
+            fetch=partial(_fetch, pairs),
             loss_fn=lambda wrapped, batch: loss_of(wrapped, batch, config.label_smoothing),
             evaluate=lambda plain: _measured(plain, config, data, "dev", accelerator),
             metric=METRIC,

@@ -67,7 +67,7 @@ class Pack:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the file's name, not its pixels, to loading processes that are spawned and not forked."""
-        return _reopened, (self.labels, self.rows, self.pictures, self.folder, self.sha256)
+        return _opened, (self.labels, self.rows, self.pictures, self.folder, self.sha256)
 
 
 def run(options: PackOptions) -> int:
@@ -149,10 +149,10 @@ def open_pack(
             "pixels (--side), or --resize."
         )
     rows = np.flatnonzero(is_good)
-    return _reopened(pictures.labels, rows, pictures, folder, manifest["sha256"])
+    return _opened(pictures.labels, rows, pictures, folder, manifest["sha256"])
 
 
-def _reopened(
+def _opened(
     labels: NDArray[np.int64],
     rows: NDArray[np.int64],
     pictures: Pictures,
