@@ -59,20 +59,13 @@ class RecurrentLayer(nn.Module):
         """Return the outputs (T, B, H) and the state after them."""
         recurrent = F.dropout(self.hidden_weight, self.weight_dropout, self.training)
         weights = [self.input_weight, recurrent, self.input_bias, self.hidden_bias]
-        options = (
-            True,
-            1,
-            0.0,
-            self.training,
-            False,
-            False,
-        )  # biases, one layer, no dropout, one way
+        has_biases, layers, dropout, is_both_ways, is_batch_first = True, 1, 0.0, False, False
+        options = (has_biases, layers, dropout, self.training, is_both_ways, is_batch_first)
         if self.kind == "lstm":
             outputs, h, c = torch.lstm(inputs, state, weights, *options)
             return outputs, (h, c)
-        kernel = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[
-            self.kind
-        ]
+        kernels = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}
+        kernel = kernels[self.kind]
         outputs, h = kernel(inputs, state[0], weights, *options)
         return outputs, (h,)
 

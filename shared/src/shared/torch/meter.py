@@ -99,10 +99,8 @@ class Meter:
         require_finite(step, "the gradient's norm", values.get(NORM, 0.0))
         self._is_stopping = values.pop(STOP) > 0
         self._is_asked = values.pop(SAVE) > 0
-        if NORM in values:
-            values[NORM] *= values[
-                "count"
-            ]  # a figure of the update, not a sum: means() divides again
+        if NORM in values:  # a figure of the update, not a sum: `take` divides again
+            values[NORM] *= values["count"]
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
 
