@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import stat
@@ -15,7 +16,7 @@ from resnet_tiny import pack as packing
 from resnet_tiny.config import PackOptions
 from resnet_tiny.decode import BadPicture, decode
 from resnet_tiny.layout import Pictures, read_classes, train_pictures
-from resnet_tiny.pack import IMAGES, open_pack
+from resnet_tiny.pack import IMAGES, MANIFEST, open_pack
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -146,6 +147,15 @@ def test_damaged_pack_is_noticed_and_made_anew(broken: Path) -> None:
     again = open_pack(listed(broken), options, say=lines.append)
     assert again.sha256 == first.sha256
     assert any("is damaged" in line for line in lines)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1, "bad": []}'])
+def test_manifest_that_is_none_is_made_anew(content: str, broken: Path) -> None:
+    options = PackOptions(cache=str(broken / "cache"))
+    first = open_pack(listed(broken), options)
+    (first.folder / MANIFEST).write_text(content)
+    assert open_pack(listed(broken), options).sha256 == first.sha256
+    assert json.loads((first.folder / MANIFEST).read_text())["sha256"] == first.sha256
 
 
 def test_data_folder_is_only_read(broken: Path) -> None:

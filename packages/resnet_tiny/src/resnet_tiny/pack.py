@@ -75,10 +75,8 @@ def run(options: PackOptions) -> int:
     root, _ = data_or_sample(DATA_SET, options.data, sample.write)
     classes = read_classes(root)
     say: Callable[[str], None] = (lambda line: None) if options.quiet else print
-    listed = (
-        train_pictures(root, classes),
-        val_pictures(root, classes),
-    )  # both before either is packed
+    # Both before either is packed.
+    listed = train_pictures(root, classes), val_pictures(root, classes)
     for pictures in listed:
         pack = open_pack(pictures, options, say=say, quiet=options.quiet)
         say(
@@ -250,7 +248,9 @@ def _read_manifest(folder: Path, count: int, side: int) -> dict[str, Any] | None
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
-    is_whole = manifest.get("format") == FORMAT and images.shape == (count, side, side, 3)
+    if not isinstance(manifest, dict) or not {"format", "sha256", "bad"} <= manifest.keys():
+        return None
+    is_whole = manifest["format"] == FORMAT and images.shape == (count, side, side, 3)
     return manifest if is_whole and images.dtype == np.uint8 else None
 
 
