@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from dataclasses import asdict
 from types import TracebackType
@@ -193,6 +194,7 @@ class Team:
         """End all processes: one that has failed would leave the others waiting for ever."""
         traceback.print_exc()
         sys.stderr.flush()
+        time.sleep(0.2)  # what mpirun has not passed on by the time of the abort is lost
         self.comm.Abort(1)
 
 
