@@ -21,7 +21,7 @@ import pytest
 from cbow.cli import LAUNCHERS
 from cbow.kernels import END, NEXT, SAMPLES, STOP, Engine, merge_rows, split_at_lines
 from cbow.model import initial_weights
-from cbow.replicas import Replica, part_rate, stretch_end
+from cbow.replicas import Replica, default_merge_every, part_rate, stretch_end
 from cbow.team import Team, join
 from cbow.vectors import WordVectors
 from shared.errors import UserError
@@ -260,6 +260,12 @@ def test_stretch_counts_words_and_ends_with_a_line() -> None:
     lines = np.array([4, 6, 11])  # of 3, 1 and 4 words
     assert [stretch_end(lines, 0, words) for words in (1, 3, 4, 5, 8, 9)] == [4, 4, 6, 11, 11, 11]
     assert [stretch_end(lines, 4, words) for words in (1, 2)] == [6, 11]
+
+
+def test_large_corpus_is_merged_four_times_an_epoch_and_a_small_one_every_30000_words() -> None:
+    assert default_merge_every(205_068, 2) == default_merge_every(240_003, 2) == 30_000
+    assert default_merge_every(8_000_000, 2) == 1_000_000
+    assert default_merge_every(8_000_000, 4) == 500_000
 
 
 # How a process finds the others.

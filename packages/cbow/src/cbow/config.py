@@ -81,9 +81,10 @@ class TrainConfig:
     """Seed of all random numbers, >= 0."""
     threads: int = 1
     """Threads that train on the same weights, >= 1; with more than one, results differ a little from run to run."""
-    merge_every: int = 30000
+    merge_every: int | None = None
     """Of several processes (`mpirun -n 2 cbow train ...`): words that each trains on before their models are merged,
-    >= 1. After about a million words of all together they are in any case; one process has nothing to merge."""
+    >= 1; null: a quarter of its share of the corpus, at least 30,000. After about a million words of all together they
+    are in any case; one process has nothing to merge."""
     minutes: float | None = None
     """Train as many epochs as fit into this time (timed at the start, then fixed) instead of `epochs`, > 0."""
     vectors: Vectors = "input"
@@ -116,9 +117,10 @@ class TrainConfig:
                 "epochs",
                 "halve_every",
                 "threads",
-                "merge_every",
             ):
                 problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            every = self.merge_every
+            problem(every is not None and every < 1, "merge_every", every, ">= 1 or null")
             for name in ("learning_rate", "checkpoint_seconds", "twin_weight"):
                 value = getattr(self, name)
                 problem(not 0 < value < float("inf"), name, value, "a number > 0")

@@ -135,6 +135,21 @@ class Replica:
             self.comm.Alltoallv([shared, (sizes, 0 * places)], [rows, pieces])
 
 
+def default_merge_every(words: int, replicas: int) -> int:
+    """Words of each replica between two merges: a quarter of its share of the corpus, at least 30,000.
+
+    A merge takes as long whatever the text, so replicas of a small corpus are merged often enough to stay close, those
+    of a large one seldom enough for merging to cost little.
+
+    Parameters
+    ----------
+    words : int
+        Of the corpus.
+    replicas : int
+    """
+    return max(30_000, words // (4 * replicas))
+
+
 def part_rate(
     learning_rate: float, rate_slope: float, length: int, first: int, end: int
 ) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from cbow.cli import LAUNCHERS
 from cbow.config import TrainConfig
 from cbow.kernels import Engine
 from cbow.model import build_engine, compile_engine, first_weights, subwords_of
-from cbow.replicas import Replica, wait
+from cbow.replicas import Replica, default_merge_every, wait
 from shared.errors import UserError
 from shared.interrupt import StopRequest
 from shared.vocabulary import Vocabulary
@@ -116,7 +116,7 @@ class Team:
         self.comm.Bcast(engine.counts, root=0)
         for rows in engine.live_weights():
             self.comm.Bcast(rows, root=0)
-        replica = _FirstReplica(engine, self, config.merge_every)
+        replica = _FirstReplica(engine, self, self._merge_every(engine, config))
         self.is_torn = False
         return replica
 
@@ -168,7 +168,10 @@ class Team:
         for rows in engine.live_weights():  # of a run that goes on, they are other than the first
             self.comm.Bcast(rows, root=0)
         compile_engine(config)
-        return Replica(engine, self.comm, config.merge_every)
+        return Replica(engine, self.comm, self._merge_every(engine, config))
+
+    def _merge_every(self, engine: Engine, config: TrainConfig) -> int:
+        return config.merge_every or default_merge_every(int(engine.counts.sum()), self.size)
 
     def _train(self, replica: Replica, order: dict[str, Any]) -> None:
         ids = np.empty(order["length"], dtype=np.int32)
