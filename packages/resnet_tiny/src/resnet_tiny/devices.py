@@ -25,6 +25,7 @@ from shared import config as configuration
 from shared.errors import UserError
 from shared.torch.device import has_bf16, make_accelerator, to_device
 from shared.torch.gradients import scale_and_clip
+from shared.torch.memory import keep_freed_memory
 from shared.torch.sampler import Loader, Share, Shuffled
 
 WARM_UP = 2
@@ -153,6 +154,8 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 
 def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
     accelerator = make_accelerator(config)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()  # as `train` does; from here on pytorch/examples has it too
     torch.manual_seed(config.seed)
     plain = use_small_maps(model_of(config, len(images.classes)))
     model, optimizer = accelerator.prepare(plain, make_optimizer(config, plain))

@@ -28,6 +28,7 @@ from shared.samples import NOTICE
 from shared.torch.budget import Plan
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
 from shared.torch.loop import Training
+from shared.torch.memory import keep_freed_memory
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
 from shared.torch.sampler import Shuffled
@@ -36,6 +37,8 @@ from shared.torch.summary import write_summary
 METRIC = "val_acc"
 GOLDEN = 0.618033988749895
 """Multiples of the golden section, less their whole parts, fall evenly into 0 to 1."""
+STEPS_OF_A_SIZE = 4
+"""Timed steps between two changes of size. The first after a change is slower, and a run has few changes."""
 
 
 class ImageTraining(Training):
@@ -115,8 +118,9 @@ class LossOf:
     def _done(self) -> float:
         if not self.is_timing():
             return self.progress()
+        block = self._timed // STEPS_OF_A_SIZE
         self._timed += 1
-        return self._timed * GOLDEN % 1
+        return block * GOLDEN % 1
 
 
 def run(config: TrainConfig, options: RunOptions) -> int:
@@ -142,6 +146,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """
     began = time.monotonic()
     accelerator = make_accelerator(config)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     lines: list[str] = []
     images = load_images(
         config,
@@ -194,12 +200,13 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
     ]
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     return torch.optim.SGD(
         groups,
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov and config.momentum > 0,
+        fused=True,
     )
 
 
