@@ -53,7 +53,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     if len(set(rates[1])) > 1:
         page.lines("Learning rate", "epoch", "learning rate", {"learning rate": rates})
     page.heading("What it writes")
-    page.text(f"Temperature 1, seed {SEED}, `<unk>` banned, from the start of a line.")
+    page.text(f"Temperature 1, seed {SEED}, <unk> banned, from the start of a line.")
     page.text(_written(run.path))
     page.heading("Run it again")
     page.code(f"word-lm train --config {run.path.name}/config.yaml --out another-folder")
