@@ -103,7 +103,6 @@ def main(out: Path) -> None:
     results["agree"] = len(set(everyone)) == 1
     if accelerator.is_main_process:
         (out / "results.json").write_text(json.dumps(results))
-    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -212,7 +212,6 @@ def main(folder: Path, steps: int) -> None:
     timing = _timed(config, load_images(config, accelerator=accelerator), steps)
     if accelerator.is_main_process:
         (folder / "timing.json").write_text(json.dumps(asdict(timing)), encoding="utf-8")
-    accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -53,10 +53,11 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
 
 
 def _leave_processes() -> None:
-    """Leave the group of processes, if this one is in a group."""
+    """Leave the group of processes, if this one is in a group. Nothing else may do so, for it would not wait."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # gloo's thread frees the tensors of the last collective, which it can't do without the interpreter: a process
-        # that shuts its interpreter down meanwhile is aborted, and torchrun takes all others down with it.
+        # that shuts its interpreter down meanwhile is aborted, and torchrun takes all others down with it. The end of
+        # the group joins that thread, but DistributedDataParallel keeps a reference to the group for good.
         time.sleep(0.25)
         torch.distributed.destroy_process_group()
 
