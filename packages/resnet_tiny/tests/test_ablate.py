@@ -17,9 +17,11 @@ def test_each_part_of_a_recipe_is_left_out_once() -> None:
     )
     found = ablate.kinds(base)
     assert list(found) == [
-        "all parts", "without crop", "without flip", "without moving average", "with the 3x3 stem"
+        "all parts", "without crop", "without flip", "without moving average", "with Muon", "with the 3x3 stem"
     ]  # fmt: skip
     assert found["without crop"] == replace(base, crop="none")
+    assert found["with Muon"] == replace(base, optimizer="muon")
+    assert ablate.kinds(found["with Muon"])["without Muon"] == base
 
 
 def test_every_part_of_modern_has_a_flag_and_a_run() -> None:
@@ -27,7 +29,8 @@ def test_every_part_of_modern_has_a_flag_and_a_run() -> None:
 
     recipe = Path(ablate.__file__).parent / "recipes" / "modern.yaml"
     found = ablate.kinds(load(TrainConfig, recipe))
-    assert len(found) == len(ablate.WITHOUT) + 1  # it has the 3x3 stem already
+    assert len(found) == len(ablate.WITHOUT) + 1  # it has the 3x3 stem, and Muon is tried
+    assert "with Muon" in found
 
 
 def test_study_reports_the_hold_out_and_goes_on_where_it_was(

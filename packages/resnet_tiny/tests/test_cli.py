@@ -58,6 +58,7 @@ BAD_TRAINING = {
     "negative cutmix": (["--cutmix", "-1"], "--cutmix is -1.0, expected >= 0"),
     "two at once": (["--mix-share", "2", "--momentum", "1"], "--mix-share is 2.0, expected 0 to 1"),
     "no number": (["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
+    "muon 0": (["--muon-learning-rate", "0"], "--muon-learning-rate is 0.0, expected > 0"),
     "fp16": (["--precision", "fp16"], "--precision is fp16"),
     "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `resnet-tiny train`"),
     "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),

@@ -12,7 +12,7 @@ from torch import nn
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.model import build_model, model_of
 from resnet_tiny.summary import layer_rows
-from resnet_tiny.train import make_optimizer
+from resnet_tiny.train import make_optimizers
 from resnet_tiny.weights import load_pretrained
 from shared.errors import UserError
 
@@ -100,7 +100,7 @@ def test_norms_and_biases_are_spared_by_weight_decay_where_asked() -> None:
     for decay_norms in (True, False):
         config = TrainConfig(weight_decay=0.5, decay_norms=decay_norms)
         model = model_of(config, 10)
-        groups = make_optimizer(config, model).param_groups
+        groups = make_optimizers(config, model)[0].param_groups
         decays = {id(w): group["weight_decay"] for group in groups for w in group["params"]}
         assert len(decays) == len(list(model.parameters()))
         for name, weight in model.named_parameters():

@@ -40,7 +40,9 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, EVERYTHING, {"workers": 2, "crop": "pad"}], ids=["plain", "all", "workers"]
+    "changes",
+    [{}, EVERYTHING, EVERYTHING | {"optimizer": "muon"}, {"workers": 2, "crop": "pad"}],
+    ids=["plain", "all", "muon", "workers"],
 )
 def test_killed_mid_epoch_and_resumed_is_bit_identical(
     changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -145,21 +147,24 @@ def test_choosing_on_val_says_so_and_last_does_not_choose(
         assert metrics["top1"] == metrics["last_top1"]
 
 
-def test_one_batch_can_be_learned_by_heart() -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_one_batch_can_be_learned_by_heart(optimizer: Any) -> None:
     torch.manual_seed(0)
-    config = replace(CONFIG, learning_rate=0.05, weight_decay=0.0)
+    rate = 0.002 if optimizer == "adamw" else 0.05
+    config = replace(CONFIG, optimizer=optimizer, learning_rate=rate, weight_decay=0.0)
     from resnet_tiny.model import model_of
 
     model = model_of(config, 10).train()
-    optimizer = train.make_optimizer(config, model)
+    optimizers = train.make_optimizers(config, model)
     loss_of = train.LossOf(config, lambda: 0.0)
     pixels = torch.randint(0, 256, (16, 64, 64, 3)).to(torch.uint8)
     batch = {"pixels": pixels, "labels": torch.arange(16) % 10, "draws": {}, "mix": {}}
     for _ in range(40):
         loss, count, hits = loss_of(model, batch)
         (loss / count).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        for one in optimizers:
+            one.step()
+            one.zero_grad()
     assert hits["acc"] / count == 100
 
 

@@ -27,6 +27,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.0},
     "moving average": {"ema_decay": None},
     "schedule": {"schedule": "constant"},
+    "Muon": {"optimizer": "sgd"},
     "nesterov": {"nesterov": False},
     "norms spared by decay": {"decay_norms": True},
     "zero start of blocks": {"zero_init_residual": False},
@@ -74,14 +75,20 @@ def small(config: TrainConfig, options: AblateOptions) -> TrainConfig:
 
 
 def kinds(base: TrainConfig) -> dict[str, TrainConfig]:
-    """Return the recipe and its variants by name; a part that the recipe does not have is passed over."""
+    """Return the recipe and its variants by name.
+
+    A part that the recipe does not have is passed over, but Muon and the 3x3 stem are then tried in a ResNet.
+    """
     found = {"all parts": base}
     for part, changes in WITHOUT.items():
         config = replace(base, **changes)
         if config != base:
             found[f"without {part}"] = config
-    if base.stem == "7x7" and base.arch.startswith("resnet"):
-        found["with the 3x3 stem"] = replace(base, stem="3x3")
+    if base.arch.startswith("resnet"):
+        if base.optimizer == "sgd":
+            found["with Muon"] = replace(base, optimizer="muon")
+        if base.stem == "7x7":
+            found["with the 3x3 stem"] = replace(base, stem="3x3")
     return found
 
 

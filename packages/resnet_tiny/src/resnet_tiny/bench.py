@@ -92,13 +92,14 @@ def device_row(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 
 
 def against_peer(config: TrainConfig, images: Images, options: BenchOptions) -> dict[str, Any]:
-    """Time ours and the peer in turn on the CPU, with the most of the threads that were asked for.
+    """Time ours and the peer in turn on the CPU, with the most of the threads that were asked for, both with SGD.
 
     Returns
     -------
     dict
         Medians `ours` and `theirs`, pictures a second, and `ratio`, the median of the rounds' ratios.
     """
+    config = replace(config, optimizer="sgd")  # as the peer, whatever the recipe has
     threads = max(options.threads)
     is_half = has_bf16(torch.device("cpu"))
     setup = Setup("cpu", "bf16" if is_half else "float32", threads=threads)

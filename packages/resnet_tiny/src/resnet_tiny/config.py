@@ -101,16 +101,19 @@ class TrainConfig(PackSettings, LoopConfig):
     size_shares: tuple[float, ...] = ()
     """Share of the steps at each of `sizes`, together 1; empty: equal shares."""
 
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    """How weights follow gradients."""
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    """How weights follow gradients; muon: convolutions in all directions alike, their weights kept at one length, for
+    networks that normalize after each convolution, as ResNets do; the other weights by SGD."""
     learning_rate: float = 0.1
     """Step size for this `batch_size`, > 0."""
+    muon_learning_rate: float = 0.05
+    """Length of a step of Muon as a share of the weights' length, > 0."""
     momentum: float = 0.9
-    """Momentum of SGD, 0 to below 1."""
+    """Momentum of SGD and Muon, 0 to below 1."""
     nesterov: bool = False
-    """Nesterov's momentum (SGD)."""
+    """Nesterov's momentum (SGD and Muon)."""
     weight_decay: float = 1e-4
-    """Pull towards zero, >= 0 (adamw: decoupled)."""
+    """Pull towards zero, >= 0 (adamw: decoupled); Muon's weights have none."""
     decay_norms: bool = True
     """Weight decay also for normalization layers and biases."""
     batch_size: int = 128
@@ -136,7 +139,8 @@ class TrainConfig(PackSettings, LoopConfig):
             problem(not 0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
         for name in ("mixup", "cutmix", "weight_decay"):
             problem(not getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
-        problem(not self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
+        for name in ("learning_rate", "muon_learning_rate"):
+            problem(not getattr(self, name) > 0, name, getattr(self, name), "> 0")
         problem(not 0 < self.crop_area <= 1, "crop_area", self.crop_area, "above 0 and at most 1")
         problem(
             not 0 < self.evaluation_crop <= 1,

@@ -20,7 +20,7 @@ from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import Images, TrainBatches, load_images
 from resnet_tiny.model import model_of
 from resnet_tiny.small_maps import use_small_maps
-from resnet_tiny.train import LossOf, make_optimizer
+from resnet_tiny.train import LossOf, make_optimizers
 from shared import config as configuration
 from shared.errors import UserError
 from shared.torch.device import has_bf16, make_accelerator, to_device
@@ -158,7 +158,7 @@ def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
         keep_freed_memory()  # as `train` does; from here on pytorch/examples has it too
     torch.manual_seed(config.seed)
     plain = use_small_maps(model_of(config, len(images.classes)))
-    model, optimizer = accelerator.prepare(plain, make_optimizer(config, plain))
+    model, *optimizers = accelerator.prepare(plain, *make_optimizers(config, plain))
     loss_of = LossOf(config, lambda: 0.0)
     rank, world = accelerator.process_index, accelerator.num_processes
     order = Shuffled(len(images.train), config.batch_size, config.seed)
@@ -186,8 +186,9 @@ def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
         scale_and_clip(
             model.parameters(), torch.tensor(1 / count, device=loss.device), config.clip_norm
         )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         clock.append(_now(accelerator.device))
         if number >= WARM_UP:
             spent = [total + b - a for total, a, b in zip(spent, clock, clock[1:], strict=False)]

@@ -18,6 +18,7 @@ from resnet_tiny.evaluate import write_evaluation
 from resnet_tiny.measure import K, predict, predict_both
 from resnet_tiny.mixing import mix
 from resnet_tiny.model import load_run, memory_format, model_of, save_classes
+from resnet_tiny.muon import Muon
 from resnet_tiny.report import write_page
 from resnet_tiny.small_maps import use_small_maps
 from resnet_tiny.transforms import apply, size_at
@@ -169,7 +170,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             run=folder,
             config=config,
             model=model,
-            optimizers=[make_optimizer(config, model)],
+            optimizers=make_optimizers(config, model),
             order=order,
             fetch=TrainBatches(config, images),
             loss_fn=LossOf(config, lambda: training.progress(), lambda: training.is_timing),
@@ -188,9 +189,27 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         return folder.path if accelerator.is_main_process else None
 
 
-def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of a model; normalization layers and biases are a group of their own."""
+def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
+    """Return the optimizers of a model: with Muon, convolutions have their own.
+
+    Normalization layers and biases are a group of their own.
+    """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
+    if config.optimizer == "muon":
+        precision = choose_precision(config.precision, choose_device(config.device))
+        muon = Muon(
+            [weight for weight in weights if weight.ndim == 4],
+            lr=config.muon_learning_rate,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        )
+        weights = [weight for weight in weights if weight.ndim != 4]
+        return [_make_optimizer(config, weights), muon]
+    return [_make_optimizer(config, weights)]
+
+
+def _make_optimizer(config: TrainConfig, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
     flat = [weight for weight in weights if weight.ndim <= 1]
     deep = [weight for weight in weights if weight.ndim > 1]
     decay = config.weight_decay
