@@ -106,7 +106,7 @@ class TrainConfig(PackSettings, LoopConfig):
     networks that normalize after each convolution, as ResNets do; the other weights by SGD."""
     learning_rate: float = 0.1
     """Step size for this `batch_size`, > 0."""
-    muon_learning_rate: float = 0.05
+    muon_learning_rate: float = 0.02
     """Length of a step of Muon as a share of the weights' length, > 0."""
     momentum: float = 0.9
     """Momentum of SGD and Muon, 0 to below 1."""

@@ -31,7 +31,7 @@ TRAIN, VAL = 150, 20
 GREY = 10
 """One picture in so many is greyscale."""
 COMMAND = "resnet-tiny train --recipe laptop --epochs 3 --batch-size 32 --learning-rate 0.1"
-EXPECTED_TOP1 = (75.0, 95.0)
+EXPECTED_TOP1 = (80.0, 99.0)
 """Percent of val after `COMMAND`, which gave 93.5 with seed 1; chance is 10, and greyscale hides the colours of 10."""
 
 
