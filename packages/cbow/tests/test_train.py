@@ -118,6 +118,7 @@ def whole_of(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> W
     return whole_of
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "number"),
     [
@@ -157,6 +158,7 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(
     assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-9)  # sums are cut elsewhere
 
 
+@pytest.mark.long
 def test_killed_between_the_members_and_in_the_second_is_bit_identical(
     whole_of: WholeOf, tmp_path: Path
 ) -> None:
