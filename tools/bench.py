@@ -94,7 +94,7 @@ def row_of(bench: Bench, claim: Claim, found: Any, is_real: bool) -> tuple[str, 
 
 def has_data(bench: Bench) -> bool:
     """Whether the real data lie where the task looks for them."""
-    code = "import sys; from shared.datasets import find_data; sys.exit(find_data(sys.argv[1], None) is None)"
+    code = "import sys; from shared.data.datasets import find_data; sys.exit(find_data(sys.argv[1], None) is None)"
     python = ROOT / ".venv" / bench.task / "bin" / "python"
     return subprocess.run([python, "-c", code, bench.data], check=False).returncode == 0
 

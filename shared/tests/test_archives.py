@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import archives
-from shared.archives import extract
+from shared.data import archives
+from shared.data.archives import extract
 from shared.errors import UserError
 
 FILES = {"set/a.txt": b"one\n", "set/deep/er/b.bin": bytes(range(256)), "set/empty": b""}

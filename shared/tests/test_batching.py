@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.batching import batchify, bucketed_batches, pad, padding_share
 from shared.errors import UserError
+from shared.text.batching import batchify, bucketed_batches, pad, padding_share
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 9), max_size=7), max_size=9)
 LENGTHS = st.lists(st.integers(0, 40), max_size=120)

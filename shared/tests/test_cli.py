@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.cli import Verb, run_verbs
-from shared.config import positional
+from shared.command.cli import Verb, run_verbs
+from shared.command.config import positional
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
 
@@ -116,7 +116,7 @@ def test_overview_lists_verbs_without_importing_them(capsys: pytest.CaptureFixtu
 
 def test_overview_needs_neither_numpy_nor_jsonargparse() -> None:
     code = (
-        "import sys; from shared.cli import run_verbs, Verb;"
+        "import sys; from shared.command.cli import run_verbs, Verb;"
         "run_verbs('demo', '1', 'd', (Verb('a', 'b', 'c:d', ()),), ['--help']);"
         "sys.exit(any(name in sys.modules for name in ('numpy', 'jsonargparse', 'yaml', 'torch')))"
     )

@@ -6,7 +6,15 @@ from typing import Literal
 
 import pytest
 
-from shared.config import Problems, described_fields, differences, dump, load, parse, positional
+from shared.command.config import (
+    Problems,
+    described_fields,
+    differences,
+    dump,
+    load,
+    parse,
+    positional,
+)
 from shared.errors import UserError
 
 

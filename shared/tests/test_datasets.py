@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared import datasets
-from shared.datasets import SOURCES, data_root, describe, fetch_dataset, find_data
+from shared.data import datasets
+from shared.data.datasets import SOURCES, data_root, describe, fetch_dataset, find_data
+from shared.data.fetch import Source
 from shared.errors import UserError
-from shared.fetch import Source
 
 
 @pytest.fixture

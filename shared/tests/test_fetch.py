@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from shared import fetch as fetch_module
+from shared.data import fetch as fetch_module
+from shared.data.fetch import Source, fetch
 from shared.errors import UserError
-from shared.fetch import Source, fetch
 
 DATA = bytes(range(256)) * 2000  # 512,000 bytes
 Handler = http.server.BaseHTTPRequestHandler

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared import plots
 from shared.errors import UserError
-from shared.report import Report, save_plot
+from shared.pages import plots
+from shared.pages.report import Report, save_plot
 
 CURVES = {
     "train": ([1, 2, 3], [3.0, 2.0, 1.5]),

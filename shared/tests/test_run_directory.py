@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.checkpoints import Checkpoints
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.files import sha256_of, whole_file, whole_folder, write_json
-from shared.metrics_log import MetricsLog
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory
+from shared.runs.checkpoints import Checkpoints
+from shared.runs.metrics_log import MetricsLog
+from shared.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.command.options import SampleOptions
+from shared.data.samples import data_or_sample, write_sample
 from shared.errors import UserError
-from shared.options import SampleOptions
-from shared.samples import data_or_sample, write_sample
 
 
 def write(folder: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import text_files
 from shared.errors import UserError
-from shared.text_files import read_lines, read_pieces, standard_input
+from shared.text import text_files
+from shared.text.text_files import read_lines, read_pieces, standard_input
 
 
 @given(text=st.text(st.sampled_from("ab é戦\n "), max_size=60), size=st.integers(1, 9))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shared import tokenizers
 from shared.errors import UserError
-from shared.tokenizers import (
+from shared.text import tokenizers
+from shared.text.tokenizers import (
     TOKENIZERS,
     nltk_lower_tokens,
     nltk_tokens,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from shared.vectors import load_pretrained, read_word2vec, write_word2vec
-from shared.vocabulary import Vocabulary
+from shared.text.vectors import load_pretrained, read_word2vec, write_word2vec
+from shared.text.vocabulary import Vocabulary
 
 GLOVE = b"the 1 2 3\n. . 4 5 6\nMan 7 8 9\nman -1 -2 -3e-1\ncat 10 11 12\nthe 9 9 9\n"
 VOCABULARY = Vocabulary(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
 
 TOKENS = st.lists(st.sampled_from("a b c d e f g <unk>".split()), max_size=60)
 ANY_TOKEN = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
@@ -83,7 +83,7 @@ def test_pruning_holds_its_bound_at_every_moment(monkeypatch):
             super().update(*args, **kwargs)
             sizes.append(len(self))
 
-    monkeypatch.setattr("shared.vocabulary.Counter", Watched)
+    monkeypatch.setattr("shared.text.vocabulary.Counter", Watched)
     text = [word for number in range(3000) for word in (f"often{number % 5}", f"rare{number}")]
     with pytest.warns(UserWarning, match="forgotten"):
         Vocabulary.build(text, prune_above=50)

@@ -30,7 +30,12 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         *(f"{task}.{role}" for task in TASKS for role in ("cli", "train", "evaluate", "report")),
-        *("imdb_sentiment.fitting", "imdb_sentiment.linear", "jsonargparse", "docstring_parser"),
+        *(
+            "imdb_sentiment.train_network",
+            "imdb_sentiment.model.linear",
+            "jsonargparse",
+            "docstring_parser",
+        ),
         # What they import as late as they can.
         *("accelerate", "torch._dynamo", "tensorboard.compat.proto.event_pb2", "numba.typed"),
         *("tensorboard.summary.writer.record_writer", "nltk", "sklearn.linear_model"),

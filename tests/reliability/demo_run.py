@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 
 STEPS = 4
 

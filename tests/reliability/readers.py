@@ -20,18 +20,18 @@ import numpy as np
 from trainings import TASKS
 
 from cbow.config import TrainConfig as CbowConfig
-from cbow.data import count_words, encode, find_corpus
-from cbow.evaluate import load_analogies, load_word_pairs
-from cbow.synonyms import load_synonyms
-from cbow.vectors import WordVectors
-from esim.pairs import find_sources
-from esim.tokens import token_pairs
-from resnet_tiny.layout import read_classes, train_pictures, val_pictures
-from shared import config as configuration
-from shared.vectors import load_pretrained, read_word2vec
-from shared.vocabulary import Vocabulary
+from cbow.data.dataset import count_words, encode, find_corpus
+from cbow.data.synonyms import load_synonyms
+from cbow.measure import load_analogies, load_word_pairs
+from cbow.model.vectors import WordVectors
+from esim.data.pairs import find_sources
+from esim.data.tokens import token_pairs
+from resnet_tiny.data.layout import read_classes, train_pictures, val_pictures
+from shared.command import config as configuration
+from shared.text.vectors import load_pretrained, read_word2vec
+from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig as LanguageConfig
-from word_lm.data import load_text
+from word_lm.data.dataset import load_text
 
 WORDS = Vocabulary(["<unk>", "<pad>", "the", "Man", "cat"], [1, 1, 50, 20, 10])
 

@@ -1,6 +1,6 @@
 """Without a network `fetch` of every command says what to do; nothing else asks for it.
 
-What bad networks do to a download is tested beside `shared.fetch`.
+What bad networks do to a download is tested beside `shared.data.fetch`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attempts import attempt
 from harm import NETWORK
 from trainings import TASKS
 
-from shared import datasets
+from shared.data import datasets
 
 SETS = {
     "cbow": "cbow",

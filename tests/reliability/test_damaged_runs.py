@@ -23,8 +23,8 @@ from comparing import checkpoints, differences, files_of
 from fuzzing import read_or_named
 from trainings import TRAININGS, Training, each_that_goes_on, each_training
 
-from shared.checkpoints import Checkpoints
-from shared.metrics_log import MetricsLog
+from shared.runs.checkpoints import Checkpoints
+from shared.runs.metrics_log import MetricsLog
 
 
 def emptied(content: bytes, random: Random) -> bytes:

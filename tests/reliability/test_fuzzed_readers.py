@@ -21,8 +21,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from readers import NPZ, PAIRS, READERS, zipped
 
-from shared.vectors import load_pretrained
-from shared.vocabulary import Vocabulary
+from shared.text.vectors import load_pretrained
+from shared.text.vocabulary import Vocabulary
 
 ROOM = 2 << 30
 """Bytes that a reader of a small file may ask the system for, at the very most."""
@@ -163,7 +163,7 @@ def test_memory_is_taken_for_what_is_there_and_not_for_what_is_claimed(
 def test_reviews_with_any_names_texts_and_films_are_read_or_named(
     names: list[str], texts: list[bytes], films: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from imdb_sentiment.data import load
+    from imdb_sentiment.data.dataset import load
 
     root = tmp_path_factory.mktemp("reviews")
     for split in ("train", "test"):
@@ -198,7 +198,7 @@ def pictures_of_all_kinds() -> tuple[bytes, ...]:
 def test_broken_picture_is_decoded_or_bad(
     content: bytes, resize: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from resnet_tiny.decode import BadPicture, decode
+    from resnet_tiny.data.decode import BadPicture, decode
 
     path = tmp_path_factory.mktemp("picture") / "x.JPEG"
     path.write_bytes(content)

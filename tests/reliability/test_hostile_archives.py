@@ -1,6 +1,6 @@
 """Archives of any content, and archives damaged anywhere, unpack to plain files inside the folder, or not at all.
 
-The known tricks have a test each beside `shared.archives`; here they are mixed.
+The known tricks have a test each beside `shared.data.archives`; here they are mixed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fuzzing import broken, fuzz, read_or_named
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.archives import extract
+from shared.data.archives import extract
 
 LIMIT = 20_000
 NAMES = st.sampled_from(

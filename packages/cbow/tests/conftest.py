@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cbow import sample
 from cbow.cli import main
+from cbow.data import sample
 from shared.testing import caller, require_data
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cbow import CBOW, Vocabulary
-from shared.tokenizers import word_tokens
+from shared.text.tokenizers import word_tokens
 
 Caller = Callable[..., tuple[int, str, str]]
 

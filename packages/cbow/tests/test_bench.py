@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbow import reference
-from cbow.bench import PER_WORD, loop_per_sample, loop_per_word, write_made_up_text
-from cbow.model import initial_weights
+from cbow.commands.bench import PER_WORD, loop_per_sample, loop_per_word, write_made_up_text
+from cbow.model import reference
+from cbow.model.weights import initial_weights
 
 Caller = Callable[..., tuple[int, str, str]]
 

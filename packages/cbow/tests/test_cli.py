@@ -217,7 +217,7 @@ def test_evaluate_reads_analogies_and_pairs(cbow: Caller, small_run: Path, tmp_p
 
 
 def test_exports_hold_the_vectors_of_the_run(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
-    from cbow.vectors import WordVectors
+    from cbow.model.vectors import WordVectors
 
     ours = WordVectors.load(small_run / "vectors.safetensors")
     for form, name in [("npz", "v.npz"), ("word2vec-text", "v.txt"), ("word2vec-binary", "v.bin")]:
@@ -231,7 +231,7 @@ def test_exports_hold_the_vectors_of_the_run(cbow: Caller, small_run: Path, tmp_
 
 def test_gensim_reads_the_binary_export(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     models = pytest.importorskip("gensim.models", reason="gensim is not installed")
-    from cbow.vectors import WordVectors
+    from cbow.model.vectors import WordVectors
 
     assert cbow("export", small_run, "--format", "word2vec-binary", "--out", "v.bin")[0] == 0
     theirs = models.KeyedVectors.load_word2vec_format(str(tmp_path / "v.bin"), binary=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbow import data
 from cbow.config import TrainConfig
-from cbow.data import count_words, encode, find_corpus
-from shared import text_files
+from cbow.data import dataset as data
+from cbow.data.dataset import count_words, encode, find_corpus
 from shared.errors import UserError
+from shared.text import text_files
 
 CONFIG = TrainConfig(max_vocab_size=None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cbow.evaluate import (
+from cbow.measure import (
     analogy_accuracy,
     load_analogies,
     load_word_pairs,
@@ -14,7 +14,7 @@ from cbow.evaluate import (
     synonym_recall,
     tied_ranks,
 )
-from cbow.vectors import WordVectors
+from cbow.model.vectors import WordVectors
 from shared.errors import UserError
 
 
@@ -79,7 +79,7 @@ def test_recall_agrees_with_a_plain_count_on_random_vectors():
 def test_more_queries_than_one_table_holds_are_all_counted(monkeypatch, vectors):
     synonyms = {"a": ["b"], "b": ["a"], "c": ["a"], "d": ["b"], "e": ["b"]}
     whole = synonym_recall(vectors, synonyms, k=2)
-    monkeypatch.setattr("cbow.evaluate._QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr("cbow.measure._QUERIES_AT_ONCE", 2)
     assert synonym_recall(vectors, synonyms, k=2) == whole and whole.hits == 4
 
 

@@ -12,13 +12,13 @@ import time
 import numpy as np
 import pytest
 
-from cbow import reference
-from cbow.huffman import build_huffman
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
 from cbow.kernels.arithmetic import exp32
 from cbow.kernels.lines import keep_probability, split_at_lines
 from cbow.kernels.logistic import alias_table
-from cbow.subwords import find_subwords
+from cbow.model import reference
+from cbow.model.huffman import build_huffman
+from cbow.model.subwords import find_subwords
 
 SIZE, DIMENSION, WINDOW, RATE, KEY = 11, 6, 3, 0.1, 12345
 OBJECTIVES = ("softmax", "negative", "hierarchical")

@@ -10,11 +10,17 @@ import pytest
 
 from cbow import CBOW
 from cbow.config import TrainConfig
-from cbow.model import final_vectors, first_weights, initial_weights, subwords_of, word_inputs
-from cbow.subwords import find_subwords
-from cbow.vectors import joined
+from cbow.model.subwords import find_subwords
+from cbow.model.vectors import joined
+from cbow.model.weights import (
+    final_vectors,
+    first_weights,
+    initial_weights,
+    subwords_of,
+    word_inputs,
+)
 from shared.errors import UserError
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
 
 TOKENS = ["<unk>", "walk", "walks", "talk", "sea"]
 VOCABULARY = Vocabulary(TOKENS, [1, 5, 4, 3, 2])

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from cbow.neighbors import analogy, as_text, neighbors, similarity
-from cbow.vectors import WordVectors
+from cbow.model.neighbors import analogy, as_text, neighbors, similarity
+from cbow.model.vectors import WordVectors
 from shared.errors import UserError
 
 

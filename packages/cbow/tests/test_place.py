@@ -7,7 +7,7 @@ import pytest
 
 from cbow.config import TrainConfig
 from cbow.place import Place, restore, save
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 
 LISTING = {"name": "sample", "sha256": "0" * 64}
 RECORDS = ((0, 1, 100), (0, 2, 200), (1, 1, 300), (1, 2, 400))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cbow import reference
+from cbow.model import reference
 
 SIZE, DIMENSION = 7, 3
 CONTEXTS = {

@@ -20,10 +20,10 @@ import pytest
 
 from cbow.cli import LAUNCHERS
 from cbow.kernels import END, NEXT, SAMPLES, STOP, Engine, merge_rows, split_at_lines
-from cbow.model import initial_weights
-from cbow.replicas import Replica, default_merge_every, part_rate, stretch_end
-from cbow.team import Team, join
-from cbow.vectors import WordVectors
+from cbow.model.vectors import WordVectors
+from cbow.model.weights import initial_weights
+from cbow.processes.replicas import Replica, default_merge_every, part_rate, stretch_end
+from cbow.processes.team import Team, join
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -483,7 +483,7 @@ import sys
 import cbow.replicas
 from cbow.cli import main
 
-setattr(cbow.replicas, sys.argv.pop(1), None)  # its call raises
+setattr(cbow.processes.replicas, sys.argv.pop(1), None)  # its call raises
 sys.exit(main(sys.argv[1:]))
 """
 

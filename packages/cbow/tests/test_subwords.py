@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cbow.subwords import find_subwords
+from cbow.model.subwords import find_subwords
 
 
 def names(subwords, word):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cbow import synonyms
-from cbow.synonyms import WORDNET_FILES, load_synonyms, save_synonyms, synonyms_from_wordnet
+from cbow.data import synonyms
+from cbow.data.synonyms import WORDNET_FILES, load_synonyms, save_synonyms, synonyms_from_wordnet
 from shared.errors import UserError
 
 DEBIAN = Path("/usr/share/wordnet")

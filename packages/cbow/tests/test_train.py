@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbow import data, schedule
+from cbow import schedule
 from cbow.config import TrainConfig
+from cbow.data import dataset as data
+from cbow.model.vectors import WordVectors, joined
 from cbow.schedule import learning_rate
-from cbow.vectors import WordVectors, joined
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]

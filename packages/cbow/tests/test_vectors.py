@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cbow.vectors import FORMATS, WordVectors, centered, joined, unit_rows
+from cbow.model.vectors import FORMATS, WordVectors, centered, joined, unit_rows
 from shared.errors import UserError
 
 TOKENS = ["<unk>", "king", "queen", "man", "woman", "zero"]
@@ -117,7 +117,7 @@ def test_saved_vectors_come_back_the_same(tmp_path, suffix, counts):
 
 @pytest.mark.parametrize("form", ["word2vec-text", "word2vec-binary"])
 def test_word2vec_files_come_back_the_same(tmp_path, vectors, form):
-    pytest.importorskip("shared.vectors")
+    pytest.importorskip("shared.text.vectors")
     vectors.export(tmp_path / "vectors.vec", form)
     back = WordVectors.load(tmp_path / "vectors.vec")
     assert back.tokens == TOKENS
@@ -125,7 +125,7 @@ def test_word2vec_files_come_back_the_same(tmp_path, vectors, form):
 
 
 def test_gensim_reads_our_binary_export(tmp_path, vectors):
-    pytest.importorskip("shared.vectors")
+    pytest.importorskip("shared.text.vectors")
     gensim = pytest.importorskip("gensim.models", reason="gensim is not installed")
     vectors.export(tmp_path / "vectors.bin", "word2vec-binary")
     theirs = gensim.KeyedVectors.load_word2vec_format(tmp_path / "vectors.bin", binary=True)

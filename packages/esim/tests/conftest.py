@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from esim import sample
 from esim.cli import main
+from esim.data import sample
 from shared.testing import caller, require_data
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from esim.peer import SeparatelyPacked, peer_step
+from esim.commands.peer import SeparatelyPacked, peer_step
 
 Caller = Callable[..., tuple[int, str, str]]
 SMALL = ("--hidden-size", 8, "--vocabulary", "[200]", "--steps", 1, "--rounds", 1, "--json")

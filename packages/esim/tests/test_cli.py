@@ -205,7 +205,7 @@ def test_ablation_compares_variants_and_goes_on_where_it_was(
     stamp = (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns
     assert json.loads(esim(*words)[1]) == table
     assert (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns == stamp
-    from esim.model import load_run
+    from esim.model.trained import load_run
 
     config = load_run(tmp_path / "ab" / "coursework-1").config
     assert config.batch_axis and not config.relu

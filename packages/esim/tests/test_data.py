@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esim import sample, tokens
+from esim.commands.hypothesis_only import HypothesisOnly
 from esim.config import TrainConfig
-from esim.data import batch_of, load_data, load_split
-from esim.hypothesis_only import HypothesisOnly
-from esim.labels import LABELS
-from esim.pairs import Source, find_sources, parse_leaves, read_pairs
-from esim.tokens import token_pairs
+from esim.data import sample, tokens
+from esim.data.dataset import batch_of, load_data, load_split
+from esim.data.labels import LABELS
+from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs
+from esim.data.tokens import token_pairs
 from shared.errors import UserError
 
 GOOD = {"gold_label": "neutral", "sentence1": "A man eats.", "sentence2": "He is hungry."}

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esim import evaluate
+from esim import measure as evaluate
+from esim.commands.hypothesis_only import HypothesisOnly
+from esim.commands.report import other_seeds
 from esim.config import TrainConfig
-from esim.data import Pairs
-from esim.evaluate import checks, confusion_lines, figures
-from esim.hypothesis_only import HypothesisOnly
-from esim.labels import CONTRADICTION, ENTAILMENT, NEUTRAL
-from esim.model import TrainedModel
-from esim.report import other_seeds
+from esim.data.dataset import Pairs
+from esim.data.labels import CONTRADICTION, ENTAILMENT, NEUTRAL
+from esim.measure import checks, confusion_lines, figures
+from esim.model.trained import TrainedModel
 from esim.scores import scoring_batch
-from shared import config as configuration
+from shared.command import config as configuration
 
 
 def pairs_of(premises: list[list[int]], hypotheses: list[list[int]], labels: list[int]) -> Pairs:
@@ -93,8 +93,8 @@ def test_models_that_see_their_batch_are_scored_as_they_were_trained() -> None:
 def test_page_has_mean_and_deviation_over_runs_that_differ_in_the_seed_only(
     small_run: Path, tmp_path: Path
 ) -> None:
-    from esim.report import write_page
-    from shared.run_directory import RunDirectory
+    from esim.commands.report import write_page
+    from shared.runs.run_directory import RunDirectory
 
     def copied(name: str, dev_accuracy: float, **changes: Any) -> Path:
         shutil.copytree(small_run, tmp_path / name)

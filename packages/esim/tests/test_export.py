@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from esim.commands.export import TOLERANCE, export
 from esim.config import TrainConfig
-from esim.export import TOLERANCE, export
-from esim.labels import LABELS
-from esim.model import Esim, TrainedModel
+from esim.data.labels import LABELS
+from esim.model.esim import Esim
+from esim.model.trained import TrainedModel
 from shared.errors import UserError
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

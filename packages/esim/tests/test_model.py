@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from esim.bilstm import BiLSTM
 from esim.config import TrainConfig
-from esim.labels import LABELS
-from esim.model import AcrossBatch, Esim, Pooling, SentenceDropout
-from esim.packing import Packing
-from shared.vocabulary import Vocabulary
+from esim.data.labels import LABELS
+from esim.model.bilstm import BiLSTM
+from esim.model.esim import AcrossBatch, Esim, Pooling, SentenceDropout
+from esim.model.packing import Packing
+from shared.text.vocabulary import Vocabulary
 
 CONFIG = TrainConfig(embedding_size=5, hidden_size=4)
 WORDS = 20

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from esim import sample, train
+from esim import train
 from esim.config import TrainConfig
-from esim.model import load_run
+from esim.data import sample
+from esim.model.trained import load_run
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
-from shared.options import RunOptions
 from shared.testing import records_of
 
 CONFIG = TrainConfig(
@@ -83,7 +84,7 @@ def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder
 def test_checkpoint_keeps_vocabulary_and_scores_come_back(
     small_run: Path, sample_folder: Path
 ) -> None:
-    from esim.data import load_split
+    from esim.data.dataset import load_split
     from esim.scores import accuracy, score_pairs
 
     trained = load_run(small_run)
@@ -109,7 +110,7 @@ def test_vector_file_decides_the_size_and_the_run_can_be_read_again(
 
 
 def test_word_vectors_are_updated_by_rows_and_all_else_by_one_optimizer() -> None:
-    from esim.model import Esim
+    from esim.model.esim import Esim
 
     model = Esim(CONFIG, 30)
     dense, rows = train.make_optimizers(CONFIG, model)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from esim.config import TrainConfig
-from esim.data import load_data
-from esim.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors
+from esim.data.dataset import load_data
+from esim.data.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors
 from shared.errors import UserError
 
 

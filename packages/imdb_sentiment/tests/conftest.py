@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imdb_sentiment import sample
 from imdb_sentiment.cli import main
+from imdb_sentiment.data import sample
 from shared.testing import caller, require_data
 
 

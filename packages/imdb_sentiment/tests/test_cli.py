@@ -236,7 +236,7 @@ def test_onnx_is_torchs_for_any_number_and_length_of_reviews(
 ) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    from imdb_sentiment.model import NetworkClassifier, load_run
+    from imdb_sentiment.model.trained import NetworkClassifier, load_run
 
     run: Path | str = lstm_run
     if model != "lstm":

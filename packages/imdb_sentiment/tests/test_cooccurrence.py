@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imdb_sentiment.cooccurrence import SPREAD, TRUSTED, _near, _positive_pmi, vectors_of
+from imdb_sentiment.data.cooccurrence import SPREAD, TRUSTED, _near, _positive_pmi, vectors_of
 
 
 def reviews(seed: int = 0) -> list[np.ndarray]:

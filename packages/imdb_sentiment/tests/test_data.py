@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from conftest import write_reviews
 
-from imdb_sentiment import data, sample
-from imdb_sentiment.audit import audit
-from imdb_sentiment.data import Reviews, load, read_split, subset, validation_mask
+from imdb_sentiment.commands.audit import audit
+from imdb_sentiment.data import dataset as data
+from imdb_sentiment.data import sample
+from imdb_sentiment.data.dataset import Reviews, load, read_split, subset, validation_mask
 from shared.errors import UserError
 
 

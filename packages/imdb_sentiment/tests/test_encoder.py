@@ -13,12 +13,12 @@ import torch
 
 pytest.importorskip("transformers", reason="needs the extra `encoder`")
 
-from imdb_sentiment import hub
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
-from imdb_sentiment.fitting import make_optimizers
-from imdb_sentiment.low_rank import LowRankLinear, merge_low_rank
-from imdb_sentiment.model import load_run, network_probabilities
+from imdb_sentiment.model import hub
+from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
+from imdb_sentiment.model.low_rank import LowRankLinear, merge_low_rank
+from imdb_sentiment.model.trained import load_run, network_probabilities
+from imdb_sentiment.train_network import make_optimizers
 from shared.errors import UserError
 from shared.torch.torchvision_guard import make_torchvision_importable
 

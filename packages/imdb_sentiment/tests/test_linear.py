@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from imdb_sentiment import linear
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data import read_split
-from imdb_sentiment.linear import LinearClassifier, fit, make_counter, scale_of, unit
-from imdb_sentiment.model import load_run
-from imdb_sentiment.ngrams import FeatureCounter, RunCounter
+from imdb_sentiment.data.dataset import read_split
+from imdb_sentiment.model import linear
+from imdb_sentiment.model.linear import LinearClassifier, fit, make_counter, scale_of, unit
+from imdb_sentiment.model.ngrams import FeatureCounter, RunCounter
+from imdb_sentiment.model.trained import load_run
 from shared.errors import UserError
 
 TEXTS = ["a b a b c", "b c d", "", "a b c d e a b", "c", "d e f", "a b"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imdb_sentiment.lstm import HandwrittenLSTM, Recurrence
-from imdb_sentiment.recurrent import MirroredLSTM
+from imdb_sentiment.model.lstm import HandwrittenLSTM, Recurrence
+from imdb_sentiment.model.recurrent import MirroredLSTM
 
 B, T, D, H = 5, 11, 6, 7
 LENGTHS = torch.tensor([11, 1, 4, 7, 2])

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from imdb_sentiment import fitting
-from imdb_sentiment import model as model_module
+from imdb_sentiment import train_network as fitting
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data import Reviews
-from imdb_sentiment.fitting import Examples, LossOf, make_optimizers, with_least_steps
-from imdb_sentiment.model import network_probabilities
-from imdb_sentiment.network import Network, build_network, stem_numbers
+from imdb_sentiment.data.dataset import Reviews
+from imdb_sentiment.model import base as model_module
+from imdb_sentiment.model.network import Network, build_network, stem_numbers
+from imdb_sentiment.model.trained import network_probabilities
+from imdb_sentiment.train_network import Examples, LossOf, make_optimizers, with_least_steps
 from shared.errors import UserError
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
 
 V, PAD, UNK = 40, 0, 1
 PAD_WORD = "<pad>"

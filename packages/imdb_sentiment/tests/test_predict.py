@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imdb_sentiment.config import PredictOptions
+from imdb_sentiment.commands.options import PredictOptions
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -88,8 +88,8 @@ def test_review_of_a_megabyte_is_judged_and_explained(
 
 
 def test_explanation_blames_the_words_that_judge(lstm_run: Path, linear_run: Path) -> None:
-    from imdb_sentiment.explain import explain
-    from imdb_sentiment.model import load_run
+    from imdb_sentiment.commands.explain import explain
+    from imdb_sentiment.model.trained import load_run
 
     text = "I saw Talipo with a man last week. The music is dreadful."
     for run, method in ((lstm_run, "occlusion"), (lstm_run, "gradient"), (linear_run, "occlusion")):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.text import SPECIALS, WordCodec, mark_tokens, truncate, word_places
+from imdb_sentiment.data.text import SPECIALS, WordCodec, mark_tokens, truncate, word_places
 
 
 def test_marks_and_contractions_are_tokens_and_html_is_not() -> None:

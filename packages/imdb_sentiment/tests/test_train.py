@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from imdb_sentiment import evaluate, fitting, sample, train
+from imdb_sentiment import measure as evaluate
+from imdb_sentiment import train
+from imdb_sentiment import train_network as fitting
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data import load, read_split
-from imdb_sentiment.evaluate import measure, positive_chance
-from imdb_sentiment.model import NetworkClassifier, load_run
+from imdb_sentiment.data import sample
+from imdb_sentiment.data.dataset import load, read_split
+from imdb_sentiment.measure import measure, positive_chance
+from imdb_sentiment.model.trained import NetworkClassifier, load_run
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
-from shared.options import RunOptions
 from shared.testing import records_of
 
 CONFIG = TrainConfig(
@@ -200,7 +203,7 @@ def test_refit_learns_from_the_reviews_for_choosing_too(
 
 def test_finished_run_is_left_alone(tmp_path: Path, linear_run: Path, sample_folder: Path) -> None:
     before = (linear_run / "summary.json").read_bytes()
-    from imdb_sentiment.recipes import recipe
+    from imdb_sentiment.commands.comparison import recipe
 
     train.train(
         recipe("nbsvm", data=str(sample_folder)),

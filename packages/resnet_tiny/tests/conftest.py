@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_tiny import sample
 from resnet_tiny.cli import main
+from resnet_tiny.data import sample
 from shared.testing import caller, require_data
 
 

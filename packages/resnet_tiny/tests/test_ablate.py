@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_tiny import ablate
+from resnet_tiny.commands import ablate
 from resnet_tiny.config import TrainConfig
 
 
@@ -25,7 +25,7 @@ def test_each_part_of_a_recipe_is_left_out_once() -> None:
 
 
 def test_every_part_of_modern_has_a_flag_and_a_run() -> None:
-    from shared.config import load
+    from shared.command.config import load
 
     recipe = Path(ablate.__file__).parent / "recipes" / "modern.yaml"
     found = ablate.kinds(load(TrainConfig, recipe))

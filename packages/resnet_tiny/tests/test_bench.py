@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_tiny import bench, devices
+from resnet_tiny.commands import bench, devices
+from resnet_tiny.commands.devices import WARM_UP, Setup, setups, time_setup
+from resnet_tiny.commands.peer import Peer, PictureFolder
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data import load_images
-from resnet_tiny.devices import WARM_UP, Setup, setups, time_setup
-from resnet_tiny.model import build_model
-from resnet_tiny.peer import Peer, PictureFolder
-from resnet_tiny.transforms import normalize
+from resnet_tiny.data.dataset import load_images
+from resnet_tiny.data.transforms import normalize
+from resnet_tiny.model.resnet import build_model
 
 CONFIG = TrainConfig(arch="shufflenet_v2_x0_5", holdout_per_class=2, batch_size=8, epochs=10)
 

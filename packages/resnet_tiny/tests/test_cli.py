@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_tiny.cli import VERBS
 from resnet_tiny.config import TrainConfig
-from shared.config import load_recipe
+from shared.command.config import load_recipe
 from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]

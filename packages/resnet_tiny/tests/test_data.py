@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_tiny import sample
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data import TrainBatches, load_images, split_holdout
-from resnet_tiny.decode import decode
-from resnet_tiny.layout import read_classes, train_pictures, val_pictures
+from resnet_tiny.data import sample
+from resnet_tiny.data.dataset import TrainBatches, load_images, split_holdout
+from resnet_tiny.data.decode import decode
+from resnet_tiny.data.layout import read_classes, train_pictures, val_pictures
 from shared.errors import UserError
 from shared.torch.sampler import Share
 

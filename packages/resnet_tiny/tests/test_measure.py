@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_tiny.commands.mistakes import mistakes_png
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data import Images, load_images
+from resnet_tiny.data.dataset import Images, load_images
+from resnet_tiny.data.transforms import middle, normalize
 from resnet_tiny.measure import (
     Predictions,
     confusions,
@@ -22,10 +24,8 @@ from resnet_tiny.measure import (
     predict_both,
     worst_mistakes,
 )
-from resnet_tiny.mistakes import mistakes_png
-from resnet_tiny.model import load_run
+from resnet_tiny.model.trained import load_run
 from resnet_tiny.predict import classify
-from resnet_tiny.transforms import middle, normalize
 
 Caller = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")

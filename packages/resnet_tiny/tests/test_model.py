@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from resnet_tiny.commands.summary import layer_rows
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.model import build_model, model_of
-from resnet_tiny.summary import layer_rows
+from resnet_tiny.model.resnet import build_model, model_of
+from resnet_tiny.model.weights import load_pretrained
 from resnet_tiny.train import make_optimizers
-from resnet_tiny.weights import load_pretrained
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]

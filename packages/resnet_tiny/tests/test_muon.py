@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.model import model_of
+from resnet_tiny.model.resnet import model_of
 from resnet_tiny.muon import Muon, orthogonal
 from resnet_tiny.train import make_optimizers
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_tiny import pack as packing
-from resnet_tiny.config import PackOptions
-from resnet_tiny.decode import BadPicture, decode
-from resnet_tiny.layout import Pictures, read_classes, train_pictures
-from resnet_tiny.pack import IMAGES, MANIFEST, open_pack
+from resnet_tiny.commands.options import PackOptions
+from resnet_tiny.data import pack as packing
+from resnet_tiny.data.decode import BadPicture, decode
+from resnet_tiny.data.layout import Pictures, read_classes, train_pictures
+from resnet_tiny.data.pack import IMAGES, MANIFEST, open_pack
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_tiny import small_maps
-from resnet_tiny.model import build_model
-from resnet_tiny.small_maps import SmallMapConv2d, use_small_maps
+from resnet_tiny.model import small_maps
+from resnet_tiny.model.resnet import build_model
+from resnet_tiny.model.small_maps import SmallMapConv2d, use_small_maps
 
 
 def both_ways(conv: nn.Conv2d, images: Tensor) -> list[tuple[Tensor, ...]]:

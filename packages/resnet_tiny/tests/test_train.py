@@ -16,10 +16,10 @@ from torch import nn
 
 from resnet_tiny import train
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.model import load_run
+from resnet_tiny.model.trained import load_run
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
-from shared.options import RunOptions
 from shared.testing import records_of
 
 CONFIG = TrainConfig(
@@ -152,7 +152,7 @@ def test_one_batch_can_be_learned_by_heart(optimizer: Any) -> None:
     torch.manual_seed(0)
     rate = 0.002 if optimizer == "adamw" else 0.05
     config = replace(CONFIG, optimizer=optimizer, learning_rate=rate, weight_decay=0.0)
-    from resnet_tiny.model import model_of
+    from resnet_tiny.model.resnet import model_of
 
     model = model_of(config, 10).train()
     optimizers = train.make_optimizers(config, model)
@@ -265,7 +265,7 @@ def test_two_processes_train_and_count_each_picture_once(
         holdout_per_class=3,
         batch_size=10,
     )
-    from shared import config as configuration
+    from shared.command import config as configuration
 
     (tmp_path / "two.yaml").write_text(configuration.dump(config))
     run, script = tmp_path / "two", Path(__file__).with_name("two_processes.py")
@@ -289,7 +289,7 @@ def test_two_processes_train_and_count_each_picture_once(
     two = json.loads(line)
     assert two["images"] == 30
     # The same weights in one process: figures over pictures, not over processes.
-    from resnet_tiny.data import load_images
+    from resnet_tiny.data.dataset import load_images
 
     images = load_images(config)
     trained = load_run(run)

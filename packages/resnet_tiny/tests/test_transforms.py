@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.mixing import draw_mix, mix
-from resnet_tiny.transforms import DEVIATION, MEAN, apply, draw, middle, normalize, size_at
+from resnet_tiny.data.mixing import draw_mix, mix
+from resnet_tiny.data.transforms import DEVIATION, MEAN, apply, draw, middle, normalize, size_at
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.testing import caller, require_data
-from word_lm import sample
 from word_lm.cli import main
+from word_lm.data import sample
 
 
 @pytest.fixture(scope="session", autouse=True)

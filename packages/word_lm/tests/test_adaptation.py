@@ -10,9 +10,14 @@ import torch
 from toy_models import FAMILIES, BigramModel, CopyModel, GruModel, real_model
 
 from shared.errors import UserError
-from word_lm.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
-from word_lm.evaluate import batch_1_perplexity
-from word_lm.neural_cache import CacheSettings, _cache_log_probs, cache_perplexity, tune_cache
+from word_lm.commands.evaluate import batch_1_perplexity
+from word_lm.measures.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
+from word_lm.measures.neural_cache import (
+    CacheSettings,
+    _cache_log_probs,
+    cache_perplexity,
+    tune_cache,
+)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from word_lm import bench
-from word_lm.bench import _ExamplesModel, theirs
+from word_lm.commands import bench
+from word_lm.commands.bench import _ExamplesModel, theirs
 from word_lm.config import TrainConfig
 
 

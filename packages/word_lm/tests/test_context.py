@@ -10,8 +10,8 @@ import torch
 from toy_models import BigramModel, CopyModel, GruModel
 
 from shared.errors import UserError
-from word_lm.context import ContextCurve, context_curve, drawn_positions, table, write
-from word_lm.evaluate import token_nll
+from word_lm.commands.context import ContextCurve, context_curve, drawn_positions, table, write
+from word_lm.commands.evaluate import token_nll
 
 PERIODIC = np.tile(np.arange(6), 100)
 

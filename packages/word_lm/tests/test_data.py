@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared import text_files
 from shared.errors import UserError
-from shared.tokenizers import space_tokens
-from word_lm import data, sample
+from shared.text import text_files
+from shared.text.tokenizers import space_tokens
 from word_lm.config import TrainConfig
-from word_lm.data import encode_split, encode_words, load_text, read_tokens
-from word_lm.segments import Segments
+from word_lm.data import dataset as data
+from word_lm.data import sample
+from word_lm.data.dataset import encode_split, encode_words, load_text, read_tokens
+from word_lm.data.segments import Segments
 
 
 def folder_with(path: Path, train: str | bytes, rest: str = "a b c\n") -> Path:

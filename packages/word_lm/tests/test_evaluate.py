@@ -11,7 +11,7 @@ import torch
 from toy_models import BigramModel, CopyModel, GruModel
 
 from shared.errors import UserError
-from word_lm.evaluate import (
+from word_lm.commands.evaluate import (
     batch_1_perplexity,
     examples_perplexity,
     perplexity,
@@ -77,7 +77,7 @@ def test_how_many_tokens_are_scored_at_once_changes_nothing(text, monkeypatch):
     whole = examples_perplexity(model, text, batch=10, segment=7)
     for count, first in ((1, 70), (100, 140), (140, 140)):  # a stretch is 70 tokens
         seen: list[int] = []
-        monkeypatch.setattr("word_lm.protocols._TOGETHER", count)
+        monkeypatch.setattr("word_lm.measures.protocols._TOGETHER", count)
         result = examples_perplexity(model, text, batch=10, segment=7, progress=seen.append)
         assert (result.nll, result.cold_starts) == (pytest.approx(whole.nll, rel=1e-6), 10)
         assert seen[0] == first and sum(seen) == result.predicted

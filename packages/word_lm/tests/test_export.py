@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
+from word_lm.commands.export import TOLERANCE, export
 from word_lm.config import Family, TrainConfig
-from word_lm.export import TOLERANCE, export
-from word_lm.model import TrainedModel, build_model
+from word_lm.model.trained import TrainedModel, build_model
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")

@@ -12,9 +12,9 @@ import torch
 from toy_models import FAMILIES, BigramModel, GruModel, real_model
 
 from shared.errors import UserError
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
+from word_lm.data.prompt import read_prompt
 from word_lm.generate import _draw, choices, generate, lay_out_for_writing
-from word_lm.prompt import read_prompt
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "on", "a", "mat", ",", "."]
 
@@ -294,7 +294,7 @@ def test_rows_laid_out_for_writing_give_the_same_scores(family, is_adaptive, voc
 def test_a_prompt_longer_than_the_memory_asks_for_no_place_that_was_never_learned(
     vocabulary, monkeypatch
 ):
-    from word_lm import transformer
+    from word_lm.model import transformer
 
     real, ends = transformer.sinusoids, []
     monkeypatch.setattr(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from word_lm.mixture import WEIGHTS, mixed, mixture_perplexity, tune_mixture
-from word_lm.model import load_run
-from word_lm.ngram import KneserNey
-from word_lm.protocols import batch_1_perplexity
+from word_lm.measures.mixture import WEIGHTS, mixed, mixture_perplexity, tune_mixture
+from word_lm.measures.ngram import KneserNey
+from word_lm.measures.protocols import batch_1_perplexity
+from word_lm.model.trained import load_run
 
 
 @pytest.fixture(scope="module")
 def models(small_run):
-    from word_lm.evaluate import own_text
+    from word_lm.commands.evaluate import own_text
 
     trained = load_run(small_run)
     splits = own_text(trained).splits

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from word_lm.config import Family, TrainConfig
-from word_lm.model import LanguageModel, build_model
-from word_lm.recurrent import GATES, Recurrent, RecurrentLayer
+from word_lm.model.base import LanguageModel
+from word_lm.model.recurrent import GATES, Recurrent, RecurrentLayer
+from word_lm.model.trained import build_model
+from word_lm.model.transformer import Transformer
 from word_lm.train import make_optimizers
-from word_lm.transformer import Transformer
 
 WORDS, TIME, BATCH = 50, 12, 3
 FAMILIES: tuple[Family, ...] = Family.__args__  # type: ignore[attr-defined]

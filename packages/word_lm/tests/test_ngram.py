@@ -10,8 +10,8 @@ import pytest
 
 from shared.errors import UserError
 from word_lm.config import TrainConfig
-from word_lm.data import load_text
-from word_lm.ngram import FALLBACK, KneserNey
+from word_lm.data.dataset import load_text
+from word_lm.measures.ngram import FALLBACK, KneserNey
 
 
 class Plain:

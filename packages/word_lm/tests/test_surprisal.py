@@ -12,10 +12,10 @@ import torch
 from toy_models import BigramModel, GruModel
 
 from shared.errors import UserError
-from shared.plots import DARK, LIGHT
-from shared.vocabulary import Vocabulary
-from word_lm.evaluate import batch_1_perplexity
-from word_lm.surprisal import LEVELS, SHADE, Surprise, surprisal, write_page
+from shared.pages.plots import DARK, LIGHT
+from shared.text.vocabulary import Vocabulary
+from word_lm.commands.evaluate import batch_1_perplexity
+from word_lm.commands.surprisal import LEVELS, SHADE, Surprise, surprisal, write_page
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "<b>&"]
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
-from shared.options import RunOptions
 from shared.testing import records_of
-from word_lm import sample, train
+from word_lm import train
 from word_lm.config import TrainConfig
-from word_lm.model import load_run
+from word_lm.data import sample
+from word_lm.model.trained import load_run
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, embedding_size=24, hidden_size=24, batch_size=16, steps=50, evaluate_every=20,
@@ -96,7 +97,7 @@ def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder
 
 
 def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_folder: Path) -> None:
-    from word_lm.model import build_model
+    from word_lm.model.trained import build_model
 
     for carry in (True, False):
         config = replace(CONFIG, carry=carry)

@@ -20,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shared.options import RunOptions
+from shared.command.options import RunOptions
 from shared.testing import records_of
 from word_lm import train
 from word_lm.config import TrainConfig
@@ -113,7 +113,7 @@ def test_two_processes_that_are_told_to_stop_save_and_go_on_to_the_same_bits(
 def test_run_of_two_processes_is_not_gone_on_with_by_one(
     one: Path, two: Path, tmp_path: Path
 ) -> None:
-    from shared.config import load
+    from shared.command.config import load
     from shared.errors import UserError
 
     config = replace(load(TrainConfig, one / "config.yaml"), steps=STEPS)

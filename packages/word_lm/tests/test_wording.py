@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from word_lm.wording import (
+from word_lm.data.wording import (
     Detokenizer,
     detokenize,
     distinct_n,

@@ -1,4 +1,4 @@
-"""Small models whose answers are known, behind the interface of `word_lm.model.LanguageModel`."""
+"""Small models whose answers are known, behind the interface of `word_lm.model.base.LanguageModel`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from word_lm.config import TrainConfig
-from word_lm.model import LanguageModel, build_model
+from word_lm.model.base import LanguageModel
+from word_lm.model.trained import build_model
 
 FAMILIES = ("rnn_tanh", "gru", "lstm", "awd_lstm", "transformer", "modern_transformer", "gated_cnn")
 

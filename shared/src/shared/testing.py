@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.config import load, recipe_file
-from shared.datasets import data_root
+from shared.command.config import load, recipe_file
+from shared.data.datasets import data_root
 
 CLOCK = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
 """Figures in `metrics.jsonl` that no two runs share."""

@@ -10,9 +10,9 @@ import pytest
 import torch
 from toy_task import Toy, everything, is_same, train
 
-from shared.checkpoints import Checkpoints
 from shared.errors import UserError
 from shared.files import sha256_of
+from shared.runs.checkpoints import Checkpoints
 from shared.testing import records_of
 from shared.torch.checkpoint import load_tensors, load_weights
 

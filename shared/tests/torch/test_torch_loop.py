@@ -10,9 +10,9 @@ import pytest
 import torch
 from toy_task import Killed, ToyConfig, everything, is_same, train
 
-from shared.checkpoints import Checkpoints
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.runs.checkpoints import Checkpoints
 from shared.testing import records_of
 from shared.torch.averaging import WeightAverage
 from shared.torch.budget import Plan, plan_for, time_steps

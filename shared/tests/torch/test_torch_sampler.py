@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batching import bucketed_batches
 from shared.errors import UserError
+from shared.text.batching import bucketed_batches
 from shared.torch.sampler import Batches, Loader, Share, Shuffled, evaluation_shares
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from shared.batching import batchify
-from shared.options import RunOptions
+from shared.command.options import RunOptions
+from shared.text.batching import batchify
 from shared.torch.config import LoopConfig
 from shared.torch.device import make_accelerator
 from shared.torch.loop import Training

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shared.batching import bucketed_batches, pad
-from shared.options import RunOptions
+from shared.command.options import RunOptions
+from shared.text.batching import bucketed_batches, pad
 from shared.torch.config import MAY_CHANGE, LoopConfig
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from toy_task import Killed, ToyConfig, everything, is_same, train
 
+from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
-from shared.options import RunOptions
 from shared.testing import records_of
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals

@@ -17,9 +17,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torchtext.data import BPTTIterator, BucketIterator, Dataset, Example, Field, interleave_keys
 
-from shared.batching import batchify, bucketed_batches, padding_share
-from shared.torchtext_adapter import from_field
-from shared.torchtext_rules import bucket_iterator_batches
+from shared.text.batching import batchify, bucketed_batches, padding_share
+from shared.torchtext.adapter import from_field
+from shared.torchtext.rules import bucket_iterator_batches
 
 LENGTHS = st.lists(st.integers(0, 30), min_size=1, max_size=60)
 CHOICE = st.sampled_from([None, True, False])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import shared.torchtext_adapter
-import shared.torchtext_rules
-from shared import batching, tokenizers, vectors, vocabulary
+import shared.torchtext.adapter
+import shared.torchtext.rules
+from shared.text import batching, tokenizers, vectors, vocabulary
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "from-torchtext.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -29,6 +29,6 @@ def functions_here():
 
 @pytest.mark.parametrize("name", functions_here())
 def test_functions_of_the_table_exist(name):
-    places = (shared.torchtext_adapter, shared.torchtext_rules, batching, tokenizers, vectors)
-    methods = (shared.torchtext_rules.TextField, vocabulary.Vocabulary)
+    places = (shared.torchtext.adapter, shared.torchtext.rules, batching, tokenizers, vectors)
+    methods = (shared.torchtext.rules.TextField, vocabulary.Vocabulary)
     assert any(hasattr(place, name) for place in places + methods)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torchtext.data import Field, LabelField, NestedField, get_tokenizer
 
 from shared.errors import UserError
-from shared.tokenizers import space_tokens
-from shared.torchtext_adapter import from_field, to_field
-from shared.torchtext_rules import TextField, basic_english_tokens
-from shared.vocabulary import Vocabulary
+from shared.text.tokenizers import space_tokens
+from shared.text.vocabulary import Vocabulary
+from shared.torchtext.adapter import from_field, to_field
+from shared.torchtext.rules import TextField, basic_english_tokens
 
 ALPHABET = "aAbBé .,'\n\u00a0"
 TEXTS = st.lists(st.text(ALPHABET, max_size=30), min_size=1, max_size=6)

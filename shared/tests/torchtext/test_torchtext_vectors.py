@@ -10,8 +10,8 @@ import torch
 from torchtext.vocab import Vectors, Vocab
 
 from shared.errors import UserError
-from shared.torchtext_adapter import from_vectors, from_vocab, to_vectors
-from shared.vectors import load_pretrained, read_word2vec, write_word2vec
+from shared.text.vectors import load_pretrained, read_word2vec, write_word2vec
+from shared.torchtext.adapter import from_vectors, from_vocab, to_vectors
 
 WORDS = "the a cat Cat sat <pad> é".split()
 

@@ -14,9 +14,9 @@ from torchtext.data import LabelField
 from torchtext.vocab import Vocab
 
 from shared.errors import UserError
-from shared.torchtext_adapter import from_vectors, from_vocab, to_field, to_vocab
-from shared.torchtext_rules import TextField, build_vocabulary
-from shared.vocabulary import Vocabulary
+from shared.text.vocabulary import Vocabulary
+from shared.torchtext.adapter import from_vectors, from_vocab, to_field, to_vocab
+from shared.torchtext.rules import TextField, build_vocabulary
 
 WORDS = st.lists(st.sampled_from(["b", "a", "c", "B", "é", "z", "<unk>", "<pad>", "<s>"]))
 SPECIALS = st.sampled_from(
@@ -165,7 +165,7 @@ def test_sizes_and_specials_that_make_no_sense_are_refused(options):
 def test_moved_objects_are_used_without_loading_torchtext():
     code = (
         "import sys\n"
-        "from shared.torchtext_rules import TextField, build_vocabulary\n"
+        "from shared.torchtext.rules import TextField, build_vocabulary\n"
         "field = TextField(build_vocabulary('a b b'.split()))\n"
         "print(field.batch([field.tokens('b a'), ['c']])[0].tolist())\n"
         "print({'torch', 'torchtext'} & set(sys.modules))"

@@ -12,7 +12,11 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["CBOW", "Vocabulary", "WordVectors"]
 
-_HOMES = {"CBOW": "cbow.model", "Vocabulary": "shared.vocabulary", "WordVectors": "cbow.vectors"}
+_HOMES = {
+    "CBOW": "cbow.assignment",
+    "Vocabulary": "shared.text.vocabulary",
+    "WordVectors": "cbow.model.vectors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 
 from cbow import __version__
-from shared.cli import (
+from shared.command.cli import (
     RUN_OPTIONS,
+    TRAIN_CONFIG,
     USAGE_ERROR,
     Verb,
     fetch_verb,
@@ -21,23 +22,20 @@ LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Variables in which Open MPI, MPICH and its kin, and Slurm tell a process how many were started."""
 
 VERBS = (
-    Verb("train", "Train word vectors.", "train:run", "TrainConfig", RUN_OPTIONS, layered=True),
+    Verb("train", "Train word vectors.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
     Verb(
         "evaluate",
         "Measure a model by synonyms, analogies, word pairs.",
-        "queries:evaluate",
         "EvaluateOptions",
     ),
-    Verb("neighbors", "List the words nearest to a word.", "queries:neighbors", "NeighborsOptions"),
-    Verb("similarity", "Compare two words.", "queries:similarity", "SimilarityOptions"),
-    Verb("analogy", "Answer `a is to b as c is to ?`.", "queries:analogy", "AnalogyOptions"),
-    Verb("export", "Write the vectors for other programs.", "queries:export", "ExportOptions"),
-    Verb("synonyms", "Build a synonym list from WordNet.", "queries:synonyms", "SynonymsOptions"),
-    Verb("study", "Run the assignment's whole study, with plots.", "study:run", "StudyOptions"),
-    Verb(
-        "explain", "Show one training step with all its numbers.", "explain:run", "ExplainOptions"
-    ),
-    Verb("bench", "Time the engines against their peers.", "bench:run", "BenchOptions"),
+    Verb("neighbors", "List the words nearest to a word.", "NeighborsOptions"),
+    Verb("similarity", "Compare two words.", "SimilarityOptions"),
+    Verb("analogy", "Answer `a is to b as c is to ?`.", "AnalogyOptions"),
+    Verb("export", "Write the vectors for other programs.", "ExportOptions"),
+    Verb("synonyms", "Build a synonym list from WordNet.", "SynonymsOptions"),
+    Verb("study", "Run the assignment's whole study, with plots.", "StudyOptions"),
+    Verb("explain", "Show one training step with all its numbers.", "ExplainOptions"),
+    Verb("bench", "Time the engines against their peers.", "BenchOptions"),
     report_verb(),
     fetch_verb("Download the assignment's data."),
     sample_verb(),
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     code = run_verbs("cbow", __version__, DESCRIPTION, VERBS, arguments)
     if code == USAGE_ERROR and any(name in os.environ for name in LAUNCHERS):
-        from cbow.team import give_up
+        from cbow.processes.team import give_up
 
         give_up(code)
     return code

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.checkpoints import Checkpoint
 from shared.errors import UserError
-from shared.run_directory import RunDirectory
+from shared.runs.checkpoints import Checkpoint
+from shared.runs.run_directory import RunDirectory
 
 WEIGHTS = "weights.safetensors"
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cbow.config import TrainConfig
-from cbow.data import Corpus, EncodedCorpus, encode
+from cbow.data.dataset import Corpus, EncodedCorpus, encode
 from cbow.kernels import NEXT, STOP
-from cbow.model import build_engine, compile_engine, first_weights, members, subwords_of
-from cbow.team import Team
-from shared.vocabulary import Vocabulary
+from cbow.kernels.build import build_engine, compile_engine
+from cbow.model.weights import first_weights, members, subwords_of
+from cbow.processes.team import Team
+from shared.text.vocabulary import Vocabulary
 
 TIMING_SECONDS = 1.0
 

@@ -19,47 +19,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cbow.commands.report import write_page
 from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from cbow.data import Corpus, EncodedCorpus, count_words, encode, find_corpus
-from cbow.evaluate import synonym_recall
+from cbow.data.dataset import Corpus, EncodedCorpus, count_words, encode, find_corpus
+from cbow.data.synonyms import load_synonyms
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
-from cbow.model import (
-    build_engine,
-    compile_engine,
-    final_vectors,
-    first_weights,
-    members,
-    subwords_of,
-)
+from cbow.kernels.build import build_engine, compile_engine
+from cbow.measure import recall_lines, synonym_recall
+from cbow.model.trained import SYNONYMS, VECTORS
+from cbow.model.vectors import WordVectors, joined
+from cbow.model.weights import final_vectors, first_weights, members, subwords_of
 from cbow.place import Place, command, restore, save
-from cbow.queries import SYNONYMS, VECTORS, recall_lines
-from cbow.report import write_page
+from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
-from cbow.synonyms import load_synonyms
-from cbow.team import Team, join
-from cbow.vectors import WordVectors, joined
+from shared.command.options import RunOptions
+from shared.data.samples import NOTICE
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.interrupt import Interrupted, StopRequest
-from shared.options import RunOptions
 from shared.progress import progress_bar
-from shared.run_directory import RunDirectory, versions
-from shared.samples import NOTICE
-from shared.vocabulary import Vocabulary
+from shared.runs.run_directory import RunDirectory, versions
+from shared.text.vocabulary import Vocabulary
 
 VOCABULARY = "vocab.txt"
 IDS = "corpus.ids"
 FIRST_MEMBER = "first-member.safetensors"
 NEIGHBORS = 40
-
-
-def run(config: TrainConfig, options: RunOptions) -> int:
-    """Train, evaluate, write the page (verb `train`)."""
-    with join() as team:
-        if team.is_follower:
-            return team.follow()
-        options.tell(train(config, options, team))
-    return 0
 
 
 def train(config: TrainConfig, options: RunOptions, team: Team | None = None) -> Path:

@@ -13,10 +13,10 @@ __version__ = "0.1.0"
 __all__ = ["Esim", "Vocabulary", "classify", "load_run"]
 
 _HOMES = {
-    "Esim": "esim.model",
-    "Vocabulary": "shared.vocabulary",
+    "Esim": "esim.model.esim",
+    "Vocabulary": "shared.text.vocabulary",
     "classify": "esim.predict",
-    "load_run": "esim.model",
+    "load_run": "esim.model.trained",
 }
 
 

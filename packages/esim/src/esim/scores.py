@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from esim.config import TrainConfig
-from esim.data import Pairs, batch_of
-from shared.batching import bucketed_batches
+from esim.data.dataset import Pairs, batch_of
 from shared.calibration import Bin, reliability
+from shared.text.batching import bucketed_batches
 from shared.torch.device import to_device
 from shared.torch.evaluation import Totals, evaluating
 from shared.torch.sampler import evaluation_shares

@@ -13,16 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from esim.commands.report import write_page
 from esim.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from esim.data import Data, Pairs, batch_of, load_data
-from esim.model import VOCABULARY, Esim, load_run
-from esim.report import write_page
+from esim.data.dataset import Data, Pairs, batch_of, load_data
+from esim.data.vectors import load_vectors
+from esim.model.esim import VOCABULARY, Esim
+from esim.model.trained import load_run
 from esim.scores import scoring_batch, shared_sums
-from esim.vectors import load_vectors
-from shared.batching import bucketed_batches
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory
-from shared.samples import NOTICE
+from shared.command.options import RunOptions
+from shared.data.samples import NOTICE
+from shared.runs.run_directory import RunDirectory
+from shared.text.batching import bucketed_batches
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
@@ -31,12 +32,6 @@ from shared.torch.sampler import Batches, Share
 from shared.torch.summary import write_summary
 
 METRIC = "dev_accuracy"
-
-
-def run(config: TrainConfig, options: RunOptions) -> int:
-    """Train, measure, write the page (verb `train`)."""
-    options.tell(train(config, options))
-    return 0
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:

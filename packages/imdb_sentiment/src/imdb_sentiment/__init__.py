@@ -13,10 +13,10 @@ __version__ = "0.1.0"
 __all__ = ["Classifier", "HandwrittenLSTM", "Reviews", "load_run"]
 
 _HOMES = {
-    "Classifier": "imdb_sentiment.model",
-    "HandwrittenLSTM": "imdb_sentiment.lstm",
-    "Reviews": "imdb_sentiment.data",
-    "load_run": "imdb_sentiment.model",
+    "Classifier": "imdb_sentiment.model.base",
+    "HandwrittenLSTM": "imdb_sentiment.model.lstm",
+    "Reviews": "imdb_sentiment.data.dataset",
+    "load_run": "imdb_sentiment.model.trained",
 }
 
 

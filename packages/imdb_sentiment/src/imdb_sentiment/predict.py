@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
-import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
-from imdb_sentiment.config import PredictOptions
-from imdb_sentiment.data import RATINGS
-from imdb_sentiment.evaluate import positive_chance
-from imdb_sentiment.model import load_run
+from imdb_sentiment.commands.options import PredictOptions
 from shared.errors import UserError
-from shared.text_files import read_pieces, standard_input
+from shared.text.text_files import read_pieces, standard_input
 
 SHOWN = 60
 """Characters of a review that are printed beside its judgement."""
 LONGEST_CELL = 1 << 27
 """Characters that a CSV cell may have; Python's own limit is 131,072."""
-
-
-def run(options: PredictOptions) -> int:
-    """Print a line for each review (verb `predict`)."""
-    reviews = _reviews(options)
-    trained = load_run(options.run)
-    is_rating = trained.config.task == "rating"
-    while texts := list(islice(reviews, options.batch)):
-        chances = trained.classifier.probabilities(texts)
-        positive = positive_chance(chances)
-        for text, own, chance in zip(texts, chances, positive.tolist(), strict=True):
-            label = "positive" if chance > 0.5 else "negative"
-            found: dict[str, object] = {"label": label, "positive": round(chance, 4)}
-            if is_rating:
-                found["rating"] = RATINGS[int(own.argmax())]
-            if options.json:
-                print(json.dumps(found))
-                continue
-            start = " ".join(text[: 4 * SHOWN].split())[:SHOWN]
-            stars = f"\t{found['rating']}" if is_rating else ""
-            print(f"{label}\t{chance:.4f}{stars}\t{start}")
-        sys.stdout.flush()  # so that a pipe sees each batch
-    return 0
 
 
 def _reviews(options: PredictOptions) -> Iterator[str]:
@@ -69,7 +40,7 @@ def whole_lines(path: Path, expected: str) -> Iterator[str]:
     Raises
     ------
     UserError
-        As for `shared.text_files.read_pieces`.
+        As for `shared.text.text_files.read_pieces`.
     """
     parts: list[str] = []
     for piece in read_pieces(path, expected=expected):

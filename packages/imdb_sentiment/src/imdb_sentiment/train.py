@@ -7,20 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from imdb_sentiment.commands.report import write_page
 from imdb_sentiment.config import LINEAR, MAY_CHANGE_ON_RESUME, TrainConfig
-from imdb_sentiment.data import Data, class_count, load
-from imdb_sentiment.evaluate import figures_for_summary, measure
-from imdb_sentiment.report import write_page
+from imdb_sentiment.data.dataset import Data, class_count, load
+from imdb_sentiment.measure import figures_for_summary, measure
+from shared.command.options import RunOptions
+from shared.data.samples import NOTICE
 from shared.errors import UserError
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory, versions
-from shared.samples import NOTICE
-
-
-def run(config: TrainConfig, options: RunOptions) -> int:
-    """Train, measure, write the page (verb `train`)."""
-    options.tell(train(config, options))
-    return 0
+from shared.runs.run_directory import RunDirectory, versions
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
@@ -46,10 +40,10 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             )
         return _train_linear(config, options, began)
     if config.model == "encoder":
-        from imdb_sentiment.hub import require_encoder
+        from imdb_sentiment.model.hub import require_encoder
 
         require_encoder(str(config.encoder))  # before the seconds that torch and the data take
-    from imdb_sentiment.fitting import train_network
+    from imdb_sentiment.train_network import train_network
 
     return train_network(config, options, began)
 
@@ -80,7 +74,7 @@ def say_end(run: RunDirectory, metrics: dict[str, Any], seconds: float) -> None:
 
 
 def _train_linear(config: TrainConfig, options: RunOptions, began: float) -> Path:
-    from imdb_sentiment import linear
+    from imdb_sentiment.model import linear
 
     data = load_data(config)
     for part in (data.train, data.valid, data.test):

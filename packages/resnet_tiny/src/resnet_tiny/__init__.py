@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 __all__ = ["build_model", "load_images", "load_run"]
 
 _HOMES = {
-    "build_model": "resnet_tiny.model",
-    "load_images": "resnet_tiny.data",
-    "load_run": "resnet_tiny.model",
+    "build_model": "resnet_tiny.model.resnet",
+    "load_images": "resnet_tiny.data.dataset",
+    "load_run": "resnet_tiny.model.trained",
 }
 
 

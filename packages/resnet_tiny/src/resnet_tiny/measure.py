@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnet_tiny.data import Subset
-from resnet_tiny.transforms import middle, normalize
+from resnet_tiny.data.dataset import Subset
+from resnet_tiny.data.transforms import middle, normalize
 from shared.torch.evaluation import evaluating
 from shared.torch.processes import of_all
 from shared.torch.sampler import evaluation_shares

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from resnet_tiny.config import PredictOptions
-from resnet_tiny.decode import BadPicture, decode
+from resnet_tiny.data.decode import BadPicture, decode
+from resnet_tiny.data.transforms import middle, normalize
 from resnet_tiny.measure import probabilities
-from resnet_tiny.model import TrainedModel, load_run, memory_format
-from resnet_tiny.transforms import middle, normalize
+from resnet_tiny.model.resnet import memory_format
+from resnet_tiny.model.trained import TrainedModel
 from shared.errors import UserError
-
-
-def run(options: PredictOptions) -> int:
-    """Classify picture files (verb `predict`)."""
-    trained = load_run(options.model, checkpoint=options.checkpoint)
-    found = classify(trained, [Path(name) for name in options.pictures], options.top)
-    if options.json:
-        print(json.dumps(found))
-        return 0
-    for picture in found:
-        print(picture["file"])
-        for answer in picture["answers"]:
-            print(f"  {100 * answer['probability']:6.2f} %  {answer['name']} ({answer['wnid']})")
-    return 0
 
 
 def classify(trained: TrainedModel, files: list[Path], top: int = 5) -> list[dict]:

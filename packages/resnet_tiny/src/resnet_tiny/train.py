@@ -11,21 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_tiny.commands.evaluate import describe as figures_of
+from resnet_tiny.commands.evaluate import write_evaluation
+from resnet_tiny.commands.report import write_page
 from resnet_tiny.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from resnet_tiny.data import Images, Subset, TrainBatches, load_images
-from resnet_tiny.evaluate import describe as figures_of
-from resnet_tiny.evaluate import write_evaluation
+from resnet_tiny.data.dataset import Images, Subset, TrainBatches, load_images
+from resnet_tiny.data.mixing import mix
+from resnet_tiny.data.transforms import apply, size_at
 from resnet_tiny.measure import K, predict, predict_both
-from resnet_tiny.mixing import mix
-from resnet_tiny.model import load_run, memory_format, model_of, save_classes
+from resnet_tiny.model.resnet import memory_format, model_of
+from resnet_tiny.model.small_maps import use_small_maps
+from resnet_tiny.model.trained import load_run, save_classes
+from resnet_tiny.model.weights import load_pretrained
 from resnet_tiny.muon import Muon
-from resnet_tiny.report import write_page
-from resnet_tiny.small_maps import use_small_maps
-from resnet_tiny.transforms import apply, size_at
-from resnet_tiny.weights import load_pretrained
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory
-from shared.samples import NOTICE
+from shared.command.options import RunOptions
+from shared.data.samples import NOTICE
+from shared.runs.run_directory import RunDirectory
 from shared.torch.budget import Plan
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
 from shared.torch.loop import Training
@@ -122,12 +123,6 @@ class LossOf:
         block = self._timed // STEPS_OF_A_SIZE
         self._timed += 1
         return block * GOLDEN % 1
-
-
-def run(config: TrainConfig, options: RunOptions) -> int:
-    """Train, measure, write the page (verb `train`)."""
-    options.tell(train(config, options))
-    return 0
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:

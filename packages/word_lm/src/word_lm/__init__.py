@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 __all__ = ["LanguageModel", "Vocabulary", "load_run"]
 
 _HOMES = {
-    "LanguageModel": "word_lm.model",
-    "Vocabulary": "shared.vocabulary",
-    "load_run": "word_lm.model",
+    "LanguageModel": "word_lm.model.base",
+    "Vocabulary": "shared.text.vocabulary",
+    "load_run": "word_lm.model.trained",
 }
 
 

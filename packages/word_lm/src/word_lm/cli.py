@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.cli import RUN_OPTIONS, Verb, fetch_verb, report_verb, run_verbs, sample_verb
+from shared.command.cli import (
+    RUN_OPTIONS,
+    TRAIN_CONFIG,
+    Verb,
+    fetch_verb,
+    report_verb,
+    run_verbs,
+    sample_verb,
+)
 from word_lm import __version__
 
 DESCRIPTION = "Word-level language models: recurrent, Transformer and convolutional."
 
 VERBS = (
-    Verb("train", "Train a model.", "train:run", "TrainConfig", RUN_OPTIONS, layered=True),
-    Verb("evaluate", "Measure perplexity, by a named protocol.", "evaluate:run", "EvaluateOptions"),
-    Verb("generate", "Write text.", "generate:run", "GenerateOptions"),
+    Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
+    Verb("evaluate", "Measure perplexity, by a named protocol.", "EvaluateOptions"),
+    Verb("generate", "Write text.", "GenerateOptions"),
     Verb(
         "surprisal",
         "Show how surprising each word of a text is.",
-        "surprisal:run",
         "SurprisalOptions",
     ),
-    Verb("context", "Measure perplexity by length of context.", "context:run", "ContextOptions"),
-    Verb("export", "Write a model as ONNX.", "export:run", "ExportOptions"),
+    Verb("context", "Measure perplexity by length of context.", "ContextOptions"),
+    Verb("export", "Write a model as ONNX.", "ExportOptions"),
     Verb(
         "bench",
         "Time training and generation against pytorch/examples.",
-        "bench:run",
         "BenchOptions",
     ),
     report_verb(),

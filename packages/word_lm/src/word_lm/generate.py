@@ -8,28 +8,22 @@ Shapes: V words of the vocabulary, K words to choose among, B beams.
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from shared.errors import UserError
-from shared.torch.device import choose_device
+from shared.text.vocabulary import Vocabulary
 from shared.torch.evaluation import evaluating
-from shared.vocabulary import Vocabulary
-from word_lm.config import GenerateOptions
-from word_lm.data import UNKNOWN
-from word_lm.model import LanguageModel, load_run
-from word_lm.prompt import Prompt, read_prompt
-from word_lm.protocols import as_tokens
-from word_lm.wording import Detokenizer, Quality, quality
+from word_lm.data.dataset import UNKNOWN
+from word_lm.data.prompt import Prompt, read_prompt
+from word_lm.measures.protocols import as_tokens
+from word_lm.model.base import LanguageModel
 
 RECENT = 64
 """Words before the present one that a repetition penalty looks at. Over the whole text it would end up on `the`."""
@@ -291,55 +285,3 @@ def _check(
             "Beam search looks for the likeliest text. Leave temperature, top_k, top_p and repetition_penalty out, "
             "or beams."
         )
-
-
-def run(options: GenerateOptions) -> int:
-    """Write a text to the terminal, word by word (verb `generate`)."""
-    trained = load_run(options.model, device=choose_device("auto"))
-    lay_out_for_writing(trained.model)
-    prompt = read_prompt(
-        trained.vocabulary, options.prompt, tokenizer_name=trained.config.tokenizer
-    )
-    if prompt.notice:
-        print(prompt.notice, file=sys.stderr)
-    shown = Detokenizer()
-
-    def show(token: str) -> None:
-        print(shown.feed(token), end="", flush=True)
-
-    for token in () if options.json else prompt.tokens:
-        show(token)
-    started = time.perf_counter()
-    text = generate(
-        trained.model,
-        trained.vocabulary,
-        prompt,
-        options.words,
-        seed=options.seed,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        repetition_penalty=options.repetition_penalty,
-        ban=(UNKNOWN,) if options.ban_unk else (),
-        beams=options.beams,
-        on_word=None if options.json else show,
-    )
-    if options.json:
-        print(json.dumps(_facts(text, options, time.perf_counter() - started), ensure_ascii=False))
-    else:
-        print()
-    return 0
-
-
-def _facts(text: Generated, options: GenerateOptions, seconds: float) -> dict[str, Any]:
-    figures: Quality = quality(text.tokens)
-    shown = Detokenizer()
-    return {
-        "text": "".join(shown.feed(token) for token in (*text.prompt.tokens, *text.tokens)),
-        "tokens": text.tokens,
-        "unknown": text.prompt.unknown,
-        "log_prob": text.log_prob,
-        "seed": options.seed,
-        "words_per_second": len(text.tokens) / max(seconds, 1e-9),
-        "quality": asdict(figures),
-    }

@@ -11,20 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory
-from shared.samples import NOTICE
+from shared.command.options import RunOptions
+from shared.data.samples import NOTICE
+from shared.runs.run_directory import RunDirectory
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
 from shared.torch.summary import write_summary
+from word_lm.commands.report import write_page
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from word_lm.data import Text, load_text
-from word_lm.model import VOCABULARY, LanguageModel, State, build_model, load_run, state_to
-from word_lm.protocols import Evaluation, examples_perplexity, perplexity
-from word_lm.report import write_page
-from word_lm.segments import Segments
+from word_lm.data.dataset import Text, load_text
+from word_lm.data.segments import Segments
+from word_lm.measures.protocols import Evaluation, examples_perplexity, perplexity
+from word_lm.model.base import LanguageModel, State, state_to
+from word_lm.model.trained import VOCABULARY, build_model, load_run
 
 METRIC = "valid_loss"
 
@@ -42,12 +43,6 @@ class Carried:
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
         """Put back what `state_dict` returned."""
         self.state = _as_tuples(values["state"])
-
-
-def run(config: TrainConfig, options: RunOptions) -> int:
-    """Train, measure, write the page (verb `train`)."""
-    options.tell(train(config, options))
-    return 0
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:

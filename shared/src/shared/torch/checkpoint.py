@@ -1,4 +1,4 @@
-"""What a checkpoint of a torch run holds, written through `shared.checkpoints`.
+"""What a checkpoint of a torch run holds, written through `shared.runs.checkpoints`.
 
     step-00001000/
         manifest.json        position, plan, history, sha256 of the files
@@ -25,8 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from shared.checkpoints import Checkpoint, Checkpoints
 from shared.errors import UserError
+from shared.runs.checkpoints import Checkpoint, Checkpoints
 from shared.torch.averaging import WeightAverage
 from shared.torch.device import random_states, set_random_states
 from shared.torch.processes import of_all

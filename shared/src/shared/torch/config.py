@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.config import Problems
+from shared.command.config import Problems
 
 # What a run may be resumed with although it was started with something else: none of these changes its outcome.
 MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", "profile_steps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 from shared.torch.curves import Curves
 from shared.torch.position import Position
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
 from shared.progress import progress_bar
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 from shared.torch.averaging import WeightAverage
 from shared.torch.budget import Plan, plan_for, time_steps
 from shared.torch.checkpoint import load_checkpoint, require_same_data, save_checkpoint

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from shared.command.options import RunOptions
 from shared.errors import UserError
-from shared.options import RunOptions
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 
 
 class FollowerRun(RunDirectory):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from shared.files import whole_file
-from shared.run_directory import RunDirectory
+from shared.runs.run_directory import RunDirectory
 
 # The first steps allocate, compile and fill caches; they would hide what the others do.
 WARM_STEPS = 5

@@ -106,7 +106,7 @@ class Batches:
     ----------
     deal : callable
         Takes the epoch and returns its batches, each an array of indices over all processes. It must be a pure
-        function, as `shared.batching.bucketed_batches` with a fixed seed is::
+        function, as `shared.text.batching.bucketed_batches` with a fixed seed is::
 
             Batches(lambda epoch: bucketed_batches(lengths, batch_size=32, seed=1, epoch=epoch))
     """

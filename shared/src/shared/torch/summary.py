@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.run_directory import RunDirectory, versions
+from shared.runs.run_directory import RunDirectory, versions
 from shared.torch.config import LoopConfig
 from shared.torch.position import Outcome
 

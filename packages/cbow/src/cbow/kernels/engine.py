@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..huffman import HuffmanCodes, build_huffman
+from cbow.model.huffman import HuffmanCodes, build_huffman
 from ..reference import GRADIENTS
 from ..subwords import Subwords
 from .arithmetic import aligned_zeros

@@ -1,0 +1,104 @@
+"""The model under the names of the original assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbow.model.vectors import WordVectors
+from cbow.model.weights import initial_weights
+from shared.errors import UserError
+from shared.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # Numba takes a second to import, and vectors can be asked without it
+    pass
+
+
+class CBOW:
+    """CBOW with the full softmax, trained as in the assignment: one sample after the other.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    dimension : int
+        Size of a word vector, >= 1.
+    seed : int
+        Of the first weights.
+
+    Attributes
+    ----------
+    U, V : float32 arrays (V, D) and (D, V)
+        The weights.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, dimension: int, seed: int = 42) -> None:
+        self.vocabulary = vocabulary
+        U, V = initial_weights(len(vocabulary), dimension, seed)
+        self.U, self.V = U.astype(np.float32), V.astype(np.float32)
+
+    def train(
+        self, lines: Sequence[Sequence[str]], *, window: int, learning_rate: float, epochs: int = 1
+    ) -> list[float]:
+        """Train on lines of tokens; windows do not cross lines.
+
+        Returns
+        -------
+        list of float
+            Mean cross entropy per sample (nats) of each epoch.
+
+        Raises
+        ------
+        UserError
+            No line has two tokens, or the loss is no longer finite.
+        """
+        from cbow.kernels import LOSS, SAMPLES, Engine
+
+        ids = [i for line in lines for i in (*self.vocabulary.ids(line), -1)]
+        block = np.array(ids, dtype=np.int32)
+        engine = Engine(self.vocabulary.counts, self.U, self.V, window=window)
+        losses = []
+        for epoch in range(epochs):
+            stats = engine.new_stats()
+            outcome = engine.run(block, engine.new_control(block), stats, learning_rate)
+            if outcome == "diverged":
+                raise UserError(
+                    f"The loss is no longer a finite number (epoch {epoch + 1}). Lower the learning rate."
+                )
+            if stats[0, SAMPLES] == 0:
+                raise UserError("No line has two tokens. Expected sentences.")
+            losses.append(float(stats[0, LOSS] / stats[0, SAMPLES]))
+            self.U, self.V = engine.weights()
+        return losses
+
+    @property
+    def vectors(self) -> WordVectors:
+        """The input rows with their words."""
+        return WordVectors(self.vocabulary.tokens, self.U, self.vocabulary.counts)
+
+    def similarity(self, first: str, second: str) -> float:
+        """Return the cosine of two words, -1 to 1."""
+        return self.vectors.similarity(first, second)
+
+    def most_similar_tokens(self, token: str, n: int) -> list[tuple[str, float]]:
+        """Return the `n` words nearest to a word, the word itself counted and first."""
+        return self.vectors.most_similar_tokens(token, n)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `vocab.txt` and `weights.npz` into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.vocabulary.save(folder / "vocab.txt")
+        np.savez(folder / "weights.npz", U=self.U, V=self.V)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> CBOW:
+        """Read what `save` wrote."""
+        folder = Path(folder)
+        vocabulary = Vocabulary.load(folder / "vocab.txt")
+        with np.load(folder / "weights.npz", allow_pickle=False) as weights:
+            model = cls(vocabulary, dimension=weights["U"].shape[1])
+            model.U, model.V = weights["U"], weights["V"]
+        return model

@@ -1,0 +1,190 @@
+"""The options of every verb but `train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.command.config import Problems, positional
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure a model by; without a list, the synonyms the run was measured by."""
+
+    model: str = positional()
+    """Run folder, or a vector file (.npz, .safetensors, word2vec .txt or .bin)."""
+    synonyms: str | None = None
+    """Synonym list: JSON [[word, [synonym, ...]], ...]."""
+    analogies: str | None = None
+    """Analogies in the format of questions-words.txt."""
+    pairs: str | None = None
+    """Word pairs with a human score, as WordSim-353 and SimLex-999 give them."""
+    neighbors: int = 40
+    """The k of recall@k, >= 2; the word itself counts as the first."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.neighbors < 2, "neighbors", self.neighbors, ">= 2")
+
+
+@dataclass(frozen=True)
+class NeighborsOptions:
+    """Whose neighbors to list."""
+
+    model: str = positional()
+    """Run folder or vector file."""
+    words: tuple[str, ...] = positional()
+    """One or more words."""
+    count: int = 10
+    """Neighbors of each word, the word itself not counted, >= 1."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.count < 1, "count", self.count, ">= 1")
+
+
+@dataclass(frozen=True)
+class SimilarityOptions:
+    """Which two words to compare."""
+
+    model: str = positional()
+    """Run folder or vector file."""
+    first: str = positional()
+    """A word."""
+    second: str = positional()
+    """Another word."""
+    json: bool = False
+    """Print one JSON object instead of a line."""
+
+
+@dataclass(frozen=True)
+class AnalogyOptions:
+    """An analogy `a is to b as c is to ?`."""
+
+    model: str = positional()
+    """Run folder or vector file."""
+    a: str = positional()
+    """man, in man : king = woman : ?"""
+    b: str = positional()
+    """king"""
+    c: str = positional()
+    """woman"""
+    count: int = 5
+    """Answers, >= 1."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.count < 1, "count", self.count, ">= 1")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Which format to write."""
+
+    model: str = positional()
+    """Run folder or vector file."""
+    format: Literal["npz", "safetensors", "word2vec-text", "word2vec-binary", "projector"] = (
+        "word2vec-binary"
+    )
+    """npz, safetensors; word2vec-text, word2vec-binary: as gensim reads them; projector: two .tsv files for the
+    TensorBoard Embedding Projector."""
+    out: str | None = None
+    """File to write (projector: folder); default: vectors.<ending> in the working folder."""
+
+
+@dataclass(frozen=True)
+class SynonymsOptions:
+    """Which words get a list of WordNet synonyms."""
+
+    model: str = positional()
+    """Run folder, vector file, or a vocab.txt: its words are the ones listed."""
+    out: str = "synonyms.json"
+    """File to write."""
+    wordnet: str | None = None
+    """Folder of WordNet's database files (data.noun, index.noun, ...); default: where Debian's wordnet-base or NLTK's
+    downloader puts them."""
+    words: str | None = None
+    """File with one word a line to list synonyms of; default: every word of the vocabulary that has some."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The assignment's study of learning rates and training times."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    out: str | None = None
+    """Folder for the runs, the two plots, the table and the page; default: runs/cbow/study-<date-time>."""
+    resume: bool = False
+    """Go on with the study in --out: finished runs are kept, the others go on."""
+    seed: int = 42
+    """Seed of every run, >= 0."""
+    epochs: int | None = None
+    """Epochs of every run instead of the assignment's 10 and 30 (for a quick look), >= 1."""
+    quiet: bool = False
+    """No bar and no lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(not 0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
+            problem(self.epochs is not None and self.epochs < 1, "epochs", self.epochs, ">= 1")
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Which step to show."""
+
+    line: str = "she want to go home"
+    """The line that the step is taken from."""
+    position: int = 2
+    """Place of the target in the line, from 0."""
+    window: int = 2
+    """Words of context on each side, >= 1."""
+    dimension: int = 3
+    """Size of a word vector, >= 1."""
+    learning_rate: float = 0.5
+    """Step size, > 0."""
+    seed: int = 42
+    """Seed of the first weights, >= 0."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.window < 1, "window", self.window, ">= 1")
+            problem(self.dimension < 1, "dimension", self.dimension, ">= 1")
+            problem(self.learning_rate <= 0, "learning_rate", self.learning_rate, "> 0")
+            problem(not 0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    runs: int = 3
+    """Timed rounds; every engine runs once a round and medians are printed, >= 1."""
+    threads: int = 1
+    """Threads of ours and workers of gensim, >= 1."""
+    large: int = 0
+    """Also train on a made-up corpus of this many million tokens and print how memory grows, >= 0; 0: do not."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.runs < 1, "runs", self.runs, ">= 1")
+            problem(self.threads < 1, "threads", self.threads, ">= 1")
+            problem(self.large < 0, "large", self.large, ">= 0")

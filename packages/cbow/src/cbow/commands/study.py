@@ -1,0 +1,88 @@
+"""The assignment's study: how the learning rate and the number of epochs change loss and recall, in two plots."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cbow.commands.options import StudyOptions
+from cbow.commands.report import epoch_curve, recall_curve
+from cbow.config import TrainConfig
+from cbow.train import train
+from shared.command.options import RunOptions
+from shared.files import write_json
+from shared.pages.report import Report, save_plot
+from shared.runs.run_directory import RunDirectory
+
+SETTINGS: Mapping[str, dict[str, Any]] = {
+    "lr 0.1": {"learning_rate": 0.1},
+    "lr 0.01": {"learning_rate": 0.01},
+    "lr 0.001": {"learning_rate": 0.001},
+    "lr 0.1, halved every 2 epochs": {"learning_rate": 0.1, "schedule": "halve", "halve_every": 2},
+    "lr 0.1, 30 epochs": {"learning_rate": 0.1, "epochs": 30},
+}
+COURSEWORK = {  # last mean loss, recall@40 in % on treebank.txt, where the report gives them
+    "lr 0.1": (5.05, 19.82),
+    "lr 0.1, halved every 2 epochs": (5.24, 11.5),
+    "lr 0.1, 30 epochs": (4.82, 21.0),
+}
+
+
+def run(options: StudyOptions) -> int:
+    """Train every setting, then write the plots, the table and the page (verb `study`)."""
+    out = Path(options.out or f"runs/cbow/study-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+    runs: dict[str, RunDirectory] = {}
+    for name, changes in SETTINGS.items():
+        config = TrainConfig(data=options.data, seed=options.seed, **changes)
+        if options.epochs is not None:
+            config = replace(config, epochs=options.epochs)
+        folder = out / name.replace(",", "").replace(" ", "-")
+        if not options.quiet:
+            print(f"== {name}")
+        train(config, RunOptions(out=str(folder), resume=options.resume, quiet=options.quiet))
+        runs[name] = RunDirectory.read(folder, task="cbow")
+    page = write_study(out, runs)
+    print(f"The page is {page}; its plots are {out / 'loss.png'} and {out / 'recall.png'}.")
+    return 0
+
+
+def write_study(out: Path, runs: Mapping[str, RunDirectory]) -> Path:
+    """Write `loss.png`, `recall.png`, `study.json` and `report.html` from finished runs; return the page."""
+    summaries = {name: run.summary() for name, run in runs.items()}
+    records = {name: run.metrics.records() for name, run in runs.items()}
+    losses = {name: epoch_curve(found, "train_loss") for name, found in records.items()}
+    is_measured = all("recall_at_40" in summary["metrics"] for summary in summaries.values())
+    recalls = {name: recall_curve(r) for name, r in records.items()} if is_measured else {}
+    data = next(iter(summaries.values()))["data"]
+    page = Report(
+        "cbow: learning rate and training time", f"{data['name']}, {data['tokens']:,} tokens"
+    )
+    rows = [_row(name, summary, data) for name, summary in summaries.items()]
+    page.table(_HEADER, rows, caption="Last epoch; reported: the coursework's figures")
+    page.lines("Loss by epoch", "epoch", "mean loss per sample (nats)", losses)
+    save_plot(out / "loss.png", "Loss by epoch", "epoch", "mean loss per sample (nats)", losses)
+    if recalls:
+        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recalls)
+        save_plot(out / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recalls)
+    write_json(
+        out / "study.json", {name: summary["metrics"] for name, summary in summaries.items()}
+    )
+    return page.save(out / "report.html")
+
+
+_HEADER = ("setting", "loss", "reported", "recall@40", "reported", "seconds")
+
+
+def _row(name: str, summary: dict[str, Any], data: dict[str, Any]) -> list[Any]:
+    metrics = summary["metrics"]
+    recall = metrics.get("recall_at_40")
+    # The coursework's figures are for its own corpus.
+    known = (
+        COURSEWORK.get(name) if data["name"] == "treebank.txt" and not data["is_sample"] else None
+    )
+    loss, share = (f"{known[0]:.2f}", f"{known[1]:.1f} %") if known else (None, None)
+    own = f"{100 * recall:.1f} %" if recall is not None else None
+    return [name, f"{metrics['train_loss']:.4f}", loss, own, share, f"{summary['seconds']:.1f}"]

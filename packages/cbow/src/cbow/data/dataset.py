@@ -1,0 +1,232 @@
+"""The corpus: found, read line by line, counted, and encoded to a flat file that training reads in blocks.
+
+Shapes: N tokens of the corpus. Memory does not grow with N: text is read a megabyte at a time, and ids (int32, -1 after
+each line) lie on disk.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbow.config import TrainConfig
+from cbow.data import sample
+from shared.data.datasets import describe
+from shared.data.samples import data_or_sample
+from shared.errors import UserError
+from shared.files import whole_file
+from shared.progress import progress_bar
+from shared.text.text_files import read_lines
+from shared.text.tokenizers import tokenizer
+from shared.text.vocabulary import Vocabulary
+
+END_OF_LINE = -1
+EXPECTED = "a text file or a folder of them"
+LONGEST_LINE = 10_000
+"""Tokens; a longer line (a book without line breaks) is cut into pieces of this length."""
+BLOCK = 1 << 20
+"""Tokens that training holds in memory at once, ends of line included."""
+_TOKENS_AT_ONCE = 1 << 17  # as Python strings, about 10 MB
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text files and how they are read.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Plain text or .gz, read in this order.
+    encoding : str
+    tokenize : callable
+        Takes a line, returns its tokens.
+    synonyms : Path or None
+        The synonym list that belongs to it.
+    is_sample : bool
+        It is the made-up one.
+    listing : dict
+        Name and checksum of the data for `summary.json`.
+    """
+
+    files: tuple[Path, ...]
+    encoding: str
+    tokenize: Callable[[str], list[str]]
+    synonyms: Path | None
+    is_sample: bool
+    listing: dict
+
+    def lines(self) -> Iterator[list[str]]:
+        """Yield the tokens of each line that has some, long lines in pieces of `LONGEST_LINE`."""
+        for path in self.files:
+            for line in read_lines(path, self.encoding, expected=EXPECTED):
+                tokens = self.tokenize(line)
+                if len(tokens) > LONGEST_LINE:
+                    yield from _pieces(tokens)
+                elif tokens:
+                    yield tokens
+
+
+@dataclass(frozen=True)
+class EncodedCorpus:
+    """A corpus as ids on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Little-endian int32: token ids, -1 after each line.
+    length : int
+        Entries in the file.
+    counts : int64 array (V,)
+        How often each id occurs; that of `<unk>` too, which `vocab.txt` gives as 1.
+    """
+
+    path: Path
+    length: int
+    counts: NDArray[np.int64]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in the corpus, ends of line not counted."""
+        return int(self.counts.sum())
+
+    def blocks(self, start: int = 0) -> Iterator[tuple[int, NDArray[np.int32]]]:
+        """Yield (place in the file, ids) of whole lines, about `BLOCK` entries at a time.
+
+        Parameters
+        ----------
+        start : int
+            Place where a block began before; 0 for the first.
+        """
+        while start < self.length:
+            ids = np.fromfile(self.path, dtype="<i4", count=BLOCK, offset=4 * start)
+            # Lines are never longer than LONGEST_LINE, so a block ends a line somewhere.
+            ids = ids[: int(np.flatnonzero(ids == END_OF_LINE)[-1]) + 1].astype(
+                np.int32, copy=False
+            )
+            yield start, ids
+            start += len(ids)
+
+
+def find_corpus(config: TrainConfig) -> Corpus:
+    """Return the corpus that a configuration names.
+
+    Raises
+    ------
+    UserError
+        A file or folder is missing, or the folder holds no text.
+    """
+    folder, is_sample = data_or_sample("cbow", config.data, sample.write)
+    files = (folder,) if folder.is_file() else _text_files(folder, config.corpus)
+    beside = folder / "synonyms.json"
+    chosen = Path(config.synonyms) if config.synonyms else beside if beside.is_file() else None
+    if chosen is not None and not chosen.is_file():
+        raise UserError(f"--synonyms {chosen}: not found. Expected a JSON file, or leave it out.")
+    listing = describe(files[0] if len(files) == 1 else folder).as_dict()
+    tokenize = tokenizer(config.tokenizer)
+    return Corpus(files, config.encoding, tokenize, chosen, is_sample, listing)
+
+
+def count_words(corpus: Corpus, config: TrainConfig, *, quiet: bool = False) -> Vocabulary:
+    """Read the corpus once and return its vocabulary: `<unk>`, then words by falling count, ties as first seen.
+
+    Raises
+    ------
+    UserError
+        The corpus cannot be read, is empty, has no line of two tokens, or fewer than two words.
+    """
+    has_pair = False
+
+    def tokens(bar: object) -> Iterator[list[str]]:
+        nonlocal has_pair
+        for line in corpus.lines():
+            has_pair = has_pair or len(line) > 1
+            bar.update(len(line))  # type: ignore[attr-defined]
+            yield line
+
+    with progress_bar(None, label="counting words", unit="token", quiet=quiet) as bar:
+        vocabulary = Vocabulary.build(
+            itertools.chain.from_iterable(tokens(bar)),
+            max_size=config.max_vocab_size,
+            min_count=config.min_count,
+            specials=("<unk>",),
+            prune_above=config.prune_above,
+        )
+    name = corpus.files[0] if len(corpus.files) == 1 else corpus.files[0].parent
+    if len(vocabulary) < 2:
+        rare = f" seen at least {config.min_count} times" if config.min_count > 1 else ""
+        raise UserError(f"{name}: has no words{rare}. Expected text with words to learn.")
+    if not has_pair:
+        raise UserError(
+            f"{name}: has no line of two tokens or more. Expected sentences, one a line."
+        )
+    return vocabulary
+
+
+def encode(
+    corpus: Corpus, vocabulary: Vocabulary, path: Path, *, quiet: bool = False
+) -> EncodedCorpus:
+    """Write the ids of a corpus to a file, whole or not at all.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    vocabulary : Vocabulary
+        Words outside it become `<unk>`.
+    path : Path
+    """
+    counts = np.zeros(len(vocabulary), dtype=np.int64)
+    length = 0
+    with (
+        progress_bar(
+            int(vocabulary.counts.sum()), label="encoding", unit="token", quiet=quiet
+        ) as bar,
+        whole_file(path, "wb") as file,
+    ):
+        for lines in _batches(corpus.lines()):
+            ids = vocabulary.ids(itertools.chain.from_iterable(lines))
+            counts += np.bincount(ids, minlength=len(vocabulary))
+            ends = np.cumsum([len(line) for line in lines])
+            marked = np.insert(ids, ends, END_OF_LINE)
+            marked.astype("<i4").tofile(file)
+            length += len(marked)
+            bar.update(len(ids))
+    return EncodedCorpus(path, length, counts)
+
+
+def _text_files(folder: Path, corpus: str) -> tuple[Path, ...]:
+    named = folder / corpus
+    if named.is_file():
+        return (named,)
+    files = tuple(
+        sorted(
+            path for path in folder.iterdir() if path.suffix in (".txt", ".gz") and path.is_file()
+        )
+    )
+    if not files:
+        raise UserError(
+            f"{folder}: holds neither {corpus} nor any .txt or .gz file. Expected text to train on."
+        )
+    return files
+
+
+def _pieces(tokens: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(tokens), LONGEST_LINE):
+        yield tokens[start : start + LONGEST_LINE]
+
+
+def _batches(lines: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    """Group lines until they hold many tokens, so that numpy's cost per call does not count."""
+    batch, tokens = [], 0
+    for line in lines:
+        batch.append(line)
+        tokens += len(line)
+        if tokens >= _TOKENS_AT_ONCE:
+            yield batch
+            batch, tokens = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,312 @@
+"""A trained model as an ONNX file for pairs of any number and length, checked with onnxruntime.
+
+The graph is written node by node with ONNX's own bidirectional LSTM, which takes lengths, so one file serves batches
+of any size. Inputs: `premises` int64 (B, Tp), `premise_lengths` int64 (B), `hypotheses` int64 (B, Th),
+`hypothesis_lengths` int64 (B), ids as in vocab.txt, lengths >= 1. Outputs: `probabilities` float32 (B, 3) in the order
+of model.json, `over_hypothesis` float32 (B, Tp, Th), `over_premise` float32 (B, Th, Tp).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from esim.commands.options import ExportOptions
+from esim.data.labels import LABELS
+from esim.model.bilstm import BiLSTM
+from esim.model.esim import UNKNOWN_ID, Esim
+from esim.model.trained import TrainedModel, load_run
+from shared.errors import UserError
+from shared.files import whole_folder, write_json
+
+TOLERANCE = 1e-4
+"""Largest difference between onnxruntime's probabilities and torch's."""
+OPSET, IR = 17, 9
+LOWEST = -1e30
+
+
+def run(options: ExportOptions) -> int:
+    """Write a run's best model as ONNX (verb `export`)."""
+    trained = load_run(options.run)
+    out = Path(options.out) if options.out else trained.path / "onnx"
+    worst = export(trained, out)
+    print(
+        f"{out}: model.onnx, vocab.txt and model.json. onnxruntime's probabilities are torch's to {worst:.1e}."
+    )
+    return 0
+
+
+def export(trained: TrainedModel, out: Path) -> float:
+    """Write `model.onnx`, the vocabulary and a description, and check what onnxruntime makes of it.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    out : Path
+        Folder, new or empty.
+
+    Returns
+    -------
+    float
+        The largest difference of a probability or an attention weight.
+
+    Raises
+    ------
+    UserError
+        A package is missing, the folder is not empty, the model has a defect on purpose, or the difference is above
+        `TOLERANCE`.
+    """
+    missing = [n for n in ("onnx", "onnxruntime") if importlib.util.find_spec(n) is None]
+    if missing:
+        raise UserError(
+            f'{", ".join(missing)} not installed. Run: pip install "dltasks-esim[onnx]"'
+        )
+    if trained.config.batch_axis or not trained.config.mask:
+        raise UserError(
+            f"{trained.path}: its scores depend on the other pairs of a batch, on purpose (ablation). "
+            "Export a run with mask and without --batch-axis."
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is not empty. Choose another --out.")
+    import onnx
+
+    with whole_folder(out) as folder:
+        path = folder / "model.onnx"
+        onnx.save(_Graph(trained.model).build(), str(path))
+        trained.vocabulary.save(folder / "vocab.txt")
+        facts = {"labels": list(LABELS), "tokenizer": trained.config.tokenizer, "opset": OPSET}
+        write_json(folder / "model.json", facts)
+        worst = largest_difference(path, trained.model)
+        if not worst <= TOLERANCE:
+            raise UserError(
+                f"onnxruntime's probabilities differ from torch's by {worst:.1e}, more than {TOLERANCE:.0e}. "
+                "Nothing was written; report the versions of torch and onnxruntime."
+            )
+    return worst
+
+
+def largest_difference(path: Path, model: Esim) -> float:
+    """Return how far onnxruntime's outputs are from torch's, over batches of several sizes and lengths."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(1)
+    words = model.encoding.embedding.num_embeddings
+    worst = 0.0
+    for pairs, longest in ((1, 1), (1, 9), (4, 12)):
+        inputs: dict[str, NDArray[np.int64]] = {}
+        for name, width in (("premise", longest), ("hypothesis", max(1, longest // 2))):
+            plural = "premises" if name == "premise" else "hypotheses"
+            lengths = random.integers(1, width + 1, pairs)
+            lengths[0] = width
+            inputs[plural] = random.integers(0, words, (pairs, width))
+            inputs[f"{name}_lengths"] = lengths
+        with torch.no_grad():
+            scores, over_b, over_a = model.with_attention(
+                torch.from_numpy(inputs["premises"]),
+                inputs["premise_lengths"],
+                torch.from_numpy(inputs["hypotheses"]),
+                inputs["hypothesis_lengths"],
+            )
+        is_a, is_b = (
+            np.arange(inputs[plural].shape[1]) < inputs[f"{name}_lengths"][:, None]
+            for name, plural in (("premise", "premises"), ("hypothesis", "hypotheses"))
+        )
+        expected = [
+            scores.softmax(1).numpy(),
+            over_b.numpy() * is_a[..., None],
+            over_a.numpy() * is_b[..., None],
+        ]
+        for theirs, ours in zip(session.run(None, inputs), expected, strict=True):
+            worst = max(worst, float(np.abs(theirs - ours).max()))
+    return worst
+
+
+class _Graph:
+    """Writes the nodes of ESIM, with the names of the paper's parts before them."""
+
+    def __init__(self, model: Esim) -> None:
+        self.model = model
+        self.nodes: list[Any] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+
+    def build(self) -> Any:
+        """Return the ONNX model."""
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+
+        self._write()
+        whole, real = TensorProto.INT64, TensorProto.FLOAT
+        inputs = [
+            helper.make_tensor_value_info("premises", whole, ["B", "Tp"]),
+            helper.make_tensor_value_info("premise_lengths", whole, ["B"]),
+            helper.make_tensor_value_info("hypotheses", whole, ["B", "Th"]),
+            helper.make_tensor_value_info("hypothesis_lengths", whole, ["B"]),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("probabilities", real, ["B", len(LABELS)]),
+            helper.make_tensor_value_info("over_hypothesis", real, ["B", "Tp", "Th"]),
+            helper.make_tensor_value_info("over_premise", real, ["B", "Th", "Tp"]),
+        ]
+        weights = [numpy_helper.from_array(value, name) for name, value in self.constants.items()]
+        graph = helper.make_graph(self.nodes, "esim", inputs, outputs, weights)
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        made.ir_version = (
+            IR  # onnx writes its newest otherwise, which onnxruntimes of last year refuse
+        )
+        onnx.checker.check_model(made)
+        return made
+
+    def _write(self) -> None:
+        model = self.model
+        sides = {
+            "a": ("premises", "premise_lengths"),
+            "b": ("hypotheses", "hypothesis_lengths"),
+        }
+        table = self.constant("embedding", model.encoding.embedding.weight)
+        masks, words = {}, {}
+        for side, (ids, lengths) in sides.items():
+            masks[side] = self._mask(side, ids, lengths)  # bool (B, T)
+            words[side] = self.op("Gather", [table, ids], axis=0)  # (B, T, D)
+        if model.encoding.has_matches:
+            found = self._matches(sides, masks)
+            words = {s: self.op("Concat", [words[s], found[s]], axis=2) for s in sides}
+        encoded = {
+            side: self._bilstm("encoding", model.encoding.bilstm, words[side], lengths)
+            for side, (_, lengths) in sides.items()
+        }  # (B, T, 2 H)
+        scores = self.op(
+            "MatMul", [encoded["a"], self.op("Transpose", [encoded["b"]], perm=[0, 2, 1])]
+        )
+        over = {
+            "a": self._softmax(scores, masks["b"], masks["a"], "over_hypothesis"),
+            "b": self._softmax(
+                self.op("Transpose", [scores], perm=[0, 2, 1]),
+                masks["a"],
+                masks["b"],
+                "over_premise",
+            ),
+        }
+        pooled = []
+        for side, other in (("a", "b"), ("b", "a")):
+            aligned = self.op("MatMul", [over[side], encoded[other]])
+            own = encoded[side]
+            difference, product = self.op("Sub", [own, aligned]), self.op("Mul", [own, aligned])
+            compared = self.op("Concat", [own, aligned, difference, product], axis=2)
+            projected = self._linear("projection", model.composition.projection, compared)
+            if model.composition.has_relu:
+                projected = self.op("Relu", [projected])
+            lengths = sides[side][1]
+            composed = self._bilstm("composition", model.composition.bilstm, projected, lengths)
+            pooled += self._pool(composed, masks[side], lengths)
+        vector = self.op("Concat", pooled, axis=1)  # (B, 8 H)
+        _, first, _, _, second = model.classifier.layers
+        hidden = self.op("Tanh", [self._linear("classifier_1", first, vector)])
+        scores = self._linear("classifier_2", second, hidden)
+        self.op("Softmax", [scores], "probabilities", axis=1)
+
+    def _mask(self, side: str, ids: str, lengths: str) -> str:
+        width = self.op("Gather", [self.op("Shape", [ids]), self.constant("one", np.int64(1))])
+        zero, one = self.constant("zero", np.int64(0)), self.constant("one", np.int64(1))
+        places = self.op("Range", [zero, width, one])
+        return self.op("Less", [places, self._unsqueeze(lengths, 1)], f"is_{side}")
+
+    def _matches(self, sides: dict[str, tuple[str, str]], masks: dict[str, str]) -> dict[str, str]:
+        stems = self.constant("stems", self.model.encoding.get_buffer("stems"))
+        unknown = self.constant("unknown", np.int64(UNKNOWN_ID))
+        both = self.op(
+            "And", [self._unsqueeze(masks["a"], 2), self._unsqueeze(masks["b"], 1)]
+        )  # (B, Tp, Th)
+        found: dict[str, list[str]] = {"a": [], "b": []}
+        for is_stem in (False, True):
+            marks = {}
+            for number, (side, (ids, _)) in enumerate(sides.items()):
+                values = self.op("Gather", [stems, ids]) if is_stem else ids
+                nothing = self.constant(f"nothing_{side}", np.int64(-1 - number))
+                marks[side] = self.op("Where", [self.op("Equal", [ids, unknown]), nothing, values])
+            a, b = self._unsqueeze(marks["a"], 2), self._unsqueeze(marks["b"], 1)
+            same = self.op("And", [self.op("Equal", [a, b]), both])
+            same = self.op("Cast", [same], to=1)
+            for side, axis in (("a", 2), ("b", 1)):
+                is_there = self.op("ReduceMax", [same], axes=[axis], keepdims=0)
+                found[side].append(self._unsqueeze(is_there, 2))
+        return {side: self.op("Concat", parts, axis=2) for side, parts in found.items()}
+
+    def _softmax(self, scores: str, over: str, own: str, name: str) -> str:
+        lowest = self.constant("lowest", np.float32(LOWEST))
+        shown = self.op("Where", [self._unsqueeze(over, 1), scores, lowest])
+        weights = self.op("Softmax", [shown], axis=2)
+        nothing = self.constant("nothing", np.float32(0))  # rows of padding have no attention
+        return self.op("Where", [self._unsqueeze(own, 2), weights, nothing], name)
+
+    def _bilstm(self, name: str, module: Any, states: str, lengths: str) -> str:
+        assert isinstance(module, BiLSTM)
+        w_in, w_state, bias = (self.constant(f"{name}_{n}", v) for n, v in _lstm_weights(module))
+        first = self.op("Transpose", [states], perm=[1, 0, 2])  # time first
+        sizes = self.op("Cast", [lengths], to=6)  # int32
+        read = self.op(
+            "LSTM", [first, w_in, w_state, bias, sizes],
+            direction="bidirectional", hidden_size=module.lstm.hidden_size,
+        )  # (T, 2, B, H)  # fmt: skip
+        both = self.op("Transpose", [read], perm=[2, 0, 1, 3])
+        shape = self.constant(f"{name}_shape", np.array([0, 0, 2 * module.lstm.hidden_size]))
+        return self.op("Reshape", [both, shape])
+
+    def _pool(self, states: str, mask: str, lengths: str) -> list[str]:
+        real = self._unsqueeze(mask, 2)
+        nothing, lowest = (
+            self.constant("nothing", np.float32(0)),
+            self.constant("lowest", np.float32(LOWEST)),
+        )
+        axis = self.constant("axis_1", np.array([1]))
+        total = self.op("ReduceSum", [self.op("Where", [real, states, nothing]), axis], keepdims=0)
+        count = self._unsqueeze(self.op("Cast", [lengths], to=1), 1)
+        most = self.op(
+            "ReduceMax", [self.op("Where", [real, states, lowest])], axes=[1], keepdims=0
+        )
+        return [self.op("Div", [total, count]), most]
+
+    def _linear(self, name: str, layer: Any, states: str) -> str:
+        weight = self.constant(f"{name}_weight", layer.weight.t())
+        return self.op(
+            "Add", [self.op("MatMul", [states, weight]), self.constant(f"{name}_bias", layer.bias)]
+        )
+
+    def _unsqueeze(self, name: str, axis: int) -> str:
+        return self.op("Unsqueeze", [name, self.constant(f"axis_{axis}", np.array([axis]))])
+
+    def constant(self, name: str, value: Any) -> str:
+        """Note a weight or number by name, once."""
+        if isinstance(value, Tensor):
+            value = value.detach().cpu().contiguous().numpy()
+        self.constants.setdefault(name, np.ascontiguousarray(value).reshape(np.shape(value)))
+        return name
+
+    def op(self, kind: str, inputs: list[str], name: str | None = None, **attributes: Any) -> str:
+        """Add a node with one output and return the output's name."""
+        from onnx import helper
+
+        name = name or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+
+def _lstm_weights(module: BiLSTM) -> list[tuple[str, NDArray[np.float32]]]:
+    """Return input weights, recurrent weights and biases as ONNX orders them: input, output, forget, cell."""
+
+    def ordered(name: str) -> NDArray[np.float32]:
+        sides = []
+        for side in ("", "_reverse"):
+            value = getattr(module.lstm, f"{name}_l0{side}").detach().cpu().numpy()
+            i, f, g, o = np.split(value, 4)
+            sides.append(np.concatenate([i, o, f, g]))
+        return np.stack(sides)
+
+    bias = np.concatenate([ordered("bias_ih"), ordered("bias_hh")], axis=1)
+    return [("w_in", ordered("weight_ih")), ("w_state", ordered("weight_hh")), ("bias", bias)]

@@ -1,0 +1,165 @@
+"""The options of every verb but `train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from esim.config import BadLine, Split
+from shared.command.config import Problems, positional
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure."""
+
+    run: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """File (JSONL, SNLI's .txt, TSV; raw or tokenized), folder or zip; default: as in training."""
+    split: Split | None = None
+    """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if there is one, else dev."""
+    on_bad_line: BadLine = "error"
+    """What to do with a line that cannot be read."""
+    checks: bool = False
+    """Also the checks of order and swap, which score the pairs three more times."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which pairs to label."""
+
+    run: str = positional()
+    """Run folder."""
+    premise: str | None = positional(default=None)
+    """First sentence; default: pairs from --file, else from standard input, a tab between the sentences."""
+    hypothesis: str | None = positional(default=None)
+    """Second sentence."""
+    file: str | None = None
+    """File with pairs, with labels or without; one line of output each."""
+    attention: str | None = None
+    """HTML page to write with the attention of both directions (of a single pair), and a PNG beside it."""
+    json: bool = False
+    """Print JSON, one object a pair."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            is_half = (self.premise is None) != (self.hypothesis is None)
+            problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
+            both = self.premise is not None and self.file is not None
+            problem(both, "file", self.file, "nothing where sentences are given")
+            alone = self.attention is not None and self.premise is None
+            problem(alone, "attention", self.attention, "two sentences before it")
+
+
+@dataclass(frozen=True)
+class AttendOptions:
+    """Which pair to show."""
+
+    run: str = positional()
+    """Run folder."""
+    premise: str | None = positional(default=None)
+    """First sentence; default: the first pairs of the run's dev data."""
+    hypothesis: str | None = positional(default=None)
+    """Second sentence."""
+    pairs: int = 6
+    """Pairs of the dev data to show where no sentences are given, >= 1."""
+    out: str | None = None
+    """HTML page; default: attention.html in the run folder. A PNG of the first pair goes beside it."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            is_half = (self.premise is None) != (self.hypothesis is None)
+            problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
+            problem(self.pairs < 1, "pairs", self.pairs, ">= 1")
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """What to leave out."""
+
+    out: str | None = None
+    """Folder for the runs; in one that was begun, what is missing is done; default: runs/esim/ablation."""
+    without: tuple[
+        Literal[
+            "whole",
+            "mask",
+            "relu",
+            "orthogonal",
+            "variational",
+            "dropout",
+            "vectors",
+            "matches",
+            "axis",
+            "coursework",
+        ],
+        ...,
+    ] = ("whole", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")
+    """Variants: whole: nothing left out; axis: the LSTMs read across the batch; coursework: axis and no ReLU; vectors:
+    drawn ones instead of --vectors."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds of each variant."""
+    quiet: bool = False
+    """No lines while training."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(not self.without, "without", list(self.without), "one or more")
+            is_bad = not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds)
+            problem(is_bad, "seeds", list(self.seeds), "different numbers >= 0")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the ONNX file goes."""
+
+    run: str = positional()
+    """Run folder."""
+    out: str | None = None
+    """Folder to write, new or empty; default: onnx in the run folder."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`, for the lengths of its sentences."""
+    peer: str | None = None
+    """Checkout of github.com/coetaur0/ESIM to time; default: the same steps written anew here, labelled so."""
+    vocabulary: tuple[int, ...] = (12000, 42000)
+    """Sizes of the vocabulary, each >= 100."""
+    hidden_size: int = 300
+    """Of states and word vectors, >= 1."""
+    batch_size: int = 32
+    """Pairs in a batch of both, >= 1."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """Number format of ours; theirs is float32."""
+    steps: int = 10
+    """Updates in a round, >= 1."""
+    rounds: int = 3
+    """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """cpu: the process' own time, for a machine on which others work."""
+    profile: bool = False
+    """Also print where the time of a step goes, for both."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            for name in ("hidden_size", "batch_size", "steps", "rounds"):
+                problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            problem(self.threads < 0, "threads", self.threads, ">= 0")
+            sizes = self.vocabulary
+            problem(not sizes or min(sizes) < 100, "vocabulary", list(sizes), "each >= 100")

@@ -1,0 +1,250 @@
+"""A bidirectional LSTM over packed tokens, made for training on a CPU.
+
+Shapes: N packed tokens, S sentences, T longest sentence, D inputs, H hidden size.
+
+`torch.nn.LSTM` on packed input makes, per time step and direction, a small product for the weights' gradient that costs
+as much memory traffic as the weights themselves. Here one function computes forward and backward passes: the input's
+share of the gates is one product over all tokens of the batch, and so is each weight's gradient; what is left per time
+step is one product with the state. Sentences drop out of the steps as they end, so padding costs nothing, and the
+reverse direction begins at each sentence's own last word. The formulas are those of `torch.nn.LSTM`, whose parameters
+this module holds; on a GPU it calls cuDNN through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.utils.rnn import PackedSequence
+
+from esim.model.packing import Packing
+from shared.torch.rounding import even_rows
+
+
+class BiLSTM(nn.Module):
+    """One bidirectional layer.
+
+    Parameters
+    ----------
+    inputs, hidden : int
+        D and H.
+    orthogonal : bool
+        False: recurrent weights begin by Glorot and Bengio 2010 too, and no gate is open.
+
+    Attributes
+    ----------
+    lstm : nn.LSTM
+        Holds the weights: gates in torch's order (input, forget, cell, output). Input weights start by Glorot and
+        Bengio 2010, recurrent ones orthogonal, biases at 0 but the forget gate's at 1.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, orthogonal: bool = True) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, hidden, bidirectional=True)
+        start_weights(self.lstm, orthogonal=orthogonal)
+
+    def forward(self, packed: Tensor, packing: Packing) -> Tensor:
+        """Read sentences in both directions.
+
+        Parameters
+        ----------
+        packed : float tensor (N, D)
+        packing : Packing
+
+        Returns
+        -------
+        float tensor (N, 2 H)
+            States of the forward direction, then of the reverse one.
+        """
+        if packed.device.type != "cpu":
+            sizes = torch.tensor(packing.sizes)
+            return self.lstm(PackedSequence(packed, sizes))[0].data
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weights = [
+            getattr(self.lstm, f"{name}_l0{side}") for side in ("", "_reverse") for name in names
+        ]
+        dtype = packed.dtype
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+        weights = [weight.to(dtype) for weight in weights]
+        return _TwoDirections.apply(packed.to(dtype), packing.sizes, *weights)
+
+
+def start_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
+    """Draw first weights as `BiLSTM` describes."""
+    hidden = lstm.hidden_size
+    for name, weight in lstm.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(weight)
+        elif name.startswith("weight_hh"):
+            (nn.init.orthogonal_ if orthogonal else nn.init.xavier_uniform_)(weight)
+        else:
+            nn.init.zeros_(weight)
+        if name.startswith("bias_hh") and orthogonal:
+            nn.init.ones_(weight.data[hidden : 2 * hidden])
+
+
+class _TwoDirections(torch.autograd.Function):
+    """Both directions over packed tokens, with the gradients written out."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, sizes: tuple[int, ...], *weights: Tensor) -> Tensor:
+        inputs = even_rows(packed)
+        states, saved = [], []
+        for direction in (0, 1):
+            w_in, w_state, b_in, b_state = weights[4 * direction : 4 * direction + 4]
+            gates = torch.addmm(b_in + b_state, inputs, w_in.t())  # (N, 4 H): the input's share
+            found = _read(gates, w_state.t().contiguous(), sizes, is_reverse=direction == 1)
+            states.append(found[0])
+            saved += [gates, *found]
+        ctx.sizes, ctx.count = sizes, len(packed)
+        ctx.save_for_backward(inputs, *weights, *saved)
+        return torch.cat(states, 1)[: len(packed)]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, *rest = ctx.saved_tensors
+        weights, saved = rest[:8], rest[8:]
+        d_inputs = None
+        d_weights: list[Tensor] = []
+        for direction, d_states in enumerate(grads[0].chunk(2, 1)):
+            w_in, w_state = weights[4 * direction : 4 * direction + 2]
+            gates, states, cells, tanhs = saved[4 * direction : 4 * direction + 4]
+            is_reverse = direction == 1
+            now, before = _neighbours(ctx.sizes, is_reverse=is_reverse)
+            factors, to_cell = _local_gradients(gates, cells, tanhs, now, before)
+            d_gates = _read_backwards(
+                d_states.contiguous(), factors, to_cell, gates, w_state, ctx.sizes, is_reverse=is_reverse
+            )  # fmt: skip
+            d_bias = d_gates.sum(0)
+            earlier = torch.zeros_like(states).index_copy_(0, now, states[before])
+            d_weights += [d_gates.t() @ inputs, d_gates.t() @ earlier, d_bias, d_bias]
+            if not ctx.needs_input_grad[0]:
+                continue
+            d_inputs = d_gates @ w_in if d_inputs is None else torch.addmm(d_inputs, d_gates, w_in)
+        return None if d_inputs is None else d_inputs[: ctx.count], None, *d_weights
+
+
+def _read(
+    gates: Tensor, w_state: Tensor, sizes: Sequence[int], *, is_reverse: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one direction; return states, cells and the cells' tanh, each (N, H).
+
+    `gates` (N, 4 H) holds the input's share of the sums and is overwritten with the gates themselves. Cells are float32
+    at least: in bf16 a long sum loses its small terms.
+    """
+    hidden = len(w_state)
+    states = gates.new_empty(len(gates), hidden)
+    tanhs = torch.empty_like(states)
+    cells = torch.empty_like(states, dtype=torch.promote_types(gates.dtype, torch.float32))
+    for part in (states, tanhs, cells):
+        part[sum(sizes) :] = 0  # rows that only fill up
+    # All views at once: one by one they would cost as much as the arithmetic of a small model.
+    i, f, g, o = gates.split(hidden, 1)
+    i_f = gates[:, : 2 * hidden]
+    views = [_by_step(part, sizes) for part in (gates, i, f, g, o, i_f, states, tanhs, cells)]
+    steps = list(zip(*views, strict=True))
+    last_state = last_cell = None
+    for gate, i, f, g, o, i_f, state, tanh, cell in reversed(steps) if is_reverse else steps:
+        if last_state is not None and last_cell is not None:
+            # Forward, sentences end as we go; in reverse they begin: `known` of them have a state.
+            known, before = len(gate), len(last_state)
+            if known < before:
+                last_state, last_cell = last_state[:known], last_cell[:known]
+            (gate[:before] if before < known else gate).addmm_(last_state, w_state)
+        i_f.sigmoid_()
+        o.sigmoid_()
+        torch.mul(i, g.tanh_(), out=cell)
+        if last_state is not None and last_cell is not None:
+            if before < known:
+                cell[:before].addcmul_(f[:before], last_cell)
+            else:
+                cell.addcmul_(f, last_cell)
+        torch.mul(tanh.copy_(cell).tanh_(), o, out=state)
+        last_state, last_cell = state, cell
+    return states, cells, tanhs
+
+
+def _local_gradients(
+    gates: Tensor, cells: Tensor, tanhs: Tensor, now: Tensor, before: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what one word's gradients are multiplied with, for all words at once.
+
+    Returns
+    -------
+    factors : float tensor (N, 4, H)
+        By the gates' sums: of the cell for input, forget and cell gate, of the state for the output gate.
+    to_cell : float tensor (N, H)
+        Of the state by the cell.
+    """
+    hidden = tanhs.shape[1]
+    i, f, g, o = gates.split(hidden, 1)
+    earlier = torch.zeros_like(tanhs).index_copy_(0, now, cells[before].to(tanhs.dtype))
+    factors = torch.empty(len(gates), 4, hidden, dtype=gates.dtype)
+    for place, (output, other) in enumerate(((i, g), (f, earlier), (g, i), (o, tanhs))):
+        if place == 2:
+            torch.ops.aten.tanh_backward.grad_input(other, output, grad_input=factors[:, place])
+        else:
+            torch.ops.aten.sigmoid_backward.grad_input(other, output, grad_input=factors[:, place])
+    return factors, torch.ops.aten.tanh_backward(o, tanhs)
+
+
+def _read_backwards(
+    d_states: Tensor,
+    factors: Tensor,
+    to_cell: Tensor,
+    gates: Tensor,
+    w_state: Tensor,
+    sizes: Sequence[int],
+    *,
+    is_reverse: bool,
+) -> Tensor:
+    """Return the loss' gradient by the gates' sums, (N, 4 H), of one direction; `d_states` is overwritten."""
+    hidden = to_cell.shape[1]
+    d_gates = torch.empty_like(gates)
+    d_gates[len(d_states) :] = 0  # rows that only fill up
+    by_gate, forget = d_gates.view(-1, 4, hidden), gates[:, hidden : 2 * hidden]
+    parts = (
+        d_states, to_cell, factors[:, :3], factors[:, 3], forget, d_gates, by_gate[:, :3], by_gate[:, 3]
+    )  # fmt: skip
+    steps = list(zip(*(_by_step(part, sizes) for part in parts), strict=True))
+    d_cell = later = None  # of this step's cells, through the step behind it
+    for d_state, through, factor, factor_o, f, d_gate, d_ifg, d_o in (
+        steps if is_reverse else reversed(steps)
+    ):
+        if later is None or d_cell is None:
+            d_now = d_state * through
+        elif len(later) < len(d_state):
+            d_state[: len(later)].addmm_(later, w_state)
+            d_now = d_state * through
+            d_now[: len(later)] += d_cell
+        else:
+            if len(d_state) < len(later):
+                later, d_cell = later[: len(d_state)], d_cell[: len(d_state)]
+            d_state.addmm_(later, w_state)
+            d_now = torch.addcmul(d_cell, d_state, through)
+        torch.mul(d_now[:, None], factor, out=d_ifg)
+        torch.mul(d_state, factor_o, out=d_o)
+        d_cell = d_now * f
+        later = d_gate
+    return d_gates
+
+
+def _by_step(part: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return views of the rows of each time step."""
+    return part[: sum(sizes)].split(list(sizes))
+
+
+def _neighbours(sizes: tuple[int, ...], *, is_reverse: bool) -> tuple[Tensor, Tensor]:
+    """Return the tokens that have a token before them in a direction, and those tokens before them."""
+    starts = torch.tensor([0, *accumulate(sizes)])
+    # Step t + 1 has the first sizes[t + 1] sentences of step t.
+    counts = torch.tensor(sizes[1:], dtype=torch.int64)
+    later = torch.arange(int(counts.sum())) + (sizes[0] if sizes else 0)
+    distance = torch.repeat_interleave(starts[1 : len(counts) + 1] - starts[: len(counts)], counts)
+    return (later - distance, later) if is_reverse else (later, later - distance)

@@ -1,0 +1,53 @@
+"""Reading a trained model from its run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from esim.config import TrainConfig
+from esim.model.esim import VOCABULARY, Esim
+from shared.command import config as configuration
+from shared.runs.run_directory import RunDirectory
+from shared.text.vocabulary import Vocabulary
+from shared.torch.checkpoint import load_weights
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model read from a run.
+
+    Parameters
+    ----------
+    model : Esim
+        In evaluation mode.
+    vocabulary : Vocabulary
+    config : TrainConfig
+        What it was trained with.
+    path : Path
+        The run's folder.
+    """
+
+    model: Esim
+    vocabulary: Vocabulary
+    config: TrainConfig
+    path: Path
+
+
+def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
+    """Read the best model of a run, or the last one where none was measured yet.
+
+    Raises
+    ------
+    UserError
+        The folder is no run, holds no whole checkpoint, or its files do not fit together.
+    """
+    run = RunDirectory.read(path, task="esim")
+    config = configuration.load(TrainConfig, run.path / "config.yaml")
+    folder = run.chosen().folder
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    model = Esim(config, len(vocabulary))
+    load_weights(folder, model)
+    return TrainedModel(model.to(device).eval(), vocabulary, config, run.path)

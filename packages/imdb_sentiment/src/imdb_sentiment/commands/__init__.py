@@ -1,0 +1,1 @@
+"""The verbs, one a file. Nothing outside imports them but `cli.py`."""

@@ -1,0 +1,197 @@
+"""A trained network as ONNX, checked with onnxruntime; a trained encoder as `save_pretrained` writes it.
+
+The ONNX file takes `ids` int64 (B, T) and `lengths` int64 (B,), with any B and T, and gives `probabilities` (B, C).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imdb_sentiment.commands.options import ExportOptions
+from imdb_sentiment.config import RECURRENT
+from imdb_sentiment.data.dataset import CLASSES, RATINGS
+from imdb_sentiment.model.trained import NetworkClassifier, load_run
+from shared.errors import UserError
+from shared.files import whole_folder, write_json
+
+TOLERANCE = 1e-4
+"""Largest difference between onnxruntime's probabilities and torch's."""
+EXAMPLES = (
+    "A brilliant film. I was moved to tears, and I never am!",
+    "Boring.",
+    "The first half is not bad, but then nothing happens, and nothing happens again. What were they thinking?",
+)
+
+
+def run(options: ExportOptions) -> int:
+    """Write a run's best model (verb `export`)."""
+    trained = load_run(options.run)
+    classifier = trained.classifier
+    if not isinstance(classifier, NetworkClassifier):
+        raise UserError(
+            f"{trained.path}: is a linear model, which has no ONNX form here. Its words and weights are in "
+            f"{trained.path / 'checkpoints' / 'best'} as words.txt and linear.safetensors."
+        )
+    out = Path(options.out) if options.out else trained.path / options.format
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is not empty. Choose another --out.")
+    if options.format == "pretrained":
+        export_pretrained(classifier, out)
+        print(
+            f"{out}: read it with transformers.AutoModel.from_pretrained; head.safetensors is the head."
+        )
+        return 0
+    worst = export_onnx(classifier, out)
+    print(
+        f"{out}: model.onnx and model.json. onnxruntime's probabilities are torch's to {worst:.1e}."
+    )
+    return 0
+
+
+def export_pretrained(classifier: NetworkClassifier, out: Path) -> None:
+    """Write an encoder with its tokenizer, LoRA merged in, and the head beside it.
+
+    Raises
+    ------
+    UserError
+        It is no encoder.
+    """
+    if classifier.config.model != "encoder":
+        raise UserError(
+            f"--format pretrained is for encoders, this run is a {classifier.config.model}. Take --format onnx."
+        )
+    from safetensors.torch import save_file
+
+    from imdb_sentiment.model.low_rank import merge_low_rank
+
+    network: Any = classifier.network
+    with whole_folder(out) as folder:
+        merge_low_rank(network.encoder)
+        network.encoder.save_pretrained(folder)
+        classifier.codec.save(folder)
+        head = {name: weight.contiguous() for name, weight in network.head.state_dict().items()}
+        save_file(head, str(folder / "head.safetensors"))
+        write_json(folder / "head.json", _description(classifier))
+
+
+def export_onnx(classifier: NetworkClassifier, out: Path) -> float:
+    """Write `model.onnx`, the vocabulary and a description, and check what onnxruntime makes of it.
+
+    Parameters
+    ----------
+    classifier : NetworkClassifier
+    out : Path
+        Folder, new or empty.
+
+    Returns
+    -------
+    float
+        The largest difference of a probability.
+
+    Raises
+    ------
+    UserError
+        A package is missing, or the difference is above `TOLERANCE`.
+    """
+    names = ("onnx", "onnxruntime", "onnxscript")
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f'{", ".join(missing)} not installed. Run: pip install "dltasks-imdb-sentiment[onnx]"'
+        )
+    example = classifier.network.batch(classifier.codec.encode(EXAMPLES))
+    is_recurrent = classifier.config.model in RECURRENT
+    model = _Probabilities(with_torchs_lstm(classifier) if is_recurrent else classifier.network)
+    with whole_folder(out) as folder:
+        path = folder / "model.onnx"
+        inputs, outputs = ["ids", "lengths"], ["probabilities"]
+        options: dict[str, Any] = {"input_names": inputs, "output_names": outputs}
+        if is_recurrent:
+            # The newer exporter writes an LSTM out token by token, for one length; this one has ONNX's own LSTM.
+            axes = {"ids": {0: "batch", 1: "time"}, "lengths": {0: "batch"}}
+            options |= {"dynamo": False, "dynamic_axes": axes}
+        else:
+            batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
+            shapes = {"ids": {0: batch, 1: time}, "lengths": {0: batch}}
+            options |= {
+                "dynamo": True,
+                "verbose": False,
+                "external_data": False,
+                "dynamic_shapes": shapes,
+            }
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter's own, about its own parts
+            torch.onnx.export(model.eval(), example, str(path), **options)
+        classifier.codec.save(folder)
+        write_json(folder / "model.json", _description(classifier))
+        worst = largest_difference(path, classifier)
+        if not worst <= TOLERANCE:
+            raise UserError(
+                f"onnxruntime's probabilities differ from torch's by {worst:.1e}, more than {TOLERANCE:.0e}. "
+                "Nothing was written; report the versions of torch and onnxruntime."
+            )
+    return worst
+
+
+def largest_difference(path: Path, classifier: NetworkClassifier) -> float:
+    """Return how far onnxruntime's probabilities are from torch's, on batches of two shapes."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for texts in (EXAMPLES, EXAMPLES[:2]):
+        ids, lengths = classifier.network.batch(classifier.codec.encode(texts))
+        found = session.run(None, {"ids": ids.numpy(), "lengths": lengths.numpy()})[0]
+        expected = classifier.probabilities(texts)
+        worst = max(worst, float(np.abs(found - expected).max()))
+    return worst
+
+
+def with_torchs_lstm(classifier: NetworkClassifier) -> nn.Module:
+    """Return an LSTM classifier with torch's LSTM in place of the hand-written one: the same function and weights."""
+    from dataclasses import replace
+
+    from imdb_sentiment.data.text import WordCodec
+    from imdb_sentiment.model.network import build_network
+
+    own = classifier.network
+    dimension = own.state_dict()["embedding.weight"].shape[1]
+    config = replace(classifier.config, model="lstm")
+    assert isinstance(classifier.codec, WordCodec)
+    same = build_network(config, classifier.codec.vocabulary, dimension=dimension)
+    same.load_state_dict(own.state_dict())
+    return same.eval()
+
+
+class _Probabilities(nn.Module):
+    """A network as a function from ids to probabilities."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        return self.network(ids, lengths)[0].softmax(-1)
+
+
+def _description(classifier: NetworkClassifier) -> dict[str, Any]:
+    config = classifier.config
+    classes = list(CLASSES) if config.task == "polarity" else [str(r) for r in RATINGS]
+    return {
+        "family": config.model,
+        "classes": classes,
+        "tokenizer": config.tokenizer if config.model != "encoder" else "tokenizer.json",
+        "pad_id": classifier.codec.pad_id,
+        "unknown_id": classifier.codec.unknown_id,
+        "max_tokens": config.max_tokens,
+        "truncation": config.truncation,
+        "padding": config.padding,
+        "pooling": config.encoder_pooling if config.model == "encoder" else config.pooling,
+    }

@@ -1,0 +1,99 @@
+"""Accuracy against the number of training reviews, a curve for each recipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from imdb_sentiment.commands.comparison import finished_run, studied
+from imdb_sentiment.commands.options import CurveOptions
+from imdb_sentiment.commands.report import percent
+from imdb_sentiment.config import LINEAR
+from imdb_sentiment.data.dataset import find, load
+from shared.pages.report import Report, save_plot
+from shared.runs.run_directory import RunDirectory
+
+
+def run(options: CurveOptions) -> int:
+    """Train each recipe on more and more reviews, print the figures, write the page (verb `learning-curve`)."""
+    out = Path(options.out or "runs/imdb_sentiment/learning-curve")
+    folder, _ = find(options.data)
+    figures: list[dict[str, Any]] = []
+    for name in options.recipes:
+        config = studied(name, options, folder)
+        if config.model in LINEAR:
+            # It would add the reviews for choosing to whatever the curve says.
+            config = replace(config, refit=False)
+        for size in _sizes(options.sizes, str(folder), config.valid_share):
+            for seed in options.seeds:
+                path = finished_run(
+                    replace(config, limit=size, seed=seed), out / f"{name}-{size}-seed{seed}"
+                )
+                summary = RunDirectory.read(path, task="imdb-sentiment").summary()
+                point = {
+                    "recipe": name,
+                    "reviews": summary["data"]["reviews"]["train"],
+                    "seed": seed,
+                    "test_accuracy": summary["metrics"]["test_accuracy"],
+                    "valid_accuracy": summary["metrics"]["valid_accuracy"],
+                    "seconds": summary["seconds"],
+                }
+                figures.append(point)
+                if not options.json:
+                    print(
+                        f"{name:>12} {point['reviews']:>7,} reviews, seed {seed}: test "
+                        f"{percent(point['test_accuracy'])}, valid {percent(point['valid_accuracy'])}, "
+                        f"{point['seconds']:.1f} s",
+                        flush=True,
+                    )
+    page = write_page(figures, out / "learning-curve.html", folder.name)
+    if options.json:
+        print(json.dumps({"points": figures, "page": str(page)}))
+    else:
+        print(f"The page is {page}.")
+    return 0
+
+
+def write_page(figures: list[dict[str, Any]], path: Path, data: str) -> Path:
+    """Write table and plot as a page, and the plot as PNG beside it."""
+    page = Report("Accuracy by number of training reviews", data)
+    curves = curves_of(figures)
+    axes = ("training reviews", "test accuracy, %")
+    page.lines("Learning curve", *axes, curves, caption="Mean over the seeds.", log_x=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_plot(path.with_suffix(".png"), "Learning curve", *axes, curves, log_x=True)
+    page.table(
+        ["recipe", "reviews", "seed", "test", "valid", "seconds"],
+        [
+            [p["recipe"], f"{p['reviews']:,}", f"{p['seed']}", percent(p["test_accuracy"]),
+             percent(p["valid_accuracy"]), f"{p['seconds']:.1f}"]
+            for p in figures
+        ],
+    )  # fmt: skip
+    page.text(
+        "A larger number of reviews holds all of a smaller one's. Every point is measured on all test reviews; the "
+        "reviews for choosing are the same everywhere and not trained on."
+    )
+    return page.save(path)
+
+
+def curves_of(figures: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """Return (numbers of reviews, mean accuracies in %) by recipe."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for point in figures:
+        by_size = found.setdefault(point["recipe"], {})
+        by_size.setdefault(point["reviews"], []).append(100 * point["test_accuracy"])
+    return {
+        name: ([float(size) for size in sorted(by_size)], [sum(by_size[s]) / len(by_size[s]) for s in sorted(by_size)])
+        for name, by_size in found.items()
+    }  # fmt: skip
+
+
+def _sizes(wanted: tuple[int, ...], folder: str, valid_share: float) -> list[int]:
+    """Return the sizes that the data has reviews for; the first one beyond becomes all there are."""
+    labels = load(folder, valid_share=valid_share, limit=None, seed=0).train.labels
+    positive = int(labels.sum())
+    most = 2 * min(positive, len(labels) - positive)
+    return sorted({min(size, most) for size in wanted})

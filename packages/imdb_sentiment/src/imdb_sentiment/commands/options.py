@@ -1,0 +1,199 @@
+"""The options of every verb but `train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from imdb_sentiment.config import RECIPES, Split, StudyOptions
+from shared.command import options as shared_options
+from shared.command.config import Problems, positional
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure."""
+
+    run: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """Folder with <split>/{pos,neg}; default: the data of the run."""
+    split: Split = "test"
+    """Which reviews; valid is taken out of train as in the run."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which reviews to judge."""
+
+    run: str = positional()
+    """Run folder."""
+    texts: tuple[str, ...] = positional(default=())
+    """Reviews, each one word of the command line (in quotes); default: standard input, a review a line."""
+    file: str | None = None
+    """Text file with a review a line, or .csv (with --column)."""
+    column: str | None = None
+    """Column of a CSV file, or of CSV on standard input, that holds the reviews."""
+    json: bool = False
+    """Print a JSON object a line."""
+    batch: int = 256
+    """Reviews held in memory, >= 1."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.batch < 1, "batch", self.batch, ">= 1")
+            both = self.file is not None and bool(self.texts)
+            problem(both, "file", self.file, "null where reviews are given")
+            odd = self.column is not None and bool(self.texts)
+            problem(odd, "column", self.column, "null where reviews are given")
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Which review to explain, and how."""
+
+    run: str = positional()
+    """Run folder."""
+    text: str | None = positional(default=None)
+    """The review; default: --file, or else the first test reviews of the run's data."""
+    file: str | None = None
+    """Text file that is one review."""
+    method: Literal["occlusion", "gradient"] = "occlusion"
+    """occlusion: what changes without the word, for every model; gradient: gradient times input, quicker, for
+    networks."""
+    reviews: int = 6
+    """Test reviews where no text is given, >= 1."""
+    words: int = 400
+    """Words of a review that are looked at, >= 1."""
+    out: str | None = None
+    """HTML file; default: explain.html in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            for name in ("reviews", "words"):
+                problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            both = self.text is not None and self.file is not None
+            problem(both, "file", self.file, "null where a text is given")
+
+
+@dataclass(frozen=True)
+class MistakesOptions:
+    """Which mistakes to show."""
+
+    run: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """Folder with <split>/{pos,neg}; default: the data of the run."""
+    split: Split = "test"
+    """Which reviews."""
+    count: int = 20
+    """Mistakes to show, the most confident first, >= 1."""
+    out: str | None = None
+    """HTML file; default: mistakes.html in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.count < 1, "count", self.count, ">= 1")
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """Which data to look through."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    out: str | None = None
+    """HTML file; default: none."""
+    show: int = 10
+    """Findings of each kind to name, >= 1."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.show < 1, "show", self.show, ">= 1")
+
+
+@dataclass(frozen=True)
+class CompareOptions(StudyOptions):
+    """Which models to compare, on what."""
+
+    recipes: tuple[str, ...] = RECIPES
+    limit: int | None = None
+    """Training reviews for every model, >= 2; null: as the recipes say."""
+    seed: int = 1
+    """Seed of every run, >= 0."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(self.limit is not None and self.limit < 2, "limit", self.limit, ">= 2")
+        problem(self.seed < 0, "seed", self.seed, ">= 0")
+
+
+@dataclass(frozen=True)
+class CurveOptions(StudyOptions):
+    """Which learning curves to draw."""
+
+    recipes: tuple[str, ...] = ("nbsvm", "tfidf")
+    sizes: tuple[int, ...] = (100, 250, 500, 1000, 2000, 5000, 10000, 22500)
+    """Numbers of training reviews, each >= 2; those above what is there become all there are."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds; another one chooses other reviews."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(not self.seeds, "seeds", list(self.seeds), "one or more")
+        problem(min(self.sizes, default=0) < 2, "sizes", list(self.sizes), "numbers >= 2")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to write, and where."""
+
+    run: str = positional()
+    """Run folder of a network or an encoder."""
+    format: Literal["onnx", "pretrained"] = "onnx"
+    """onnx: any network; pretrained: an encoder as `save_pretrained` writes it."""
+    out: str | None = None
+    """Folder to write, new or empty; default: onnx or pretrained in the run folder."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    recipe: str = "bilstm"
+    """Recipe of an LSTM whose model is timed."""
+    batches: int = 6
+    """Batches in a round, >= 1."""
+    rounds: int = 3
+    """Timed rounds; all engines run once a round, in turn, and medians are printed, >= 1."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            for name in ("batches", "rounds"):
+                problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            problem(self.threads < 0, "threads", self.threads, ">= 0")
+
+
+@dataclass(frozen=True)
+class FetchOptions(shared_options.FetchOptions):
+    """What to download, and where to."""
+
+    glove: bool = False
+    """GloVe 6B (862 MB), with which the coursework began, instead of the reviews."""

@@ -1,0 +1,219 @@
+"""How fast training is on one device: data wait, transforms and computation apart, the first steps left out.
+
+`python -m resnet_tiny.commands.devices` under torchrun times several processes; `bench` starts that by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data.dataset import Images, TrainBatches, load_images
+from resnet_tiny.model.resnet import model_of
+from resnet_tiny.model.small_maps import use_small_maps
+from resnet_tiny.train import LossOf, make_optimizers
+from shared.command import config as configuration
+from shared.errors import UserError
+from shared.torch.device import has_bf16, make_accelerator, to_device
+from shared.torch.gradients import scale_and_clip
+from shared.torch.memory import keep_freed_memory
+from shared.torch.sampler import Loader, Share, Shuffled
+
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where and how to compute.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda", "mps"}
+    precision : {"float32", "bf16"}
+    threads : int
+        Of each process, on a CPU; 0: as torch chooses.
+    processes : int
+    """
+
+    device: Literal["cpu", "cuda", "mps"]
+    precision: Literal["float32", "bf16"]
+    threads: int = 0
+    processes: int = 1
+
+    @property
+    def name(self) -> str:
+        """For people: `CPU, 2 threads`."""
+        if self.device != "cpu":
+            kind = torch.cuda.get_device_name(0) if self.device == "cuda" else "Apple GPU"
+            return f"{self.processes} x {kind}" if self.processes > 1 else kind
+        threads = f"CPU, {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{threads} x {self.processes} processes" if self.processes > 1 else threads
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a step, and what they are spent on.
+
+    Parameters
+    ----------
+    wait, transform, compute : float
+        Waiting for the batch; crops, flips, normalization; forward, backward and update.
+    images : int
+        Pictures of a step, over all processes.
+    """
+
+    wait: float
+    transform: float
+    compute: float
+    images: int
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step."""
+        return self.wait + self.transform + self.compute
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures a second, data included."""
+        return self.images / self.step
+
+
+def setups(threads: tuple[int, ...]) -> list[Setup]:
+    """Return what this machine has: CPU threads, one GPU, all GPUs; float32 and, where it is computed in, bf16."""
+    found = []
+    for count in threads:
+        found.append(Setup("cpu", "float32", threads=count))
+        if has_bf16(torch.device("cpu")):
+            found.append(Setup("cpu", "bf16", threads=count))
+    if torch.cuda.is_available():
+        has_half = has_bf16(torch.device("cuda"))
+        found.append(Setup("cuda", "float32"))
+        found += [Setup("cuda", "bf16")] if has_half else []
+        if (count := torch.cuda.device_count()) > 1:
+            found.append(Setup("cuda", "bf16" if has_half else "float32", processes=count))
+    if torch.backends.mps.is_available():
+        found.append(Setup("mps", "float32"))
+    return found
+
+
+def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) -> Timing:
+    """Time training steps.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Model, batch, transforms; its `sizes` are not followed, pictures have `side` throughout.
+    images : Images
+    setup : Setup
+        With more than one process, torchrun is started.
+    steps : int
+        Timed ones; `WARM_UP` more go before them.
+
+    Raises
+    ------
+    UserError
+        The processes failed.
+    """
+    config = replace(
+        config,
+        device=setup.device,
+        precision=setup.precision,
+        threads=setup.threads,
+        sizes=(),
+        size_shares=(),
+    )
+    if setup.processes == 1:
+        return _timed(config, images, steps)
+    config = replace(config, data=str(images.root))
+    with tempfile.TemporaryDirectory(prefix="resnet-tiny-bench-") as folder:
+        (Path(folder) / "config.yaml").write_text(configuration.dump(config), encoding="utf-8")
+        words = [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            str(setup.processes),
+        ]
+        words += ["-m", "resnet_tiny.commands.devices", folder, str(steps)]
+        done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
+        try:
+            return Timing(**json.loads((Path(folder) / "timing.json").read_text(encoding="utf-8")))
+        except OSError:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"{setup.name}: the processes failed ({last}).") from None
+
+
+def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
+    accelerator = make_accelerator(config)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()  # as `train` does; from here on pytorch/examples has it too
+    torch.manual_seed(config.seed)
+    plain = use_small_maps(model_of(config, len(images.classes)))
+    model, *optimizers = accelerator.prepare(plain, *make_optimizers(config, plain))
+    loss_of = LossOf(config, lambda: 0.0)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    order = Shuffled(len(images.train), config.batch_size, config.seed)
+    shares: list[Share] = []
+    while len(shares) < steps + WARM_UP:
+        epoch = shares[-1].epoch + 1 if shares else 0
+        shares += [order.share(epoch, step, rank, world) for step in range(order.steps(epoch))]
+    shares = shares[: steps + WARM_UP]
+    on_gpu = accelerator.device.type == "cuda"
+    loader = Loader(
+        TrainBatches(config, images), seed=config.seed, workers=config.workers, pin_memory=on_gpu
+    )
+    model.train()
+    spent = [0.0, 0.0, 0.0]
+    batches = loader(shares)
+    for number in range(len(shares)):
+        clock = [_now(accelerator.device)]
+        batch = next(batches)
+        clock.append(time.perf_counter())
+        batch = to_device(batch, accelerator.device)
+        prepared, own = loss_of.prepare(batch)
+        clock.append(_now(accelerator.device))
+        loss, count, _ = loss_of.of_images(model, prepared, own, batch)
+        accelerator.backward(loss)
+        scale_and_clip(
+            model.parameters(), torch.tensor(1 / count, device=loss.device), config.clip_norm
+        )
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        clock.append(_now(accelerator.device))
+        if number >= WARM_UP:
+            spent = [total + b - a for total, a, b in zip(spent, clock, clock[1:], strict=False)]
+    batches.close()
+    wait, transform, compute = (seconds / steps for seconds in spent)
+    return Timing(wait, transform, compute, config.batch_size)
+
+
+def _now(device: torch.device) -> float:
+    """Return the time when all that was asked of a device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+def main(folder: Path, steps: int) -> None:
+    """Time steps as one of several processes; the first writes what it measured."""
+    config = configuration.load(TrainConfig, folder / "config.yaml")
+    accelerator: Any = make_accelerator(config)
+    timing = _timed(config, load_images(config, accelerator=accelerator), steps)
+    if accelerator.is_main_process:
+        (folder / "timing.json").write_text(json.dumps(asdict(timing)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

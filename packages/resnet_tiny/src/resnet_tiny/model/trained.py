@@ -1,0 +1,96 @@
+"""Reading a trained model from its run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data.layout import Classes
+from resnet_tiny.model.resnet import model_of
+from shared.command import config as configuration
+from shared.errors import UserError
+from shared.files import write_json
+from shared.runs.checkpoints import Checkpoint
+from shared.runs.run_directory import RunDirectory
+from shared.torch.checkpoint import load_weights
+
+CLASSES = "classes.json"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model read from a run.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In evaluation mode: float32 (B, 3, side, side) of `transforms.apply` to logits (B, classes).
+    classes : Classes
+    config : TrainConfig
+        What it was trained with.
+    path : Path
+        The run's folder.
+    step : int
+        Updates behind the weights.
+    """
+
+    model: nn.Module
+    classes: Classes
+    config: TrainConfig
+    path: Path
+    step: int
+
+
+def save_classes(path: Path, classes: Classes) -> None:
+    """Write the classes into a checkpoint's folder."""
+    write_json(path / CLASSES, {"wnids": list(classes.wnids), "names": list(classes.names)})
+
+
+def load_run(
+    path: str | Path, *, checkpoint: str = "best", device: torch.device | str = "cpu"
+) -> TrainedModel:
+    """Read a run's model.
+
+    Parameters
+    ----------
+    path : path
+    checkpoint : str
+        `best` (the last one where none was chosen), `last`, or the name of a folder in `checkpoints/`.
+    device : torch.device or str
+
+    Raises
+    ------
+    UserError
+        The folder is no run, holds no such whole checkpoint, or its files do not fit together.
+    """
+    run = RunDirectory.read(path, task="resnet-tiny")
+    config = configuration.load(TrainConfig, run.path / "config.yaml")
+    found = _find(run, checkpoint, is_chosen=config.selection != "last")
+    try:
+        values = json.loads((found.folder / CLASSES).read_text(encoding="utf-8"))
+        classes = Classes(tuple(values["wnids"]), tuple(values["names"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{found.folder / CLASSES}: is missing or damaged. Restore it or train again."
+        ) from None
+    model = model_of(config, len(classes))
+    load_weights(found.folder, model)
+    return TrainedModel(model.to(device).eval(), classes, config, run.path, found.step)
+
+
+def _find(run: RunDirectory, name: str, *, is_chosen: bool) -> Checkpoint:
+    if name == "best" and is_chosen:
+        return run.chosen()
+    found = run.checkpoints.last() if name in ("best", "last") else run.checkpoints.named(name)
+    if found is not None:
+        return found
+    there = {path.name for path in run.checkpoints.folder.glob("[!.]*")} - {"best"}
+    if not there or name in ("best", "last"):
+        return run.chosen()  # which says that there is none
+    known = ", ".join(["best", "last", *sorted(there)])
+    raise UserError(f"--checkpoint {name} is not in {run.path}. Expected one of: {known}.")

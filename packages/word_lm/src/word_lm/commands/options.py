@@ -1,0 +1,180 @@
+"""The options of every verb but `train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.command.config import Problems, positional
+from word_lm.config import Split
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure, and how."""
+
+    model: str = positional()
+    """Run folder."""
+    data: str | None = None
+    """Folder with the split's file, or a text file; default: the data of the run."""
+    split: Split = "test"
+    """Which file of the folder."""
+    protocols: tuple[Literal["batch10", "batch1", "sliding"], ...] = ("batch10",)
+    """batch10: as pytorch/examples, 10 columns; batch1: one; sliding: a window of `--window` words before each."""
+    window: int = 256
+    """Words that the sliding protocol shows the model at most, >= 1."""
+    cache: bool = False
+    """Also with a neural cache, as a figure of its own."""
+    dynamic: bool = False
+    """Also with dynamic evaluation (the model goes on learning from the text it has passed)."""
+    ngram: bool = False
+    """Also a Kneser-Ney 5-gram model of the training text, alone and mixed with the model."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.window < 1, "window", self.window, ">= 1")
+            problem(not self.protocols, "protocols", list(self.protocols), "one or more")
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What text to write."""
+
+    model: str = positional()
+    """Run folder."""
+    prompt: str = ""
+    """Words to go on from; default: the end of a line."""
+    words: int = 100
+    """Words to write, >= 1."""
+    seed: int = 1
+    """Seed of the choice of words, >= 0."""
+    temperature: float = 1.0
+    """Below 1: likelier words, above 1: rarer ones, >= 0; 0: always the likeliest (greedy)."""
+    top_k: int | None = None
+    """Choose among this many likeliest words, >= 1."""
+    top_p: float | None = None
+    """Choose among the likeliest words that have this probability together, above 0 and at most 1."""
+    beams: int = 1
+    """Beam search with so many texts at a time instead of drawing words, >= 1; 1: draw."""
+    repetition_penalty: float = 1.0
+    """Words written already lose by this factor, >= 1; 1: they do not."""
+    ban_unk: bool = True
+    """Never write `<unk>`."""
+    json: bool = False
+    """Print one JSON object instead of the text."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            for name in ("words", "beams"):
+                problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
+            problem(not 0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
+            problem(not 0 <= self.temperature < 1e6, "temperature", self.temperature, ">= 0")
+            problem(self.top_k is not None and self.top_k < 1, "top_k", self.top_k, ">= 1")
+            share = self.top_p
+            problem(share is not None and not 0 < share <= 1, "top_p", share, "above 0, at most 1")
+            penalty = self.repetition_penalty
+            problem(not 1 <= penalty < 1e6, "repetition_penalty", penalty, ">= 1")
+
+
+@dataclass(frozen=True)
+class SurprisalOptions:
+    """Which text to show."""
+
+    model: str = positional()
+    """Run folder."""
+    text: str | None = None
+    """Text file; default: the first words of the run's test text."""
+    words: int = 2000
+    """Words to show at most, >= 1."""
+    out: str | None = None
+    """HTML file; default: surprisal.html in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.words < 1, "words", self.words, ">= 1")
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    """Which models to compare by the context they use."""
+
+    models: tuple[str, ...] = positional()
+    """One or more run folders."""
+    data: str | None = None
+    """Folder with the split's file, or a text file; default: the data of the first run."""
+    split: Split = "test"
+    """Which file of the folder."""
+    lengths: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    """Words of context kept, each >= 1."""
+    tokens: int = 20000
+    """Words to predict at each length at most, >= 1."""
+    out: str | None = None
+    """Folder for page, plot and table; default: the first run's folder."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(
+                not self.lengths or min(self.lengths) < 1,
+                "lengths",
+                list(self.lengths),
+                "each >= 1",
+            )
+            problem(self.tokens < 1, "tokens", self.tokens, ">= 1")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the ONNX file goes."""
+
+    model: str = positional()
+    """Run folder."""
+    out: str | None = None
+    """Folder to write, new or empty; default: onnx in the run folder."""
+    words: int = 35
+    """Words of a segment, >= 1; 1 for generating word by word."""
+    columns: int = 1
+    """Texts side by side, >= 1."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.words < 1, "words", self.words, ">= 1")
+            problem(self.columns < 1, "columns", self.columns, ">= 1")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to time."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    recipe: str = "baseline"
+    """Recipe whose model and batches are timed."""
+    precision: Literal["float32", "bf16"] | None = None
+    """Number format of ours; default: the recipe's."""
+    steps: int = 20
+    """Updates in a round, >= 1."""
+    words: int = 1000
+    """Words of the text that both write, >= 0; 0: only training is timed."""
+    rounds: int = 3
+    """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.steps < 1, "steps", self.steps, ">= 1")
+            problem(self.words < 0, "words", self.words, ">= 0")
+            problem(self.rounds < 1, "rounds", self.rounds, ">= 1")
+            problem(self.threads < 0, "threads", self.threads, ">= 0")

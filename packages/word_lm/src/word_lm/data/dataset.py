@@ -1,0 +1,214 @@
+"""The text: found, read piece by piece, and turned into ids with one `<eos>` a line.
+
+A folder holds train.txt, valid.txt and test.txt, as WikiText-2 does; one file is split in that order. The vocabulary
+is that of all three, which is the coursework's convention: 33,278 types, so no word of the test text is unknown other
+than those the publisher wrote as `<unk>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.data.datasets import describe
+from shared.data.samples import data_or_sample
+from shared.errors import UserError
+from shared.text.text_files import read_pieces
+from shared.text.tokenizers import tokenizer
+from shared.text.vocabulary import Vocabulary
+from word_lm.config import TrainConfig
+from word_lm.data import sample
+
+UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
+DATA_SET = "wikitext-2"
+SPLITS = ("train", "valid", "test")
+SHARES = {"valid": 0.05, "test": 0.05}
+"""Parts of a single file that become valid and test text; they are its end."""
+EXPECTED = "a folder with train.txt, valid.txt and test.txt, or one text file"
+
+Tokenize = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A data set as ids.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+        `<unk>`, `<eos>`, then words by falling count.
+    splits : dict of str to int32 array (N,)
+        Ids of train, valid and test.
+    is_sample : bool
+        It is the made-up one.
+    listing : dict
+        Name and checksum of the data for `summary.json`.
+    """
+
+    vocabulary: Vocabulary
+    splits: Mapping[str, NDArray[np.int32]]
+    is_sample: bool
+    listing: dict[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `summary.json` says about the data."""
+        tokens = {name: len(ids) for name, ids in self.splits.items()}
+        known = len(self.vocabulary)
+        return {**self.listing, "is_sample": self.is_sample, "tokens": tokens, "vocabulary": known}
+
+
+def load_text(config: TrainConfig) -> Text:
+    """Read the data that a configuration names.
+
+    Raises
+    ------
+    UserError
+        A file is missing, is no UTF-8 text, or holds too little.
+    """
+    path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
+    tokenize = tokenizer(config.tokenizer)
+    table = _Provisional()
+    if path.is_dir():
+        splits = {name: table.ids(path / f"{name}.txt", tokenize) for name in SPLITS}
+    else:
+        splits = _split(path, table.ids(path, tokenize), table[END_OF_LINE])
+    counts = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
+    vocabulary = Vocabulary.from_counts(
+        dict(zip(table, counts.tolist(), strict=True)),
+        max_size=config.max_vocab_size,
+        min_count=config.min_count,
+        specials=(UNKNOWN, END_OF_LINE),
+    )
+    final = vocabulary.ids(table)
+    return Text(
+        vocabulary,
+        {name: final[ids] for name, ids in splits.items()},
+        is_sample,
+        describe(path).as_dict(),
+    )
+
+
+def encode_split(
+    data: str | None, split: str, vocabulary: Vocabulary, tokenizer_name: str = "space"
+) -> NDArray[np.int32]:
+    """Return one split of a data set, or a whole text file, in the ids of a vocabulary made before.
+
+    Parameters
+    ----------
+    data : str or None
+        Folder with `<split>.txt`, or a text file; None: as for `load_text`.
+    split : {"train", "valid", "test"}
+        Which file of a folder; a single file is taken whole.
+    vocabulary : Vocabulary
+        Words outside it become `<unk>`.
+    tokenizer_name : str
+
+    Returns
+    -------
+    int32 array (N,)
+
+    Raises
+    ------
+    UserError
+        As for `load_text`.
+    """
+    path, _ = data_or_sample(DATA_SET, data, sample.write)
+    file = path / f"{split}.txt" if path.is_dir() else path
+    pieces = [vocabulary.ids(tokens) for tokens in read_tokens(file, tokenizer(tokenizer_name))]
+    ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
+    require_words(file, ids, vocabulary.id(END_OF_LINE))
+    return ids
+
+
+def encode_words(
+    text: str, vocabulary: Vocabulary, tokenizer_name: str = "space"
+) -> NDArray[np.int32]:
+    """Return a prompt as ids, `<eos>` where a line ends; `<eos>` alone for an empty one."""
+    lines = text.split("\n")
+    tokenize = tokenizer(tokenizer_name)
+    tokens = [token for line in lines for token in [*tokenize(line), END_OF_LINE]][:-1]
+    return vocabulary.ids(tokens or [END_OF_LINE])
+
+
+def read_tokens(path: Path, tokenize: Tokenize) -> Iterator[list[str]]:
+    """Yield the tokens of a text file in pieces of about a megabyte, `<eos>` where a line ends.
+
+    Raises
+    ------
+    UserError
+        The file is missing, holds a NUL byte or is not UTF-8; the line is named.
+    """
+    last = "\n"
+    for piece in read_pieces(path, expected=EXPECTED):
+        last = piece[-1]
+        yield _tokens(piece, tokenize)
+    if last != "\n":
+        yield [END_OF_LINE]
+
+
+def require_words(path: Path, ids: NDArray[np.int32], end_of_line: int) -> None:
+    """Refuse a text in which nothing can be predicted.
+
+    Raises
+    ------
+    UserError
+        It has no word, or one only.
+    """
+    words = int((ids != end_of_line).sum())
+    if words < 2:
+        found = "is empty" if words == 0 else "holds a single word"
+        raise UserError(
+            f"{path}:1: the text {found}. Expected at least two words, to predict one from another."
+        )
+
+
+class _Provisional(dict[str, int]):
+    """Tokens by the order in which they were first met; ids by frequency need all of the text."""
+
+    def __missing__(self, token: str) -> int:
+        self[token] = number = len(self)
+        return number
+
+    def ids(self, path: Path, tokenize: Tokenize) -> NDArray[np.int32]:
+        pieces = [
+            np.fromiter((self[token] for token in tokens), dtype=np.int32, count=len(tokens))
+            for tokens in read_tokens(path, tokenize)
+        ]
+        ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
+        require_words(path, ids, self[END_OF_LINE])
+        return ids
+
+
+def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, NDArray[np.int32]]:
+    """Cut a text in three, after a line's end where there is one nearby."""
+    length = len(ids)
+    cuts = [
+        int(length * (1 - SHARES["valid"] - SHARES["test"])),
+        int(length * (1 - SHARES["test"])),
+    ]
+    reach = max(1, length // 100)
+    for place, cut in enumerate(cuts):
+        ends = np.flatnonzero(ids[cut : cut + reach] == end_of_line)
+        cuts[place] = cut + int(ends[0]) + 1 if len(ends) else cut
+    parts = dict(zip(SPLITS, np.split(ids, cuts), strict=True))
+    for name, part in parts.items():
+        if len(part) < 2:
+            raise UserError(
+                f"{path}:1: {length} tokens are too few to split into train, valid and test ({name} would have "
+                f"{len(part)}). Expected 40 or more, or a folder with the three files."
+            )
+    return parts
+
+
+def _tokens(text: str, tokenize: Tokenize) -> list[str]:
+    first, *others = text.split("\n")
+    tokens = tokenize(first)
+    for line in others:
+        tokens.append(END_OF_LINE)
+        tokens += tokenize(line)
+    return tokens

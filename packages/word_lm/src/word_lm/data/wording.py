@@ -1,0 +1,130 @@
+"""Between plain text and WikiText's tokens, both ways, and figures of how a text repeats itself.
+
+WikiText sets spaces around punctuation, splits `doesn't` into `doesn` and `'t`, and marks what stood inside a word or
+number: `well @-@ known`, `1 @,@ 000`, `3 @.@ 5`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from shared.text.tokenizers import tokenizer
+from word_lm.data.dataset import END_OF_LINE, UNKNOWN
+
+_JOINTS = {"@-@": "-", "@,@": ",", "@.@": "."}
+_CLOSING = frozenset([*",.;:!?)]}%", "'", "’", "”", "n't", "..."])
+_OPENING = frozenset("([{$£€“")
+_JOINT = re.compile(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)")
+_PIECES = re.compile(r"@.@|'\w+|\w+|[^\w\s]")
+
+
+class Detokenizer:
+    """Turns WikiText's tokens back into plain text, one at a time.
+
+    A straight quotation mark opens, then closes, then opens again; a line end starts anew. Where a single quotation
+    mark belongs cannot be told: it goes with the word before it (`the players' choice`).
+    """
+
+    def __init__(self) -> None:
+        self._is_glued = True  # the next token follows without a space
+        self._is_quoting = False
+
+    def feed(self, token: str) -> str:
+        """Return the text that this token adds, the space before it included."""
+        if token == END_OF_LINE:
+            self._is_glued, self._is_quoting = True, False
+            return "\n"
+        if token in _JOINTS:
+            self._is_glued = True
+            return _JOINTS[token]
+        is_suffix = token.startswith("'") and len(token) > 1
+        closes = token in _CLOSING or is_suffix
+        opens = token in _OPENING
+        if token == '"':
+            opens, closes = not self._is_quoting, self._is_quoting
+            self._is_quoting = not self._is_quoting
+        space = "" if self._is_glued or closes else " "
+        self._is_glued = opens
+        return space + token
+
+
+def detokenize(tokens: Sequence[str]) -> str:
+    """Return WikiText's tokens as plain text."""
+    shown = Detokenizer()
+    return "".join(shown.feed(token) for token in tokens)
+
+
+def prompt_tokens(text: str, known: Container[str], tokenizer_name: str = "space") -> list[str]:
+    """Split a text that somebody typed.
+
+    Parameters
+    ----------
+    text : str
+        Line ends become `<eos>`.
+    known : container of str
+        The vocabulary.
+    tokenizer_name : str
+        With `space`, a piece that is not known is taken apart as WikiText does, punctuation and joints by themselves:
+        `1,000` becomes `1 @,@ 000`. A piece that is known stays whole.
+
+    Returns
+    -------
+    list of str
+    """
+    tokens: list[str] = []
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            tokens.append(END_OF_LINE)
+        for piece in tokenizer(tokenizer_name)(line):
+            if piece in known or tokenizer_name != "space" or piece == UNKNOWN:
+                tokens.append(piece)
+            else:
+                tokens += _PIECES.findall(_JOINT.sub(r" @\g<0>@ ", piece))
+    return tokens
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How varied a text is; shares from 0 to 1."""
+
+    distinct_1: float
+    """Different words over all words."""
+    distinct_2: float
+    """Different pairs of neighbors over all pairs."""
+    repeated_4: float
+    """Runs of four words that came before, over all runs of four."""
+    repetition: float
+    """Words that are among the 32 words before them."""
+    unknown: float
+    """Words that are `<unk>`."""
+
+
+def quality(tokens: Sequence[str]) -> Quality:
+    """Return the figures of one text."""
+    return Quality(
+        distinct_1=distinct_n(tokens, 1),
+        distinct_2=distinct_n(tokens, 2),
+        repeated_4=1 - distinct_n(tokens, 4),
+        repetition=repetition_share(tokens),
+        unknown=sum(token == UNKNOWN for token in tokens) / max(1, len(tokens)),
+    )
+
+
+def distinct_n(tokens: Sequence[str], n: int) -> float:
+    """Return different n-grams over all n-grams; 1 where the text has none.
+
+    References
+    ----------
+    Li et al. 2016, arXiv 1510.03055 (distinct-1 and distinct-2). 1 - distinct_n is the seq-rep-n of Welleck et al.
+    2019, arXiv 1908.04319.
+    """
+    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else 1.0
+
+
+def repetition_share(tokens: Sequence[str], window: int = 32) -> float:
+    """Return the share of words that are among the `window` words before them; 0 for an empty text."""
+    repeated = sum(token in tokens[max(0, i - window) : i] for i, token in enumerate(tokens))
+    return repeated / max(1, len(tokens))

@@ -1,0 +1,268 @@
+"""Dynamic evaluation: the model goes on learning from the text it has passed.
+
+It predicts a stretch before it learns from it, so nothing looks ahead. But it uses the test text as the static
+protocols of `word_lm.measures.protocols` do not, so its figure stands in a line of its own.
+
+Shapes: N tokens of the text, T time in tokens, B rows of text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared.errors import UserError
+from shared.torch.evaluation import evaluating
+from word_lm.measures.protocols import Evaluation, Ids, as_tokens, perplexity
+from word_lm.model.base import LanguageModel, detach
+
+
+@dataclass(frozen=True)
+class DynamicSettings:
+    """How a model follows the text; the defaults are those its authors publish for WikiText-2."""
+
+    learning_rate: float = 1.2e-4
+    """Step size, > 0."""
+    decay: float = 0.008
+    """Share of the way back to the trained weights at each step, times a weight's relative RMS, 0 to 1."""
+    epsilon: float = 2e-5
+    """Added to the RMS of the gradients, > 0."""
+    segment: int = 20
+    """Tokens between two steps, >= 1."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        in_range = self.learning_rate > 0 and 0 <= self.decay <= 1 and self.epsilon > 0
+        if not (in_range and self.segment >= 1):
+            raise UserError(
+                f"{self}: expected learning_rate and epsilon > 0, decay from 0 to 1, segment >= 1."
+            )
+
+
+def gradient_rms(
+    model: LanguageModel,
+    ids: Ids,
+    *,
+    segment: int = 20,
+    batch: int = 100,
+    most_segments: int | None = None,
+    is_state_carried: bool = True,
+) -> list[Tensor]:
+    """Return the root mean square of each weight's gradient over a text.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : int array or tensor (N,)
+        The training text.
+    segment : int
+        Tokens of a gradient, as in dynamic evaluation.
+    batch : int
+        Rows of the text read beside each other; each gradient is the mean over them.
+    most_segments : int, optional
+        Gradients to look at; default: all of the text.
+    is_state_carried : bool
+        See `word_lm.measures.protocols.batch_1_perplexity`.
+
+    Returns
+    -------
+    list of tensors
+        One for each of the model's trained parameters, in their order and of their shapes.
+    """
+    tokens = as_tokens(model, ids)
+    rows = len(tokens) // batch
+    if rows < 2:
+        raise UserError(
+            f"The training text has {len(tokens)} tokens, too few for {batch} rows of at least 2."
+        )
+    table = tokens[: rows * batch].view(batch, rows).t().contiguous()
+    weights = _trained(model)
+    squares = [torch.zeros_like(weight) for weight in weights]
+    state: Any = None
+    count = 0
+    with _learning(model):
+        for inputs, targets in _stretches(table, segment):
+            if count == most_segments:
+                break
+            is_cold = state is None or not is_state_carried
+            state = model.init_state(batch) if is_cold else detach(state)
+            hidden, state = model(inputs, state)
+            loss = model.nll(hidden.flatten(0, 1), targets.flatten()).mean()
+            for square, gradient in zip(squares, _gradients(loss, weights), strict=True):
+                if gradient is not None:
+                    square.addcmul_(gradient, gradient)
+            count += 1
+    return [square.div_(count).sqrt_() for square in squares]
+
+
+def dynamic_perplexity(
+    model: LanguageModel,
+    ids: Ids,
+    rms: Sequence[Tensor],
+    settings: DynamicSettings,
+    *,
+    is_state_carried: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Measure while the model learns from each stretch of the text once it has predicted it.
+
+    After each stretch every weight w, trained to w_0, takes the step
+
+        w += decay * min(rms / mean rms, 1 / decay) * (w_0 - w) - learning_rate * gradient / (rms + epsilon)
+
+    When all is done, or fails, the weights are what they were.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : int array or tensor (N,)
+    rms : sequence of tensors
+        From `gradient_rms` on the training text.
+    settings : DynamicSettings
+        From `tune_dynamic` on the validation text.
+    is_state_carried : bool
+        See `word_lm.measures.protocols.batch_1_perplexity`.
+    progress : callable, optional
+        Told how many tokens were scored since the last call.
+
+    Notes
+    -----
+    The mean RMS is the mean over tensors of their means, and the gradient that of the stretch's mean loss, as in the
+    authors' own code, so that published settings carry over.
+
+    References
+    ----------
+    Krause, Kahembwe, Murray and Renals 2017, arXiv 1709.07432: RMS-scaled steps with decay to the trained weights.
+    Code and settings: github.com/benkrause/dynamic-evaluation.
+    """
+    tokens = as_tokens(model, ids)
+    if len(tokens) < 2:
+        raise UserError(f"The text has {len(tokens)} tokens. Expected 2 or more.")
+    weights = _trained(model)
+    mean = torch.stack([part.mean() for part in rms]).mean().clamp(min=torch.finfo().tiny)
+    backs = [(settings.decay * part / mean).clamp(max=1.0) for part in rms]
+    steps = [settings.learning_rate / (part + settings.epsilon) for part in rms]
+    trained = [weight.detach().clone() for weight in weights]
+    total, cold_starts = 0.0, 0
+    state: Any = None
+    try:
+        with _learning(model):
+            for inputs, targets in _stretches(tokens[:, None], settings.segment):
+                is_cold = state is None or not is_state_carried
+                cold_starts += is_cold
+                state = model.init_state(1) if is_cold else detach(state)
+                hidden, state = model(inputs, state)
+                nll = model.nll(hidden.flatten(0, 1), targets.flatten())
+                total += float(nll.detach().double().sum())
+                gradients = _gradients(nll.mean(), weights)
+                with torch.no_grad():
+                    for weight, home, back, step, gradient in zip(
+                        weights, trained, backs, steps, gradients, strict=True
+                    ):
+                        weight.lerp_(home, back)
+                        if gradient is not None:
+                            weight.addcmul_(gradient, step, value=-1)
+                if progress:
+                    progress(len(targets))
+    finally:
+        with torch.no_grad():
+            for weight, home in zip(weights, trained, strict=True):
+                weight.copy_(home)
+    predicted = len(tokens) - 1
+    return Evaluation(
+        protocol=f"dynamic evaluation (learning rate {settings.learning_rate:g}, decay {settings.decay:g}, "
+        f"stretches of {settings.segment}): batch-1",
+        perplexity=perplexity(total, predicted),
+        nll=total,
+        predicted=predicted,
+        dropped=1,
+        cold_starts=cold_starts,
+    )
+
+
+def tune_dynamic(
+    model: LanguageModel,
+    ids: Ids,
+    rms: Sequence[Tensor],
+    *,
+    learning_rates: Sequence[float] = (1.5e-5, 3e-5, 6e-5, 1.2e-4),
+    decays: Sequence[float] = (0.004, 0.016),
+    start: DynamicSettings | None = None,
+    most_tokens: int | None = 30_000,
+    is_state_carried: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[DynamicSettings, list[tuple[DynamicSettings, float]]]:
+    """Try all pairs of learning rate and decay; each reads the text anew.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : int array or tensor (N,)
+        The validation text.
+    rms : sequence of tensors
+        From `gradient_rms` on the training text.
+    learning_rates, decays : sequences of float
+        A rate that is too high gives a huge or no perplexity, so start low; half-trained models bear less.
+    start : DynamicSettings, optional
+        Where the other settings come from.
+    most_tokens : int or None
+        Tokens of the text to read; the authors' fast search takes 30,000 too. None: all.
+    is_state_carried : bool
+        See `word_lm.measures.protocols.batch_1_perplexity`.
+    progress : callable, optional
+        Told how many tokens were scored since the last call; each pair scores them anew.
+
+    Returns
+    -------
+    best : DynamicSettings
+    tried : list of (DynamicSettings, perplexity)
+    """
+    start = start or DynamicSettings()
+    tried = []
+    for rate, decay in product(learning_rates, decays):
+        settings = replace(start, learning_rate=rate, decay=decay)
+        found = dynamic_perplexity(
+            model,
+            ids[:most_tokens],
+            rms,
+            settings,
+            is_state_carried=is_state_carried,
+            progress=progress,
+        )
+        tried.append((settings, found.perplexity))
+    finite = [pair for pair in tried if np.isfinite(pair[1])]
+    if not finite:
+        raise UserError(
+            "No setting of dynamic evaluation gave a finite perplexity. Try lower learning rates."
+        )
+    return min(finite, key=lambda pair: pair[1])[0], tried
+
+
+def _stretches(table: Tensor, segment: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut columns of text (N, B) into inputs and the tokens after them, each (T, B) with T <= segment."""
+    for position in range(0, len(table) - 1, segment):
+        targets = table[position + 1 : position + 1 + segment]
+        yield table[position : position + len(targets)], targets
+
+
+@contextlib.contextmanager
+def _learning(model: nn.Module) -> Iterator[None]:
+    """Gradients without dropout; cuDNN's recurrent layers have none outside training, so they are left aside."""
+    with evaluating(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        yield
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+def _gradients(loss: Tensor, weights: Sequence[Tensor]) -> list[Tensor | None]:
+    gradients = torch.autograd.grad(loss, list(weights), allow_unused=True)
+    return [g.to_dense() if g is not None and g.is_sparse else g for g in gradients]

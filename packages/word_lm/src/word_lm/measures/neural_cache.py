@@ -1,0 +1,189 @@
+"""A neural cache: words of the recent past are likelier, the more the present looks like the place they followed.
+
+It predicts a token before it remembers it, so nothing looks ahead. But it uses the test text as the static protocols of
+`word_lm.measures.protocols` do not, so its figure stands in a line of its own.
+
+Shapes: N tokens of the text, T time in tokens, H hidden size, M remembered positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.errors import UserError
+from shared.torch.evaluation import evaluating
+from word_lm.measures.protocols import SEGMENT, Evaluation, Ids, perplexity, read_row
+from word_lm.model.base import LanguageModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """How a neural cache looks back."""
+
+    theta: float = 0.3
+    """How much a hidden state like the present one counts more than others, >= 0; 0: all count the same."""
+    weight: float = 0.1
+    """Share of the cache in the prediction (the paper's lambda), 0 to 1."""
+    window: int = 2000
+    """Positions remembered, >= 1."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        if not (self.theta >= 0 and 0 <= self.weight <= 1 and self.window >= 1):
+            raise UserError(f"{self}: expected theta >= 0, weight from 0 to 1, window >= 1.")
+
+
+def cache_perplexity(
+    model: LanguageModel,
+    ids: Ids,
+    settings: CacheSettings,
+    *,
+    segment: int = SEGMENT,
+    is_state_carried: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Measure with a neural cache, over the text as one row.
+
+    The cache keeps, for each of the last M positions i, the hidden state h_i and the word that came after it. After h_t
+    the word w has the probability
+
+        (1 - weight) * p_model(w) + weight * sum of softmax_i(theta * h_t . h_i) over the i that were followed by w
+
+    The first position has an empty cache, and the model's own probability.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : int array or tensor (N,)
+    settings : CacheSettings
+        From `tune_cache` on the validation text.
+    segment : int
+        Tokens read at once; the cache is that of single steps.
+    is_state_carried : bool
+        See `word_lm.measures.protocols.batch_1_perplexity`. The cache is kept in any case.
+    progress : callable, optional
+        Told how many tokens were scored since the last call.
+
+    References
+    ----------
+    Grave, Joulin and Usunier 2016, arXiv 1612.04426, section 3: the cache, mixed in linearly.
+    """
+    own, cached, cold_starts = _cache_log_probs(
+        model, ids, [settings.theta], settings.window, segment, is_state_carried, progress
+    )
+    nll = -float(_mix(own, cached[0], settings.weight).sum())
+    return Evaluation(
+        protocol=f"neural cache (theta {settings.theta:g}, weight {settings.weight:g}, "
+        f"window {settings.window}): batch-1",
+        perplexity=perplexity(nll, len(own)),
+        nll=nll,
+        predicted=len(own),
+        dropped=len(ids) - len(own),
+        cold_starts=cold_starts,
+    )
+
+
+def tune_cache(
+    model: LanguageModel,
+    ids: Ids,
+    *,
+    thetas: Sequence[float] = (0.1, 0.2, 0.4, 0.8, 1.6),
+    weights: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.4),
+    window: int = 2000,
+    segment: int = SEGMENT,
+    is_state_carried: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[CacheSettings, list[tuple[CacheSettings, float]]]:
+    """Try all pairs of theta and weight; the text is read once.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : int array or tensor (N,)
+        The validation text: settings chosen on the test text flatter.
+    thetas, weights : sequences of float
+        Useful thetas depend on how long the model's hidden states are.
+    window, segment, is_state_carried, progress
+        See `cache_perplexity`.
+
+    Returns
+    -------
+    best : CacheSettings
+    tried : list of (CacheSettings, perplexity)
+    """
+    own, cached, _ = _cache_log_probs(
+        model, ids, thetas, window, segment, is_state_carried, progress
+    )
+    tried = [
+        (
+            CacheSettings(theta, weight, window),
+            perplexity(-float(_mix(own, log_probs, weight).sum()), len(own)),
+        )
+        for theta, log_probs in zip(thetas, cached, strict=True)
+        for weight in weights
+    ]
+    return min(tried, key=lambda pair: pair[1])[0], tried
+
+
+def _cache_log_probs(
+    model: LanguageModel,
+    ids: Ids,
+    thetas: Sequence[float],
+    window: int,
+    segment: int,
+    is_state_carried: bool,
+    progress: Callable[[int], object] | None,
+) -> tuple[Floats, list[Floats], int]:
+    """Return the log-probability of each token (N - 1,) by the model, by the cache for each theta, and cold starts.
+
+    The cache's is NaN where it was empty.
+    """
+    own: list[Tensor] = []
+    cached: list[list[Tensor]] = [[] for _ in thetas]
+    cold_starts = 0
+    keys = words = torch.empty(
+        0
+    )  # (M, H) hidden states remembered, (M,) the words that came after them
+    with evaluating(model):
+        for part in read_row(model, ids, segment=segment, is_state_carried=is_state_carried):
+            own.append(-part.nll)
+            cold_starts += part.is_cold
+            remembered = len(words)
+            keys = torch.cat([keys, part.hidden]) if remembered else part.hidden
+            words = torch.cat([words, part.targets]) if remembered else part.targets
+
+            # The word after position i is known at t only if i < t: the stretch itself is part of the cache, masked.
+            present = torch.arange(remembered, len(words), device=words.device)[:, None]
+            index = torch.arange(len(words), device=words.device)
+            is_known = (index < present) & (index >= present - window)  # (T, M + T)
+            scores = (part.hidden @ keys.T).float().masked_fill(~is_known, -torch.inf)
+            above = scores.amax(1, keepdim=True)
+            scores = scores - torch.where(above.isfinite(), above, 0)
+            is_target = words == part.targets[:, None]
+            for theta, parts in zip(thetas, cached, strict=True):
+                # -inf * 0 is NaN: at theta 0 what is masked must stay masked.
+                mass = torch.where(is_known, torch.exp(theta * scores), 0)
+                parts.append(((mass * is_target).sum(1) / mass.sum(1)).double().log())
+            keys, words = keys[-window:], words[-window:]
+            if progress:
+                progress(len(part.targets))
+    return _joined(own), [_joined(parts) for parts in cached], cold_starts
+
+
+def _mix(own: Floats, cached: Floats, weight: float) -> Floats:
+    """Mix the model's and the cache's probabilities, given and returned as logarithms."""
+    cached = np.where(np.isnan(cached), own, cached)  # an empty cache has no say
+    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 is what it should be
+        return np.logaddexp(np.log1p(-weight) + own, np.log(weight) + cached)
+
+
+def _joined(parts: list[Tensor]) -> Floats:
+    return torch.cat(parts).double().cpu().numpy()

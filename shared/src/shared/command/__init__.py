@@ -1,0 +1,1 @@
+"""Verbs, options and configuration of the command line."""

@@ -1,0 +1,182 @@
+"""The command line that all task packages have: a table of verbs, exit codes, and signals.
+
+A package lists its verbs; the code of a verb, and everything heavy, is imported when that verb runs. So `--help` costs
+nothing but this module.
+
+    VERBS = (
+        Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
+        ...
+        report_verb(), fetch_verb("Download the data."), sample_verb(),
+    )
+
+    def main(arguments=None):
+        return run_verbs("word_lm", __version__, "Word-level language models.", VERBS, arguments)
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import UserError
+from shared.interrupt import Interrupted
+
+USAGE_ERROR = 2
+TRAIN_CONFIG = "{package}.config:TrainConfig"
+RUN_OPTIONS = "shared.command.options:RunOptions"
+
+
+@dataclass(frozen=True, init=False)
+class Verb:
+    """One verb of a command.
+
+    Parameters
+    ----------
+    name : str
+        What the user types.
+    help : str
+        One sentence.
+    *options : str
+        Name of a dataclass in the package's `commands/options.py`, or `module:dataclass`; `{package}` in it stands for
+        the package.
+    layered : bool
+        The first option class takes `--recipe`, `--config` and `--print-config`, and is what a run saves.
+
+    Notes
+    -----
+    The code is `run` in the package's `commands/<name>.py`, called with one instance of each option class.
+    """
+
+    name: str
+    help: str
+    options: tuple[str, ...]
+    layered: bool
+
+    def __init__(self, name: str, help: str, *options: str, layered: bool = False) -> None:
+        values = {"name": name, "help": help, "options": options, "layered": layered}
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def module(self) -> str:
+        """Name of the file in `commands/` that holds its code."""
+        return self.name.replace("-", "_")
+
+
+def report_verb() -> Verb:
+    """Return the verb `report`."""
+    return Verb("report", "Make the page of a run.", "shared.command.options:ReportOptions")
+
+
+def fetch_verb(help: str) -> Verb:
+    """Return the verb `fetch`."""
+    return Verb("fetch", help, "shared.command.options:FetchOptions")
+
+
+def sample_verb() -> Verb:
+    """Return the verb `sample`."""
+    return Verb("sample", "Write a small made-up data set.", "shared.command.options:SampleOptions")
+
+
+def run_verbs(
+    package: str,
+    version: str,
+    description: str,
+    verbs: Sequence[Verb],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run one command line and return its exit code.
+
+    Parameters
+    ----------
+    package : str
+        Import name; the command is the same with hyphens.
+    version, description : str
+        For `--version` and `--help`.
+    verbs : sequence of Verb
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        0 done; 2 the user can mend it (one line on standard error says how); 128 + signal number after an interrupt
+        that was answered by saving.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = package.replace("_", "-")
+    try:
+        return _dispatch(package, version, description, verbs, words)
+    except UserError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except Interrupted as interrupt:
+        print(f"{command}: {interrupt}", file=sys.stderr)
+        return 128 + interrupt.signal_number
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `cbow neighbors ... | head` closes our output early; Python would complain again at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 141
+    except OSError as error:
+        print(f"{command}: {_system_problem(error)}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _dispatch(
+    package: str, version: str, description: str, verbs: Sequence[Verb], words: list[str]
+) -> int:
+    command = package.replace("_", "-")
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview(command, description, verbs))
+        return 0 if words else USAGE_ERROR
+    if words[0] in ("-V", "--version"):
+        print(f"{command} {version}")
+        return 0
+    known = {verb.name: verb for verb in verbs}
+    if words[0] not in known:
+        from shared.command.config import near
+
+        raise UserError(
+            f"{words[0]!r} is not a verb{near(words[0], known)}. Expected one of: {', '.join(known)}."
+        )
+    verb = known[words[0]]
+    from shared.command.config import parse, recipes_of
+
+    recipes = recipes_of(package) if verb.layered else None
+    prog = f"{command} {verb.name}"
+    names = [
+        name if ":" in name else f"{{package}}.commands.options:{name}" for name in verb.options
+    ]
+    classes = [_load(name.format(package=package)) for name in names]
+    try:
+        options = parse(prog, verb.help, classes, words[1:], recipes)
+    except SystemExit as stop:  # after --help and --print-config
+        return int(stop.code or 0)
+    return int(_load(f"{package}.commands.{verb.module}:run")(*options) or 0)
+
+
+def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:
+    width = max(len(verb.name) for verb in verbs)
+    lines = [f"usage: {command} VERB [options]", "", description, "", "verbs:"]
+    lines += [f"  {verb.name:<{width}}  {verb.help}" for verb in verbs]
+    lines += ["", f"`{command} VERB --help` tells the options of a verb."]
+    return "\n".join(lines)
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _system_problem(error: OSError) -> str:
+    """Say what the operating system refused: a full disk, a folder without write permission, a missing file."""
+    where = f"{error.filename}: " if error.filename else ""
+    # numpy's errors have no number: "9 requested and 7 written".
+    what = error.strerror or " ".join(str(error).split())
+    return f"{where}{what}. Check that the path exists, is yours to use, and has space."

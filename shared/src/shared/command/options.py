@@ -1,0 +1,59 @@
+"""Options that the verbs of every command have in common; a package defines only what is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.command.config import Problems, positional
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a training run goes."""
+
+    out: str | None = None
+    """Run folder, new or empty; default: runs/<task>/<date-time>."""
+    resume: bool = False
+    """Go on with the run in --out from its last checkpoint."""
+    quiet: bool = False
+    """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
+
+    def __post_init__(self) -> None:
+        """Check that a run to go on with is named."""
+        with Problems() as problem:
+            # Without it, the folder would be a new one, and training would begin anew.
+            problem(self.resume and self.out is None, "out", self.out, "a run folder with --resume")
+
+    def tell(self, folder: Path | None) -> None:
+        """Say where a finished run is; None, in a process that writes no run, says nothing."""
+        if folder is not None and not self.quiet:
+            print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Which run to make a page of."""
+
+    run: str = positional()
+    """Run folder."""
+    out: str | None = None
+    """HTML file; default: report.html in the run folder."""
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """Where downloaded data goes."""
+
+    out: str | None = None
+    """Folder; default: the data set's in $DLTASKS_DATA, else in the user's cache folder."""
+    quiet: bool = False
+    """No bar."""
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Where made-up data goes."""
+
+    out: str | None = None
+    """Folder to write, new or empty; default: <task>-sample in the working folder."""

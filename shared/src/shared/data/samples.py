@@ -1,0 +1,78 @@
+"""The made-up data set of each task: written where the user wants it, or used where there is no real data.
+
+A package brings one function, `write(folder)`, which makes the folder and its files.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.command.options import SampleOptions
+from shared.data.datasets import find_data
+from shared.errors import UserError
+
+Write = Callable[[Path], object]
+
+NOTICE = (
+    "No data is given and none lies in the default place: this is a small made-up sample. "
+    "`{command} fetch` downloads the real data."
+)
+
+
+def data_or_sample(dataset: str, given: str | None, write: Write) -> tuple[Path, bool]:
+    """Return the data to use, and whether it is the sample.
+
+    Parameters
+    ----------
+    dataset : str
+        Folder in the data root that is used where nothing is given.
+    given : str or None
+        Value of `--data`.
+    write : callable
+        Writes the sample.
+
+    Raises
+    ------
+    UserError
+        `given` does not exist.
+    """
+    path = find_data(dataset, given)
+    if path is not None:
+        return path, False
+    # Made anew each time: it is small, and a copy kept somewhere could be stale.
+    holder = tempfile.TemporaryDirectory(prefix=f"{dataset}-sample-")
+    _SAMPLES.append(holder)
+    folder = Path(holder.name) / "sample"
+    write(folder)
+    return folder, True
+
+
+def write_sample(options: SampleOptions, command: str, write: Write, advice: str) -> int:
+    """Write the sample to where the user wants it (verb `sample`).
+
+    Parameters
+    ----------
+    options : SampleOptions
+    command : str
+        For example `word-lm`; names the folder where none is given.
+    write : callable
+        Writes the sample.
+    advice : str
+        What to do with it; `{folder}` stands for the folder.
+
+    Raises
+    ------
+    UserError
+        The folder is not empty.
+    """
+    folder = Path(options.out or f"{command}-sample")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not empty. Choose another --out.")
+    write(folder)
+    print(f"The sample is in {folder}. {advice.format(folder=folder)}")
+    return 0
+
+
+_SAMPLES: list[tempfile.TemporaryDirectory] = []  # removed when the process ends

@@ -1,0 +1,300 @@
+"""The folder of one run.
+
+    runs/<task>/<name>/  config.yaml  environment.json  metrics.jsonl  summary.json  log.txt  checkpoints/  report.html
+
+`config.yaml` alone runs it again. A folder that is not empty is refused unless the run is resumed, and two runs cannot
+write into one folder at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from shared.command import config as configuration
+from shared.runs.checkpoints import Checkpoint, Checkpoints
+from shared.errors import UserError
+from shared.files import remove_leftovers, whole_file, write_json
+from shared.runs.metrics_log import MetricsLog
+
+try:
+    import fcntl
+except (
+    ImportError
+):  # Windows: no advisory locks; a second run into one folder is then the user's to avoid
+    fcntl = None  # type: ignore[assignment]
+
+
+LOCK = ".lock"
+
+
+class RunDirectory:
+    """One run's folder, open for writing.
+
+    Use `with RunDirectory.start(...) as run`; `RunDirectory.read` opens a finished one.
+
+    Attributes
+    ----------
+    path : Path
+    metrics : MetricsLog
+    checkpoints : Checkpoints
+    is_resumed : bool
+        The folder held a run that goes on.
+    is_read_only : bool
+        Nothing is written into it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        quiet: bool = False,
+        is_resumed: bool = False,
+        is_read_only: bool = False,
+    ) -> None:
+        self.path = path
+        self.quiet = quiet
+        self.is_read_only = is_read_only
+        self.is_resumed = is_resumed
+        self.metrics = MetricsLog(path / "metrics.jsonl")
+        self.checkpoints = Checkpoints(path / "checkpoints", say=self.say)
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def start(
+        cls,
+        task: str,
+        config: Any,
+        *,
+        out: str | None,
+        resume: bool,
+        quiet: bool = False,
+        may_change: Iterable[str] = (),
+    ) -> RunDirectory:
+        """Make the folder of a new run, or open one to go on with.
+
+        Parameters
+        ----------
+        task : str
+            Names the folder above when `out` is None: `runs/<task>/<date-time>`.
+        config : dataclass
+            Saved as `config.yaml`.
+        out : str or None
+        resume : bool
+            Go on in a folder that holds a run; one that does not is started as new.
+        quiet : bool
+            Log to the file only.
+        may_change : iterable of str
+            Fields that may differ from the saved configuration on resume.
+
+        Raises
+        ------
+        UserError
+            The folder is not empty and `resume` is False; it belongs to a run that is going on; it holds something
+            other than a run; a setting differs from the saved one.
+        """
+        path = (
+            Path(out) if out else Path("runs") / task / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        )
+        if path.exists() and not path.is_dir():
+            raise UserError(
+                f"{path}: is a file, expected a folder or nothing. Choose another --out."
+            )
+        # A kill may leave a lock, and a config.yaml that has not got its name yet.
+        is_filled = path.is_dir() and any(
+            entry.name != LOCK and not entry.name.startswith(".config.yaml.")
+            for entry in path.iterdir()
+        )
+        has_config = (path / "config.yaml").is_file()
+        if is_filled and not resume:
+            hint = "go on with --resume or choose" if has_config else "choose"
+            raise UserError(f"{path}: is not empty. To keep what it holds, {hint} another --out.")
+        if is_filled and not has_config:
+            raise UserError(
+                f"{path}: holds no config.yaml, so it is not a run. Choose another --out."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, quiet=quiet, is_resumed=is_filled)
+        run._take_lock()
+        try:
+            for folder in (path, path / "checkpoints"):
+                remove_leftovers(folder)
+            run._write_or_compare(config, may_change)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def read(cls, path: str | Path, *, task: str) -> RunDirectory:
+        """Open a folder that a run of `task` wrote.
+
+        Raises
+        ------
+        UserError
+            There is no such folder or it is no run.
+        """
+        folder = Path(path)
+        if not (folder / "config.yaml").is_file():
+            raise UserError(
+                f"{folder}: is not a run (no config.yaml in it). Expected a folder that `{task} train --out` wrote."
+            )
+        return cls(folder, is_read_only=True)
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def say(self, line: str) -> None:
+        """Print a line and append it to `log.txt`; of a run that is only read, print it to standard error."""
+        if self.is_read_only:
+            print(line, file=sys.stderr)
+            return
+        if not self.quiet:
+            from tqdm import tqdm
+
+            tqdm.write(line)  # goes above a progress bar instead of through it
+        path = self.path / "log.txt"
+        try:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line + "\n")
+        except OSError as error:  # a full disk does not say whose write failed
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
+    def has_ended(self, write_page: Callable[[RunDirectory], Any]) -> bool:
+        """Whether the run has ended before; says so, and makes the page if a kill came before it."""
+        if not (self.path / "summary.json").exists():
+            return False
+        if not (self.path / "report.html").exists():
+            write_page(self)
+        self.say(f"{self.path}: this run has ended already; nothing is left to do.")
+        return True
+
+    def chosen(self, *, highest: bool = True) -> Checkpoint:
+        """Return the best checkpoint, or the last one where none was measured yet.
+
+        Parameters
+        ----------
+        highest : bool
+            The metric is the better the higher it is.
+
+        Raises
+        ------
+        UserError
+            There is no whole checkpoint.
+        """
+        found = self.checkpoints.best(highest=highest)
+        if found is None:
+            raise UserError(
+                f"{self.path}: holds no checkpoint yet. Go on with `train --out {self.path} --resume`."
+            )
+        return found
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write `summary.json`."""
+        write_json(self.path / "summary.json", summary)
+
+    def summary(self) -> dict[str, Any]:
+        """Read `summary.json`.
+
+        Raises
+        ------
+        UserError
+            The run did not end, or the file is damaged.
+        """
+        path = self.path / "summary.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{path}: is missing, so the run did not end. Finish it with `train --out {self.path} --resume`."
+            ) from None
+        except ValueError:
+            raise UserError(f"{path}: is not JSON. Restore it or train again.") from None
+
+    def close(self) -> None:
+        """Give up the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        if fcntl is None:
+            return
+        self._lock = (self.path / LOCK).open("w")
+        try:
+            fcntl.flock(
+                self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # ends with the process, however it ends
+        except OSError:
+            self._lock.close()
+            raise UserError(
+                f"{self.path}: another run is writing into it. Wait for it, or choose another --out."
+            ) from None
+
+    def _write_or_compare(self, config: Any, may_change: Iterable[str]) -> None:
+        if not self.is_resumed:
+            with whole_file(self.path / "config.yaml") as file:
+                file.write(configuration.dump(config))
+        if not (self.path / "environment.json").exists():  # a kill may come between the two
+            write_json(self.path / "environment.json", environment())
+        if not self.is_resumed:
+            return
+        saved = configuration.load(type(config), self.path / "config.yaml")
+        changed = configuration.differences(saved, config, may_change)
+        if changed:
+            raise UserError(
+                f"{self.path}: cannot go on with other settings ({'; '.join(changed)}). "
+                "Leave them out, or choose another --out."
+            )
+
+
+def environment(
+    packages: Iterable[str] = (
+        *("numpy", "scipy", "numba", "scikit-learn", "torch", "torchvision", "accelerate"),
+        *("transformers", "nltk"),
+    ),
+) -> dict[str, Any]:
+    """Return what a run's figures depend on: Python, system, cores, package versions, the command."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": versions(packages),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of those packages that are installed, and of ours."""
+    found = {}
+    ours = {
+        d.name for d in importlib.metadata.distributions() if (d.name or "").startswith("dltasks-")
+    }
+    for name in [*packages, *sorted(ours)]:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    """Return the processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

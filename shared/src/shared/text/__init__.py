@@ -1,0 +1,1 @@
+"""Tokenizers, vocabulary, word vectors and batching."""

@@ -1,0 +1,320 @@
+"""Word vectors in files: rows for a vocabulary out of a large one, word2vec files read and written.
+
+Shapes: V tokens of a vocabulary, N rows of a file, D numbers in a row. `vector_files` says which files can be read.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import UserError
+from shared.files import whole_file
+from shared.text.vector_files import BadLines, numbers_of, opened, place_of, rows_of, shown, sniff
+from shared.text.vocabulary import Vocabulary
+
+_FORMAT_BREAKERS = re.compile(r"[ \t\n\r\v\f]")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a vocabulary a vector file holds. `<pad>` is not counted.
+
+    The duplicates are the later rows of wanted tokens that came more than once; the first row is the one used.
+    """
+
+    found: int
+    found_lowercased: int
+    missing: int
+    tokens_found: int
+    tokens: int
+    duplicates: int
+    skipped_lines: int
+    first_missing: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """Part of the vocabulary's types that have a vector, 0 to 1."""
+        found = self.found + self.found_lowercased
+        return found / max(1, found + self.missing)
+
+    @property
+    def token_share(self) -> float:
+        """Part of the text's tokens (types weighted by their counts) that have a vector, 0 to 1."""
+        return self.tokens_found / max(1, self.tokens)
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.share:.1%} of types, {self.token_share:.1%} of tokens have vectors "
+            f"({self.found} as written, {self.found_lowercased} in lower case, "
+            f"{self.missing} missing"
+        )
+        if self.first_missing:
+            text += f", first: {' '.join(self.first_missing)}"
+        return f"{text}; {self.duplicates} duplicate rows, {self.skipped_lines} lines skipped)"
+
+
+def load_pretrained(
+    path: str | Path,
+    vocabulary: Vocabulary,
+    *,
+    dimension: int | None = None,
+    scale: float | None = None,
+    seed: int = 0,
+    on_bad_line: Literal["error", "skip"] = "error",
+    case_fallback: bool = True,
+    pad: str = "<pad>",
+) -> tuple[NDArray[np.float32], Coverage]:
+    """Read the rows of a vocabulary's tokens from a file of any size.
+
+    The file is streamed; no more than the result and one block are in memory. Every line of a text file is looked at:
+    its width, and that it has nothing but digits, signs, points and exponents where numbers belong.
+
+    Parameters
+    ----------
+    path : str or Path
+        GloVe text, word2vec text or binary; see `vector_files` for archives.
+    vocabulary : Vocabulary
+    dimension : int or None
+        D. None: the header's, or without one the commonest width of the first 100 lines.
+    scale : float or None
+        Standard deviation of the rows drawn for missing tokens. None: that of all numbers found, or 0.1 if none was.
+    seed : int
+        Of the rows drawn; they are drawn in the order of the ids.
+    on_bad_line : {"error", "skip"}
+        What to do with a text line (or a binary row) that cannot be read: stop, or count it and go on. Damage that
+        hides where the next row begins stops in either case.
+    case_fallback : bool
+        A token without a row of its own takes that of its lower-case form.
+    pad : str
+        This token's row, if the vocabulary has it, is zero whatever the file holds.
+
+    Returns
+    -------
+    matrix : float32 array (V, D)
+    coverage : Coverage
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, has another dimension, or has a bad line that is not to be skipped.
+    """
+    source = str(path)
+    layout = sniff(source, dimension)
+    matrix = np.zeros((len(vocabulary), layout.dimension), dtype=np.float32)
+    exact, lowered = _wanted(vocabulary, pad, case_fallback)
+    quality = np.zeros(len(vocabulary), dtype=np.int8)  # 0 missing, 1 by lower case, 2 as written
+    bad = BadLines(skip=on_bad_line == "skip")
+    seen: set[bytes] = set()
+    duplicates = 0
+    with opened(source) as file:
+        for number, token, payload in rows_of(file, source, layout, bad):
+            if token not in exact and token not in lowered:
+                continue
+            if token in seen:
+                duplicates += 1
+                continue
+            row = numbers_of(payload, layout)
+            if row is None:
+                place = place_of(source, layout, number)
+                bad.report(f'{place}: a number of "{shown(token)}" is not finite or no number')
+                continue
+            seen.add(token)
+            for index in lowered.get(token, ()):
+                if quality[index] < 1:
+                    matrix[index], quality[index] = row, 1
+            if token in exact:
+                matrix[exact[token]], quality[exact[token]] = row, 2
+    _draw_missing(matrix, quality, vocabulary, pad, scale, seed)
+    return matrix, _coverage(quality, vocabulary, pad, duplicates, bad.count)
+
+
+def read_word2vec(
+    path: str | Path, limit: int | None = None
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Read a word2vec file, text or binary, whole or its first rows.
+
+    A token that comes twice keeps its first row, as in gensim, and a warning says how many there were.
+
+    Parameters
+    ----------
+    path : str or Path
+        Starts with a header line `N D`. Binary rows may end with a line feed or not.
+    limit : int or None
+        The most rows to read, >= 0.
+
+    Returns
+    -------
+    tokens : list of str (N,)
+    matrix : float32 array (N, D)
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, has no header, has more or fewer rows than its header says, or has a bad row.
+    """
+    source = str(path)
+    layout = sniff(source, None)
+    if layout.rows is None:
+        raise UserError(
+            f"{source}:1: there is no header. Expected word2vec's `number-of-rows dimension` "
+            "as the first line (GloVe files have none)."
+        )
+    wanted = layout.rows if limit is None else min(limit, layout.rows)
+    # The header is a claim. Memory is taken for rows that have been seen, and doubled.
+    first_room = max(1, (16 << 20) // layout.dimension)
+    matrix = np.empty((min(wanted, first_room), layout.dimension), dtype=np.float32)
+    places: dict[str, int] = {}
+    duplicates = 0
+    with opened(source) as file:
+        rows = rows_of(file, source, layout, BadLines(skip=False))
+        for number, token, payload in rows if limit is None else islice(rows, wanted):
+            row = numbers_of(payload, layout)
+            if row is None:
+                place = place_of(source, layout, number)
+                raise UserError(
+                    f'{place}: a number of "{shown(token)}" is not finite or no number. '
+                    "Write the file again."
+                )
+            try:
+                text = token.decode()
+            except UnicodeDecodeError as error:
+                place = place_of(source, layout, number)
+                raise UserError(
+                    f"{place}: the token {token[:40]!r} is not UTF-8. "
+                    "Write the file again with UTF-8 tokens."
+                ) from error
+            if text in places:
+                duplicates += 1
+                continue
+            if len(places) == len(matrix):
+                room = min(2 * len(matrix), wanted)
+                matrix.resize((room, layout.dimension), refcheck=False)
+            matrix[len(places)] = row
+            places[text] = len(places)
+    if duplicates:
+        warnings.warn(f"{source}: {duplicates} rows of repeated tokens left out", stacklevel=2)
+    matrix.resize((len(places), layout.dimension), refcheck=False)
+    return list(places), matrix
+
+
+def write_word2vec(
+    path: str | Path, tokens: Sequence[str], matrix: NDArray[np.floating[Any]], *, binary: bool
+) -> None:
+    """Write a word2vec file, byte for byte as gensim does; whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    tokens : sequence of str (N,)
+    matrix : float array (N, D)
+        Written as float32; the text form has the shortest digits that give the same float32 back.
+    binary : bool
+        Rows follow each other without line feeds.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
+    UserError
+        A token is empty, holds white space or comes twice, or a row is not finite.
+    """
+    if matrix.ndim != 2 or len(tokens) != len(matrix):
+        raise ValueError(f"{len(tokens)} tokens, but a matrix of shape {matrix.shape}")
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(matrix, dtype="<f4")
+    for token, is_finite in zip(tokens, np.isfinite(matrix).all(axis=1), strict=True):
+        if not token or _FORMAT_BREAKERS.search(token):
+            raise UserError(
+                f"{path}: the token {token!r} cannot be written in word2vec format. "
+                "Expected no white space in tokens. Rename it or leave it out."
+            )
+        if not is_finite:
+            raise UserError(
+                f'{path}: the vector of "{token}" is not finite. '
+                "Train again with a lower learning rate."
+            )
+    if len(set(tokens)) != len(tokens):
+        (token, _), *_ = Counter(tokens).most_common(1)
+        raise UserError(f'{path}: the token "{token}" comes twice. Expected every token once.')
+    with whole_file(Path(path), "wb") as file:
+        file.write(f"{matrix.shape[0]} {matrix.shape[1]}\n".encode())
+        for start in range(0, len(tokens), 1024):
+            part = matrix[start : start + 1024]
+            rows = (
+                [row.tobytes() for row in part]
+                if binary
+                else [b" ".join(row) + b"\n" for row in part.astype("S32").tolist()]
+            )
+            for token, row in zip(tokens[start : start + 1024], rows, strict=True):
+                file.write(token.encode() + b" " + row)
+
+
+def _wanted(
+    vocabulary: Vocabulary, pad: str, case_fallback: bool
+) -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
+    """Return the ids of tokens as written, and of those whose lower-case form would do."""
+    exact: dict[bytes, int] = {}
+    lowered: dict[bytes, list[int]] = {}
+    for index, token in enumerate(vocabulary):
+        if token == pad:
+            continue
+        exact[token.encode(errors="surrogatepass")] = index
+        lower = token.lower()
+        if case_fallback and lower != token:
+            lowered.setdefault(lower.encode(errors="surrogatepass"), []).append(index)
+    return exact, lowered
+
+
+def _draw_missing(
+    matrix: NDArray[np.float32],
+    quality: NDArray[np.int8],
+    vocabulary: Vocabulary,
+    pad: str,
+    scale: float | None,
+    seed: int,
+) -> None:
+    """Fill the rows of tokens without a vector, in place; the pad row stays zero."""
+    is_missing = quality == 0
+    if scale is None:
+        found = matrix[~is_missing]
+        scale = float(found.std(dtype=np.float64)) if found.size else 0.1
+    if pad in vocabulary:
+        is_missing[vocabulary.id(pad)] = False
+    draws = np.random.default_rng(seed).standard_normal(
+        (int(is_missing.sum()), matrix.shape[1]), dtype=np.float32
+    )
+    matrix[is_missing] = draws * np.float32(scale)
+
+
+def _coverage(
+    quality: NDArray[np.int8],
+    vocabulary: Vocabulary,
+    pad: str,
+    duplicates: int,
+    skipped_lines: int,
+) -> Coverage:
+    is_counted = np.ones(len(vocabulary), dtype=bool)
+    if pad in vocabulary:
+        is_counted[vocabulary.id(pad)] = False
+    is_missing = is_counted & (quality == 0)
+    first = [vocabulary.tokens[index] for index in np.flatnonzero(is_missing)[:10]]
+    return Coverage(
+        found=int((quality == 2).sum()),
+        found_lowercased=int((quality == 1).sum()),
+        missing=int(is_missing.sum()),
+        tokens_found=int(vocabulary.counts[quality > 0].sum()),
+        tokens=int(vocabulary.counts[is_counted].sum()),
+        duplicates=duplicates,
+        skipped_lines=skipped_lines,
+        first_missing=tuple(first),
+    )

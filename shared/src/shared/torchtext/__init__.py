@@ -1,0 +1,1 @@
+"""The bridge to torchtext 0.6.0."""
