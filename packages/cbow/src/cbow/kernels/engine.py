@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cbow.model.huffman import HuffmanCodes, build_huffman
-from ..reference import GRADIENTS
-from ..subwords import Subwords
+from cbow.model.reference import GRADIENTS
+from cbow.model.subwords import Subwords
 from .arithmetic import aligned_zeros
 from .lines import DIVERGED, END, LINE_END, NEXT, STATUS, STOP, keep_probability, split_at_lines
 from .logistic import LANES, alias_table, train_logistic
