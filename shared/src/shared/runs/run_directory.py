@@ -170,11 +170,11 @@ class RunDirectory:
         except OSError as error:  # a full disk does not say whose write failed
             raise OSError(error.errno, error.strerror, str(path)) from None
 
-    def has_ended(self, write_page: Callable[[RunDirectory], Any]) -> bool:
-        """Whether the run has ended before; says so, and makes the page if a kill came before it."""
+    def has_ended(self, write_page: Callable[[RunDirectory], Any] | None = None) -> bool:
+        """Whether the run has ended before; says so, and makes the page if it is given and missing."""
         if not (self.path / "summary.json").exists():
             return False
-        if not (self.path / "report.html").exists():
+        if write_page is not None and not (self.path / "report.html").exists():
             write_page(self)
         self.say(f"{self.path}: this run has ended already; nothing is left to do.")
         return True

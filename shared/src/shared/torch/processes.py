@@ -23,7 +23,7 @@ class FollowerRun(RunDirectory):
     def say(self, line: str) -> None:
         """Say nothing: the first process says it."""
 
-    def has_ended(self, write_page: Callable[[RunDirectory], Any]) -> bool:
+    def has_ended(self, write_page: Callable[[RunDirectory], Any] | None = None) -> bool:
         """Whether the run has ended before."""
         return (self.path / "summary.json").exists()
 
