@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -21,6 +21,8 @@ from shared.errors import UserError
 @dataclass(frozen=True)
 class DemoConfig:
     """Settings of a made-up verb."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"step_size": "learning_rate"}
 
     recipe: str | None = None
     """Settings by name."""
@@ -92,6 +94,11 @@ def test_saved_yaml_reads_back_equal_with_every_field_written_out(tmp_path: Path
     (tmp_path / "config.yaml").write_text(text)
     assert load(DemoConfig, tmp_path / "config.yaml") == config
     assert "data: null" in text  # a later default must not change a saved run
+
+
+def test_file_of_an_earlier_version_is_read_under_todays_names(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("step_size: 0.5\n")
+    assert load(DemoConfig, tmp_path / "old.yaml").learning_rate == 0.5
 
 
 def test_underscores_are_accepted_and_booleans_have_a_no(recipes: dict[str, Path]) -> None:

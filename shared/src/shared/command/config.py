@@ -166,11 +166,8 @@ def load(cls: type[T], path: Path) -> T:
     UserError
         The file is missing or not a mapping; a key is unknown; a value is of the wrong type or out of range.
     """
-    values = read_mapping(path)
+    values = _settings_in(path, cls)
     parser = _parser(str(path), "", [cls])
-    _refuse_unknown(
-        values, [field.name for field in dataclasses.fields(typing.cast(Any, cls))], path
-    )
     parser.set_defaults(_typed(cls, parser, values, path))
     return _instance(cls, vars(parser.parse_args([])))
 
@@ -336,8 +333,7 @@ def _layered_defaults(
     names = {path: name for name, path in recipes.items()}
     values: dict[str, Any] = {}
     for path in layers:
-        layer = read_mapping(path)
-        _refuse_unknown(layer, [f.name for f in dataclasses.fields(typing.cast(Any, cls))], path)
+        layer = _settings_in(path, cls)
         values |= _typed(cls, _parser(str(path), "", [cls]), layer, path)
         if path in names:
             values["recipe"] = names[path]
@@ -357,6 +353,20 @@ def _typed(cls: type, parser: Any, values: Mapping[str, Any], path: Path) -> dic
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return {name: getattr(known, name) for name in values}
+
+
+def _settings_in(path: Path, cls: type) -> dict[str, Any]:
+    """Return the settings of a YAML file under their present names.
+
+    `RENAMED`, a class variable of `cls` or of a class above it, maps names of earlier versions to those of today, so
+    that old run folders stay readable.
+    """
+    renamed: dict[str, str] = {}
+    for base in cls.__mro__:
+        renamed |= vars(base).get("RENAMED", {})
+    values = {renamed.get(name, name): value for name, value in read_mapping(path).items()}
+    _refuse_unknown(values, [f.name for f in dataclasses.fields(typing.cast(Any, cls))], path)
+    return values
 
 
 def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], path: Path) -> None:
