@@ -7,6 +7,8 @@ _torch = find_spec("torch")
 if _torch is None or _torch.origin is None:
     collect_ignore_glob = ["test_*.py"]
 else:
+    # First: it sets how OpenMP's threads wait, which torch reads when it is loaded.
+    import shared.torch  # noqa: F401, I001
     import torch
     from hypothesis import settings
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.openmp import let_waiting_threads_sleep
 
 USAGE_ERROR = 2
 TRAIN_CONFIG = "{package}.config:TrainConfig"
@@ -108,6 +109,7 @@ def run_verbs(
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = package.replace("_", "-")
+    let_waiting_threads_sleep()  # torch is loaded by the verb, so not yet
     try:
         return _dispatch(package, version, description, verbs, words)
     except UserError as error:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from shared.openmp import let_waiting_threads_sleep
+
 _found = find_spec("torch")
 # A folder that happens to be called `torch` on the path is found too, but has no file of its own.
 if _found is None or _found.origin is None:
@@ -15,3 +17,6 @@ if _found is None or _found.origin is None:
         'shared.torch needs torch, which is not installed. Install it with: pip install "dltasks-shared[torch]"',
         name="torch",
     )
+
+# For those who train from Python; commands have done it before.
+let_waiting_threads_sleep()
