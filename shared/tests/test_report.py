@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
+import html
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pytest
 
 from shared.errors import UserError
 from shared.pages import plots
-from shared.pages.report import Report, save_plot
+from shared.pages.report import Report, curve, run_page, save_plot
+from shared.runs.run_directory import RunDirectory
 
 CURVES = {
     "train": ([1, 2, 3], [3.0, 2.0, 1.5]),
@@ -264,3 +268,74 @@ def test_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="report.html"):
         Report("t").save(tmp_path / "file" / "report.html")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a made-up task."""
+
+    data: str | None = None
+    """Data."""
+    rate: float = 0.1
+    """Rate."""
+
+
+def run_of(folder: Path, config: Settings) -> RunDirectory:
+    with RunDirectory.start("task", config, out=str(folder), resume=False, quiet=True) as run:
+        run.write_summary({"recipe": "laptop"})
+    return RunDirectory.read(folder, task="task")
+
+
+def test_page_of_a_run_begins_with_its_recipe_and_its_figure(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", Settings())
+    facts = [["steps", "12"], ("images per second", None), ["loss <nats>", 0.123456]]
+    page = run_page("my-task", run, facts, subtitle="some data", headline=("73.77 %", "accuracy"))
+    text = saved(page, tmp_path)
+    words = Page(text).text
+    assert "<h1>my-task: laptop</h1>" in text
+    assert words.index("73.77") < words.index("steps") < words.index("images per second")
+    assert "<td>–</td>" in text
+    assert "<td>0.1235</td>" in text
+    assert "loss &lt;nats&gt;" in text
+
+
+def test_command_to_run_again_is_whole_wherever_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a b"
+    (place / "corpus").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    config = Settings(data="corpus")
+    run = run_of(Path("run"), config)
+    page = Report("t")
+    page.run_again("my-task train", run, config)
+    text = html.unescape(saved(page, tmp_path))
+    (command,) = re.findall(r"<pre><code>(.*?)</code>", text.split("<details>")[0], re.DOTALL)
+    monkeypatch.chdir("/")
+    script = command.replace("my-task train --config", "ls corpus; cat")
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "data: corpus" in done.stdout
+    assert "<summary>All settings</summary>" in text
+    assert "rate: 0.1" in text.split("<summary>")[1]
+
+
+def test_curve_leaves_out_records_without_the_figure() -> None:
+    records = [{"epoch": 1, "a": 0.5}, {"epoch": 2}, {"epoch": 3, "a": None}, {"epoch": 4, "a": 1}]
+    assert curve(records, "a", 100) == ([1, 4], [50.0, 100])
+    assert curve(records, "b") == ([], [])
+
+
+def test_learning_rate_is_drawn_only_if_it_changes(tmp_path: Path) -> None:
+    page = Report("t")
+    page.learning_rate([{"epoch": 1, "learning_rate": 0.1}, {"epoch": 2, "learning_rate": 0.1}])
+    assert "<svg" not in saved(page, tmp_path)
+    page.learning_rate([{"epoch": 1, "learning_rate": 0.1}, {"epoch": 2, "learning_rate": 0.2}])
+    assert saved(page, tmp_path).count("<svg") == 1
+
+
+def test_plot_of_a_page_can_be_a_file_too(tmp_path: Path) -> None:
+    page = Report("t")
+    page.lines("Loss", "epoch", "loss", CURVES, png=tmp_path / "loss.png")
+    alone = save_plot(tmp_path / "alone.png", "Loss", "epoch", "loss", CURVES)
+    assert (tmp_path / "loss.png").read_bytes() == alone.read_bytes()

@@ -1,27 +1,36 @@
 """A report as one HTML file: text, tables and plots, no network, no script.
 
 The page follows the reader's light or dark setting, fits a phone and prints. Its plots are inline SVG from
-`shared.pages.plots` and need matplotlib (extra `report`); a page without plots does not. The same calls give the same bytes.
+`shared.pages.plots` and need matplotlib (extra `report`); a page without plots does not. The same calls give the same
+bytes.
+
+`run_page` begins the page of a run in the way all five tasks do; `Report.run_again` ends it.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import json
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.pages import plots
 from shared.pages.plots import Curves, save_plot
+from shared.pages.style import PAGE, style_sheet
 from shared.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Report", "make_page", "save_plot"]
+__all__ = ["Report", "curve", "make_page", "percent", "run_page", "save_plot"]
 
 
 def make_page(options: ReportOptions, task: str, write_page: Callable[..., Path]) -> int:
@@ -39,6 +48,48 @@ def make_page(options: ReportOptions, task: str, write_page: Callable[..., Path]
     )
     print(f"The page is {page}.")
     return 0
+
+
+def run_page(
+    command: str,
+    run: RunDirectory,
+    facts: Sequence[tuple[str, Any] | list[Any]],
+    *,
+    subtitle: str = "",
+    headline: tuple[str, str] | None = None,
+) -> Report:
+    """Begin the page of a run that has ended: its recipe as the title, the figure that matters, then the others.
+
+    Parameters
+    ----------
+    command : str
+        What the user types, for example `word-lm`.
+    run : RunDirectory
+    facts : sequence of (name, value)
+        Everything else worth a line; a value of None is a dash.
+    subtitle : str
+        Data set and sizes, in one line.
+    headline : (value, name), optional
+        The one figure a reader looks for first: `("73.77 %", "test accuracy")`.
+    """
+    page = Report(f"{command}: {run.summary()['recipe'] or 'own settings'}", subtitle)
+    if headline is not None:
+        page.headline(*headline)
+    page.facts(facts)
+    return page
+
+
+def curve(
+    records: Sequence[Mapping[str, Any]], key: str, scale: float = 1.0
+) -> tuple[list[float], list[float]]:
+    """Return (epochs, values) of those records of a metrics log that have a figure, values times `scale`."""
+    kept = [record for record in records if record.get(key) is not None]
+    return [record["epoch"] for record in kept], [scale * record[key] for record in kept]
+
+
+def percent(fraction: float | None) -> str | None:
+    """Return 0.9123 as `91.23 %`, and None as it is."""
+    return None if fraction is None else f"{100 * fraction:.2f} %"
 
 
 class Report:
@@ -72,6 +123,60 @@ class Report:
     def code(self, text: str) -> None:
         """Add preformatted text, such as a command."""
         self._blocks.append(f"<pre><code>{_esc(text)}</code></pre>")
+
+    def headline(self, value: str, name: str) -> None:
+        """Add one large figure with its name."""
+        self._blocks.append(
+            f'<p class="headline"><strong>{_esc(value)}</strong> <span>{_esc(name)}</span></p>'
+        )
+
+    def facts(self, rows: Sequence[tuple[str, Any] | list[Any]]) -> None:
+        """Add names and their values, a pair a line; None is a dash."""
+        if not rows:
+            return
+        lines = [
+            f'<tr><th scope="row">{_esc(row[0])}</th><td>{_esc(value)}</td></tr>'
+            for row, (_, value) in zip(rows, _texts(rows), strict=True)
+        ]
+        self._blocks.append(
+            '<table class="facts"><tbody>\n' + "\n".join(lines) + "\n</tbody></table>"
+        )
+
+    def folded(self, summary: str, text: str) -> None:
+        """Add preformatted text that is shown when the reader opens it."""
+        self._blocks.append(
+            f"<details><summary>{_esc(summary)}</summary>\n<pre><code>{_esc(text)}</code></pre></details>"
+        )
+
+    def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add the plot of the learning rate, if it ever changes."""
+        epochs, rates = curve(records, "learning_rate")
+        if len(set(rates)) > 1:
+            self.lines(
+                "Learning rate", "epoch", "learning rate", {"learning rate": (epochs, rates)}
+            )
+
+    def run_again(self, start: str, run: RunDirectory, config: Any) -> None:
+        """Add the commands that train once more with the same settings, and the settings, folded.
+
+        Parameters
+        ----------
+        start : str
+            How training starts, for example `word-lm train`.
+        run : RunDirectory
+        config : dataclass
+        """
+        self.heading("Run it again")
+        lines = [f"{start} --config {_quoted(run.path.resolve() / 'config.yaml')}"]
+        folder = _started_in(run.path)
+        # A relative --data means the folder that training was started in.
+        if folder is not None and any(
+            isinstance(value, str) and not os.path.isabs(value) and (folder / value).exists()
+            for value in vars(config).values()
+        ):
+            lines.insert(0, f"cd {_quoted(folder)}")
+        self.code("\n".join(lines))
+        self.folded("All settings", configuration.dump(config))
 
     def html(self, raw: str) -> None:
         """Add HTML as it is. The caller escapes; nothing in it may load from elsewhere."""
@@ -114,7 +219,7 @@ class Report:
 
     def lines(
         self, title: str, xlabel: str, ylabel: str, curves: Curves, caption: str = "", *,
-        log_x: bool = False, log_y: bool = False,
+        log_x: bool = False, log_y: bool = False, png: Path | None = None,
     ) -> None:  # fmt: skip
         """Add a line plot.
 
@@ -125,7 +230,11 @@ class Report:
             Values that are not finite leave a gap.
         log_x, log_y : bool
             Logarithmic axes.
+        png : Path, optional
+            Where to write the same plot as a file of its own.
         """
+        if png is not None:
+            save_plot(png, title, xlabel, ylabel, curves, log_x=log_x, log_y=log_y)
         if plots.is_summed_up(curves):
             caption = f"{caption} Line: mean; band: lowest to highest value.".strip()
         self._plot(title, plots.line_figure(xlabel, ylabel, curves, log_x, log_y), caption)
@@ -152,7 +261,7 @@ class Report:
         self._plot(title, plots.bar_figure(values, xlabel, errors or {}), caption)
 
     def image(self, png: bytes, alt: str, caption: str = "") -> None:
-        """Add a PNG picture, kept inside the page; `alt` says what it shows."""
+        """Add a PNG image, kept inside the page; `alt` says what it shows."""
         data = base64.b64encode(png).decode("ascii")
         self._figure(f'<img alt="{_esc(alt)}" src="data:image/png;base64,{data}">', caption)
 
@@ -160,8 +269,8 @@ class Report:
         """Write the page; a reader never sees half of it."""
         path = Path(path)
         body = "\n".join([f"<header>\n{self._header}\n</header>", *self._blocks])
-        page = _PAGE.format(
-            lang=_esc(self._lang), title=_esc(self._title), style=_style(), body=body
+        page = PAGE.format(
+            lang=_esc(self._lang), title=_esc(self._title), style=style_sheet(), body=body
         )
         plots.write_whole(path, page.encode("utf-8"))
         return path
@@ -178,6 +287,20 @@ class Report:
 
 def _esc(text: object) -> str:
     return html.escape(str(text), quote=True)
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as the shell of this system takes it."""
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
+
+
+def _started_in(run: Path) -> Path | None:
+    """Return the folder that a run was started in; None where it is not known (older runs)."""
+    try:
+        folder = json.loads((run / "environment.json").read_text(encoding="utf-8"))["folder"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Path(folder)
 
 
 def _is_number(value: Any) -> bool:
@@ -207,79 +330,6 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _style() -> str:
-    variables = {
-        mode: "".join(f"--{name}:{value};" for name, value in palette.items())
-        for mode, palette in (("light", plots.LIGHT), ("dark", plots.DARK))
-    }
-    # Dark for screens only: paper is white.
-    return (
-        f":root{{color-scheme:light dark;{variables['light']}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{variables['dark']}}}}}\n{_CSS}"
-    )
-
-
 _NUMBER_LIKE = re.compile(
     r"[-–—]|[<>~≈]?\s*[-+−]?[\d.,]+(\s*[%×x]|\s*[a-zA-Zµ/]{1,4})?(\s*±\s*[\d.,]+\s*%?)?"
 )
-
-_PAGE = """<!DOCTYPE html>
-<html lang="{lang}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{style}
-</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-_CSS = """*{box-sizing:border-box}
-html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
-body{margin:0;background:var(--paper);color:var(--ink);
- font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans","Liberation Sans",
- "PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
-main{max-width:44rem;margin:0 auto;padding:3rem 1.25rem 5rem}
-header{margin-bottom:2.5rem;padding-bottom:1.25rem;border-bottom:1px solid var(--rule)}
-h1{font-size:1.85rem;line-height:1.2;font-weight:650;letter-spacing:-.015em;margin:0;text-wrap:balance}
-.subtitle{margin:.5rem 0 0;color:var(--quiet)}
-h2{font-size:1.25rem;line-height:1.3;font-weight:650;letter-spacing:-.005em;margin:3rem 0 .75rem;break-after:avoid}
-h3{font-size:.95rem;line-height:1.4;font-weight:600;margin:0 0 .5rem}
-p{margin:0 0 1rem;overflow-wrap:break-word;hyphens:auto}
-a{color:var(--s1)}
-pre{margin:1rem 0 1.5rem;padding:.8rem 1rem;background:var(--wash);border-radius:4px;overflow-x:auto;line-height:1.5}
-code{font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono","DejaVu Sans Mono",monospace}
-.scroll{overflow-x:auto;margin:1.5rem 0 2rem;background:
- linear-gradient(to right,var(--paper) 60%,transparent) 0 0/2rem 100% no-repeat local,
- linear-gradient(to left,var(--paper) 60%,transparent) 100% 0/2rem 100% no-repeat local,
- linear-gradient(to right,var(--rule),transparent) 0 0/.6rem 100% no-repeat scroll,
- linear-gradient(to left,var(--rule),transparent) 100% 0/.6rem 100% no-repeat scroll}
-table{border-collapse:collapse;min-width:60%;font-size:.92rem;line-height:1.4;
- border-top:1.5px solid var(--ink);border-bottom:1.5px solid var(--ink)}
-caption{text-align:left;caption-side:top;padding:0 0 .5rem;font-weight:600;font-size:.95rem}
-th,td{padding:.42rem 1.4rem .42rem 0;text-align:left;vertical-align:baseline}
-th:last-child,td:last-child{padding-right:0}
-th{font-weight:600;color:var(--quiet);border-bottom:1px solid var(--ink);vertical-align:bottom}
-tbody tr+tr td{border-top:1px solid var(--rule)}
-.n{text-align:right;font-variant-numeric:tabular-nums lining-nums;white-space:nowrap}
-figure{margin:2rem 0 2.5rem;break-inside:avoid}
-figure>svg,figure>img{display:block;width:100%;height:auto}
-figure>svg{max-width:34rem}
-figure>img{width:auto;max-width:100%}
-svg.plot text{font-family:inherit!important;fill:currentColor}
-svg.plot *{stroke-linejoin:round;stroke-linecap:butt}
-figcaption{margin-top:.6rem;font-size:.88rem;line-height:1.5;color:var(--quiet)}
-@media (max-width:30rem){main{padding:1.75rem 1rem 3rem}h1{font-size:1.5rem}h2{margin-top:2.25rem}
- table{min-width:100%;font-size:.88rem}th,td{padding-right:.9rem}}
-@media print{@page{margin:18mm 16mm}body{background:#fff;font-size:10.5pt}main{max-width:none;padding:0}
- .scroll{overflow:visible;background:none}
- pre{white-space:pre-wrap;border:1px solid var(--rule)}
- tr,pre,figure{break-inside:avoid}thead{display:table-header-group}
- figure>svg{max-width:150mm}}"""

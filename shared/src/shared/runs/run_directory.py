@@ -267,6 +267,7 @@ def environment(
     """Return what a run's figures depend on: Python, system, cores, package versions, the command."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "folder": os.getcwd(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": _processor(),
