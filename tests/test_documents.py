@@ -43,3 +43,13 @@ def test_commands_in_the_documents_parse(package: Path) -> None:
             assert flag in known, line
         if "--recipe" in words and (name := words[words.index("--recipe") + 1]).islower():
             assert (package / "src" / package.name / "recipes" / f"{name}.yaml").exists(), line
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("packages/*/README.md"),
+        *ROOT.glob("docs/**/*.md"),
+    ]:
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
