@@ -63,8 +63,8 @@ def test_vectors_auto_are_those_of_the_data_root_or_drawn(
 
 READ_AND_MEASURE = """
 import resource, sys, time
-from shared.vectors import load_pretrained
-from shared.vocabulary import Vocabulary
+from shared.text.vectors import load_pretrained
+from shared.text.vocabulary import Vocabulary
 
 words = ["<unk>", "<pad>", *(f"w{n}" for n in range(0, 60_000, 60))]
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from esim.config import TrainConfig
 from esim.data.dataset import PADDING, Data
 from shared.data.datasets import data_root
+from shared.text.cooccurrence import cooccurrence_counts, positive_pmi
 from shared.text.vectors import Coverage, load_pretrained
 
 GLOVE = ("glove.840B.300d", "glove.6B", "glove")
 """Folders of the data root in which `--vectors auto` looks."""
 WINDOW = 8
 """Words to each side that count as near; the nearer the more."""
-CONTEXT_POWER = 0.75
-"""Smooths the counts of contexts, so that rare ones do not stand out (word2vec's number)."""
 STANDARD_DEVIATION = 0.1
 """Of all numbers of vectors made from sentences; as of vectors that are drawn."""
 
@@ -84,22 +83,11 @@ def cooccurrence_vectors(
     """
     import torch
 
-    rows, columns, weights = _near_pairs(sentences)
-    counts = torch.sparse_coo_tensor(
-        torch.from_numpy(np.stack([rows, columns])),
-        torch.from_numpy(weights),
-        (words, words),
-        check_invariants=False,
-    ).coalesce()
-    places, values = counts.indices(), counts.values().double()
-    of_word = torch.zeros(words, dtype=torch.double).index_add_(0, places[0], values)
-    of_context = of_word**CONTEXT_POWER
-    chance = of_word[places[0]] * of_context[places[1]] / of_context.sum()
-    information = (values / chance).log()
-    is_positive = information > 0
+    counts = cooccurrence_counts(sentences, words, window=WINDOW)
+    information = positive_pmi(counts).tocoo()
     matrix = torch.sparse_coo_tensor(
-        places[:, is_positive],
-        information[is_positive].float(),
+        torch.from_numpy(np.stack([information.row, information.col])),
+        torch.from_numpy(information.data),
         (words, words),
         check_invariants=False,
     ).coalesce()
@@ -110,26 +98,10 @@ def cooccurrence_vectors(
     vectors = (left * spread.sqrt()).numpy().astype(np.float32)  # (V, rank)
     found = np.random.default_rng(seed).standard_normal((words, size), dtype=np.float32)
     found *= STANDARD_DEVIATION
-    is_known = of_word.numpy() > 0
+    is_known = np.asarray(counts.sum(1)).ravel() > 0
     scale = STANDARD_DEVIATION / max(float(vectors[is_known].std()), 1e-8)
     found[is_known, :rank] = vectors[is_known] * scale
     return found
-
-
-def _near_pairs(
-    sentences: Sequence[NDArray[np.int32]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return word, neighbour and weight of all neighbours, both ways."""
-    flat = np.concatenate(sentences).astype(np.int64)
-    owner = np.repeat(np.arange(len(sentences)), [len(s) for s in sentences])
-    rows, columns, weights = [], [], []
-    for distance in range(1, WINDOW + 1):
-        is_near = owner[distance:] == owner[:-distance]
-        first, second = flat[:-distance][is_near], flat[distance:][is_near]
-        rows += [first, second]
-        columns += [second, first]
-        weights += [np.full(2 * len(first), 1 / distance, dtype=np.float32)]
-    return np.concatenate(rows), np.concatenate(columns), np.concatenate(weights)
 
 
 def _pretrained_file() -> str | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imdb_sentiment.data.cooccurrence import SPREAD, TRUSTED, _near, _positive_pmi, vectors_of
+from imdb_sentiment.data.cooccurrence import SPREAD, TRUSTED, vectors_of
 
 
 def reviews(seed: int = 0) -> list[np.ndarray]:
@@ -41,26 +41,6 @@ def test_rare_words_have_short_vectors() -> None:
     count = np.bincount(np.concatenate(sequences))[11]
     assert left == 0
     assert lengths[30] / lengths[11] == pytest.approx(0.5 / (count / (count + TRUSTED)))
-
-
-def test_pairs_stay_within_a_review_and_near_ones_count_more() -> None:
-    near = _near([np.array([2, 3, 4], np.int32), np.array([5, 0, 2], np.int32)], 6, 2).toarray()
-    assert near[2, 3] == near[3, 2] == near[3, 4] == 1
-    assert near[2, 4] == 0.5
-    assert near[4, 5] == 0  # another review
-    assert near[5, 2] == 0.5  # over a special, which counts for nothing itself
-    assert not near[0].any()
-
-
-def test_information_is_that_of_its_formula() -> None:
-    from scipy import sparse
-
-    counts = np.array([[0.0, 4, 1], [4, 0, 1], [1, 1, 0]])
-    found = _positive_pmi(sparse.csr_matrix(counts)).toarray()
-    contexts = counts.sum(1) ** 0.75 / (counts.sum(1) ** 0.75).sum()
-    with np.errstate(divide="ignore"):
-        expected = np.maximum(0, np.log(counts / counts.sum(1)[:, None] / contexts))
-    assert np.allclose(found, expected, atol=1e-6)
 
 
 def test_fewer_words_than_numbers_leave_zeros() -> None:
