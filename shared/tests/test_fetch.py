@@ -16,6 +16,7 @@ import pytest
 from shared.data import fetch as fetch_module
 from shared.data.fetch import Source, fetch
 from shared.errors import UserError
+from shared.locks import NoLocks
 
 DATA = bytes(range(256)) * 2000  # 512,000 bytes
 Handler = http.server.BaseHTTPRequestHandler
@@ -344,11 +345,11 @@ def test_two_at_once_fetch_one_file_once(server: Server, tmp_path: Path) -> None
 def test_disk_without_locks_still_fetches(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_locks(lock: object) -> bool:
-        raise OSError("no locks on this disk")
+    def no_locks(path: Path) -> None:
+        raise NoLocks("no locks on this disk")
 
     server.pages["/f"] = whole
-    monkeypatch.setattr(fetch_module, "_try_lock", no_locks)
+    monkeypatch.setattr(fetch_module, "acquire", no_locks)
     assert fetch(source(server.url + "/f"), tmp_path, quiet=True).read_bytes() == DATA
     assert left_in(tmp_path) == {"data.zip"}
 

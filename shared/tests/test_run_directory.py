@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -63,13 +64,28 @@ def test_resume_with_other_settings_names_old_and_new(tmp_path: Path) -> None:
 
 
 def test_two_runs_cannot_write_into_one_folder(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl", reason="no file locks on this system")
     with (
         start(tmp_path / "run"),
         pytest.raises(UserError, match="another run is writing"),
     ):
         start(tmp_path / "run", resume=True)
     start(tmp_path / "run", resume=True).close()
+
+
+def test_disk_without_locks_is_named_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="another kind of lock on this system")
+
+    def no_locks(number: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with RunDirectory.start("demo", DemoConfig(), out=str(tmp_path / "run"), resume=False) as run:
+        assert (run.path / "config.yaml").is_file()
+    printed = capsys.readouterr().out
+    assert "cannot be locked on this disk" in printed
+    assert "No locks available" in printed
 
 
 def test_lock_ends_with_its_process(tmp_path: Path) -> None:

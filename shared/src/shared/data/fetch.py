@@ -21,13 +21,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from shared.errors import UserError
 from shared.files import sha256_of
+from shared.locks import Busy, NoLocks, acquire
 
 # Some hosts of data sets answer 403 to anything that does not look like a browser.
 _USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -244,44 +244,30 @@ def _problem(path: Path, source: Source) -> str:
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[tuple[Path, bool]]:
     """Name of the unfinished file, ours alone while the context lasts, and whether we had to wait for it."""
-    with open(target.with_name(f".{target.name}.lock"), "ab") as lock:
-        waited = False
+    place, has_waited = target.with_name(f".{target.name}.lock"), False
+    while True:
         try:
-            while not _try_lock(lock):
-                if not waited:
-                    _say(f"{target.name}: another process is fetching it; waiting")
-                waited = True
-                time.sleep(0.2)
-        except OSError:  # a file system without locks: a private name, at the price of not resuming
+            lock = acquire(place)
+            break
+        except Busy:
+            if not has_waited:
+                _say(f"{target.name}: another process is fetching it; waiting")
+            has_waited = True
+            time.sleep(0.2)
+        except NoLocks:  # a private name, at the price of not resuming
             handle, private = tempfile.mkstemp(
                 prefix=f".{target.name}.", suffix=".part", dir=target.parent
             )
             os.close(handle)
             try:
-                yield Path(private), waited
+                yield Path(private), has_waited
             finally:
                 Path(private).unlink(missing_ok=True)
             return
-        yield target.with_name(f"{target.name}.part"), waited
-
-
-def _try_lock(lock: IO[bytes]) -> bool:
-    """Whether the lock is ours now; the system frees it when the process ends, however it ends."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield target.with_name(f"{target.name}.part"), has_waited
+    finally:
+        lock.release()
 
 
 def _reason(error: BaseException, timeout: float) -> str:

@@ -16,21 +16,17 @@ import platform
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 from shared.command import config as configuration
-from shared.runs.checkpoints import Checkpoint, Checkpoints
 from shared.errors import UserError
 from shared.files import remove_leftovers, whole_file, write_json
+from shared.locks import Busy, NoLocks, acquire
+from shared.runs.checkpoints import Checkpoint, Checkpoints
 from shared.runs.metrics_log import MetricsLog
 
-try:
-    import fcntl
-except (
-    ImportError
-):  # Windows: no advisory locks; a second run into one folder is then the user's to avoid
-    fcntl = None  # type: ignore[assignment]
-
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK = ".lock"
 
@@ -65,7 +61,7 @@ class RunDirectory:
         self.is_resumed = is_resumed
         self.metrics = MetricsLog(path / "metrics.jsonl")
         self.checkpoints = Checkpoints(path / "checkpoints", say=self.say)
-        self._lock: IO[str] | None = None
+        self._lock: BaseFileLock | None = None
 
     @classmethod
     def start(
@@ -224,22 +220,20 @@ class RunDirectory:
     def close(self) -> None:
         """Give up the lock."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def _take_lock(self) -> None:
-        if fcntl is None:
-            return
-        self._lock = (self.path / LOCK).open("w")
         try:
-            fcntl.flock(
-                self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # ends with the process, however it ends
-        except OSError:
-            self._lock.close()
+            self._lock = acquire(self.path / LOCK)
+        except Busy:
             raise UserError(
                 f"{self.path}: another run is writing into it. Wait for it, or choose another --out."
             ) from None
+        except NoLocks as problem:
+            self.say(
+                f"{self.path}: cannot be locked on this disk ({problem}); see that no other run writes into it."
+            )
 
     def _write_or_compare(self, config: Any, may_change: Iterable[str]) -> None:
         if not self.is_resumed:
