@@ -32,12 +32,12 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Return a caller of a command with one verb, `greet`, whose code is given."""
 
     def call(words: list[str], run: Callable[[Greeting], int | None] = lambda options: None) -> int:
-        config, code = types.ModuleType("demo.config"), types.ModuleType("demo.code")
-        config.Greeting, code.run = Greeting, run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "demo", types.ModuleType("demo"))
-        monkeypatch.setitem(sys.modules, "demo.config", config)
-        monkeypatch.setitem(sys.modules, "demo.code", code)
-        verbs = (Verb("greet", "Say hello.", "code:run", "Greeting"),)
+        options, code = types.ModuleType("options"), types.ModuleType("greet")
+        options.Greeting, code.run = Greeting, run  # type: ignore[attr-defined]
+        modules = {"demo": None, "demo.commands": None, "demo.commands.options": options}
+        for name, module in (modules | {"demo.commands.greet": code}).items():
+            monkeypatch.setitem(sys.modules, name, module or types.ModuleType(name))
+        verbs = (Verb("greet", "Say hello.", "Greeting"),)
         return run_verbs("demo", "1.2", "A made-up command.", verbs, words)
 
     return call
