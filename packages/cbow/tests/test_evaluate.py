@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cbow.data.evaluation_sets import load_analogies, load_word_pairs
 from cbow.measure import (
     analogy_accuracy,
-    load_analogies,
-    load_word_pairs,
+    analogy_lines,
     pair_correlation,
     pearson,
+    recall_lines,
     synonym_recall,
     tied_ranks,
 )
@@ -133,7 +134,7 @@ def test_analogies_are_counted_per_section_and_in_total(tmp_path):
     score = analogy_accuracy(analogy_vectors(), load_analogies(path))
     royal, other = score.sections
     assert (royal.name, royal.correct, royal.total, royal.skipped) == ("royal", 1, 2, 0)
-    assert (other.name, other.total, other.skipped, other.accuracy) == ("other", 0, 1, 0)
+    assert (other.name, other.total, other.skipped, other.accuracy) == ("other", 0, 1, None)
     assert (score.total.correct, score.total.total, score.total.skipped) == (1, 2, 1)
 
 
@@ -144,9 +145,58 @@ def test_the_words_of_the_question_are_no_answers():
     assert score.total.correct == 1
 
 
-def test_case_is_kept_on_request():
-    questions = {"": [("Man", "King", "Woman", "Queen")]}
-    assert analogy_accuracy(analogy_vectors(), questions, lowercase=False).total.skipped == 1
+@pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
+@pytest.mark.parametrize("asked", [str.lower, str.upper, str.title])
+def test_case_of_vectors_and_questions_does_not_matter(change, asked):
+    lower = analogy_vectors()
+    vectors = WordVectors([change(word) for word in lower.tokens], lower.matrix)
+    question = tuple(asked(word) for word in ("man", "king", "woman", "queen"))
+    score = analogy_accuracy(vectors, {"": [question]})
+    assert (score.total.accuracy, score.total.total) == (1, 1)
+    pairs = [(asked("man"), asked("king"), 2.0), (asked("man"), asked("boy"), 3.0)]
+    assert pair_correlation(vectors, pairs).pairs == 2
+    recall = synonym_recall(vectors, {asked("queen"): [asked("king")]}, k=3)
+    assert recall.recall == synonym_recall(lower, {"queen": ["king"]}, k=3).recall
+
+
+def test_word_as_written_comes_before_the_other_case_and_neither_answers():
+    # "US" and "us" are two words; the question's words are no answers in any case.
+    words = ["us", "US", "a", "b", "d"]
+    rows = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0.1], [0, 0.2, 1], [0, 0.1, 1]])
+    vectors = WordVectors(words, rows)
+    assert (vectors.find("US"), vectors.find("Us"), vectors.find("A")) == (1, 0, 2)
+    asked = {"": [("a", "b", "US", "d")]}
+    assert analogy_accuracy(vectors, asked).total.correct == 1
+    nearest_is_given = {"": [("a", "US", "b", "us")]}
+    assert analogy_accuracy(vectors, nearest_is_given).total.correct == 0
+
+
+def test_nothing_counted_is_no_zero(vectors):
+    score = analogy_accuracy(vectors, {"": [("w", "x", "y", "z")]})
+    assert score.total.accuracy is None
+    assert "0.00" not in " ".join(analogy_lines(score))
+    assert "nothing was measured" in analogy_lines(score)[-1]
+    recall = synonym_recall(vectors, {"unheard": ["a"]})
+    assert (recall.recall, recall.interval) == (None, None)
+    assert recall_lines(recall, "list") == ["recall@40 -: none of the 1 words of list has a vector"]
+    assert [band.recall for band in recall.bands] == [None] * 4
+
+
+@pytest.mark.parametrize("change", [str.lower, str.title])
+def test_analogies_agree_with_gensim(change, tmp_path):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    generator = np.random.default_rng(3)
+    words = [change(f"word{chr(97 + i)}{chr(97 + j)}") for i in range(5) for j in range(8)]
+    vectors = WordVectors(words, generator.normal(size=(40, 3)))
+    questions = [[str(w) for w in generator.choice(words, 4, replace=False)] for _ in range(300)]
+    path = tmp_path / "questions.txt"
+    path.write_text(": all\n" + "\n".join(" ".join(q) for q in questions) + "\n")
+    theirs = models.KeyedVectors(vector_size=3)
+    theirs.add_vectors(words, vectors.matrix)
+    accuracy, _ = theirs.evaluate_word_analogies(str(path))
+    score = analogy_accuracy(vectors, load_analogies(path))
+    assert score.total.total == 300 and score.total.accuracy == pytest.approx(accuracy)
+    assert score.total.correct > 5
 
 
 def test_a_question_of_three_words_names_its_line(tmp_path):

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cbow.cli import LAUNCHERS
 from cbow.kernels import END, NEXT, SAMPLES, STOP, Engine, merge_rows, split_at_lines
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import initial_weights
+from cbow.processes.launchers import LAUNCHERS
 from cbow.processes.replicas import Replica, default_merge_every, part_rate, stretch_end
 from cbow.processes.team import Team, join
 from shared.errors import UserError

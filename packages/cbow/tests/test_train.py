@@ -160,19 +160,19 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(
 
 
 @pytest.mark.long
-def test_killed_between_the_members_and_in_the_second_is_bit_identical(
+def test_killed_between_the_models_and_in_the_second_is_bit_identical(
     whole_of: WholeOf, tmp_path: Path
 ) -> None:
     command, uninterrupted = whole_of(TWIN)
     out = tmp_path / "stopped"
     records = [json.loads(x) for x in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
-    last = max(record["step"] for record in records if record["member"] == 0)
+    last = max(record["step"] for record in records if record["model"] == 0)
     kills = 0
 
     def second_has_begun() -> bool:
         return any(int(name.removeprefix("step-")) > last for name in checkpoints_of(out))
 
-    for reached in ((out / "first-member.safetensors").exists, second_has_begun):
+    for reached in ((out / "first-model.safetensors").exists, second_has_begun):
         process = subprocess.Popen([*command, "--out", out, "--resume"], stderr=-1, stdout=-1)
         while process.poll() is None and not reached():
             time.sleep(0.002)
@@ -200,12 +200,12 @@ def test_twin_is_a_run_of_its_own_joined_to_the_first(
     np.testing.assert_array_equal(vectors(tmp_path / "both"), joined(parts, [1, 0.5]))
 
     records = [json.loads(x) for x in (tmp_path / "both/metrics.jsonl").read_text().splitlines()]
-    places = [(record["member"], record["epoch"]) for record in records]
-    assert places == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    order = [(record["model"], record["epoch"]) for record in records]
+    assert order == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
     assert losses(tmp_path / "both") == losses(tmp_path / "first") + losses(tmp_path / "twin")
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert summary["metrics"]["train_loss"] == losses(tmp_path / "first")[-1]
-    assert not list((tmp_path / "both").glob("first-member*"))
+    assert not list((tmp_path / "both").glob("first-model*"))
 
 
 def test_resume_without_a_run_starts_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_minutes_fix_a_number_of_epochs_that_is_recorded(
     )  # the same words again do not clash with what was recorded
 
 
-def test_minutes_are_shared_by_both_members(
+def test_minutes_are_shared_by_both_models(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = {4: 0.3, 0: 0.1}  # of an epoch with n-grams up to 4, and without

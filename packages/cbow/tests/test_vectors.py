@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from cbow.model.vectors import FORMATS, WordVectors, centered, joined, unit_rows
+from cbow.model.vector_formats import FORMATS
+from cbow.model.vectors import WordVectors, centered, joined, unit_rows
 from shared.errors import UserError
 
 TOKENS = ["<unk>", "king", "queen", "man", "woman", "zero"]
@@ -53,23 +54,60 @@ def test_asking_for_more_neighbors_than_words_gives_all_words(vectors):
     assert len(vectors.most_similar_tokens("king", 99)) == 6
 
 
-def test_analogy_subtracts_and_leaves_out_the_words_asked_with(vectors):
-    answers = vectors.analogy(["king", "woman"], ["man"], n=9)
+def test_analogy_asks_b_minus_a_plus_c_and_leaves_the_three_out():
+    words = ["man", "king", "woman", "queen", "girl"]
+    rows = [[1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1.2], [1, 1, -1.2]]
+    vectors = WordVectors(words, np.array(rows))
+    assert [word for word, _ in vectors.analogy("man", "king", "woman", 5)] == ["queen", "girl"]
+
+
+def test_neighbors_leave_the_word_itself_out(vectors):
+    assert [word for word, _ in vectors.neighbors("king", 2)] == ["queen", "man"]
+    assert vectors.neighbors("king", 2)[0][1] == pytest.approx(25 / 26, abs=1e-5)
+
+
+def test_most_similar_subtracts_and_leaves_out_the_words_asked_with(vectors):
+    answers = vectors.most_similar(["king", "woman"], ["man"], topn=9)
     assert answers[0][0] == "queen"
     assert {word for word, _ in answers} == {"queen", "<unk>", "zero"}
     # "man" and "<unk>" are the nearer ones once "woman" is taken away instead of added.
-    assert vectors.analogy(["queen"], ["woman"], n=9)[-1][0] == "<unk>"
+    assert vectors.most_similar(["queen"], ["woman"], topn=9)[-1][0] == "<unk>"
 
 
-def test_analogy_gives_each_word_the_same_weight_whatever_its_length():
+def test_most_similar_gives_each_word_the_same_weight_whatever_its_length():
     short = WordVectors(["a", "b", "x", "y"], np.array([[1, 0], [0, 1], [1, 1], [1, 0.1]]))
     long = WordVectors(["a", "b", "x", "y"], np.array([[100, 0], [0, 1], [1, 1], [1, 0.1]]))
-    assert short.analogy(["a", "b"], n=1)[0][0] == long.analogy(["a", "b"], n=1)[0][0] == "x"
+    near = [vectors.most_similar(["a", "b"], topn=1)[0][0] for vectors in (short, long)]
+    assert near == ["x", "x"]
 
 
-def test_analogy_of_no_words_is_refused(vectors):
+def test_most_similar_of_no_words_is_refused(vectors):
     with pytest.raises(UserError, match="at least one word"):
-        vectors.analogy([], [])
+        vectors.most_similar()
+
+
+def test_most_similar_has_gensims_conventions():
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    vectors = WordVectors(TOKENS[:5], MATRIX[:5])  # gensim's cosine with zeros is NaN
+    theirs = models.KeyedVectors(vector_size=3)
+    theirs.add_vectors(vectors.tokens, vectors.matrix)
+    for asked in (
+        {"positive": "king"},
+        {"positive": ["king", "woman"], "negative": ["man"], "topn": 3},
+        {"positive": ["queen"], "negative": "man", "topn": 2},
+    ):
+        expected = theirs.most_similar(**asked)
+        found = vectors.most_similar(**asked)
+        assert [word for word, _ in found] == [word for word, _ in expected]
+        np.testing.assert_allclose(
+            [cosine for _, cosine in found], [cosine for _, cosine in expected], atol=1e-6
+        )
+
+
+def test_vectors_tell_what_they_are(vectors):
+    assert repr(vectors) == "WordVectors(6 words of 3 numbers: '<unk>', 'king', 'queen', ...)"
+    assert list(vectors) == TOKENS
+    assert {"most_similar", "neighbors", "analogy", "similarity"} <= set(dir(vectors))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from cbow import __version__
+from cbow.processes.launchers import processes_started
 from shared.command.cli import (
     RUN_OPTIONS,
     TRAIN_CONFIG,
@@ -18,8 +18,6 @@ from shared.command.cli import (
 )
 
 DESCRIPTION = "word2vec's continuous bag of words, from numpy up."
-LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Variables in which Open MPI, MPICH and its kin, and Slurm tell a process how many were started."""
 
 VERBS = (
     Verb("train", "Train word vectors.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
@@ -45,7 +43,7 @@ VERBS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     code = run_verbs("cbow", __version__, DESCRIPTION, VERBS, arguments)
-    if code == USAGE_ERROR and any(name in os.environ for name in LAUNCHERS):
+    if code == USAGE_ERROR and processes_started() > 1:
         from cbow.processes.team import give_up
 
         give_up(code)

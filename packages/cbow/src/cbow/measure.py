@@ -1,37 +1,24 @@
-"""Three measures of word vectors: synonym recall, analogies, and agreement with rated word pairs.
+"""Every figure the task reports: synonym recall, analogy accuracy, correlation with rated word pairs.
 
-All of them read small files of the field's own formats and count what the vocabulary lacks.
+A word of a test is looked up as written, else without regard to case. What the vocabulary lacks is counted, and a
+figure for which nothing could be counted is None, not 0.
+
+Shapes: V words, D vector size, Q queries of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cbow.data.synonyms import Synonyms, load_synonyms, read_text
+from cbow.data.evaluation_sets import Question, WordPair
+from cbow.data.synonyms import Synonyms
 from cbow.model.vectors import WordVectors
 from shared.errors import UserError
-
-__all__ = [
-    "AnalogyScore",
-    "Band",
-    "PairCorrelation",
-    "SectionScore",
-    "SynonymRecall",
-    "analogy_accuracy",
-    "load_analogies",
-    "load_synonyms",
-    "load_word_pairs",
-    "pair_correlation",
-    "pearson",
-    "synonym_recall",
-    "tied_ranks",
-]
 
 BANDS = (1, 15, 50, 200)
 """Lower ends of the frequency bands of `SynonymRecall.bands`, in occurrences of the query word."""
@@ -41,28 +28,28 @@ _QUERIES_AT_ONCE = 512  # bounds the table of cosines to 512 rows
 
 @dataclass(frozen=True)
 class Band:
-    """Recall of the query words whose count is `low` or more and below `high` (None: no end)."""
+    """Recall of the query words whose count is `low` or more and below `high` (None: no upper end)."""
 
     low: int
     high: int | None
     words: int
     hits: int
     listed: int
-    recall: float
+    recall: float | None
 
 
 @dataclass(frozen=True)
 class SynonymRecall:
-    """Micro-averaged recall of listed synonyms among the nearest words; shares are 0 to 1."""
+    """Micro-averaged recall of listed synonyms among the nearest words, as fractions from 0 to 1."""
 
-    recall: float
-    """`hits / listed`."""
+    recall: float | None
+    """`hits / listed`; None if no query word has a vector."""
     hits: int
     listed: int
     """All synonyms of the list, those without a vector and those of skipped words included."""
     ceiling: float
-    """The most that any vectors of this vocabulary could reach at this k."""
-    interval: tuple[float, float]
+    """The highest recall that any vectors of this vocabulary could reach at this k."""
+    interval: tuple[float, float] | None
     """95 % bootstrap interval of the recall over query words."""
     words: int
     """Query words that have a vector."""
@@ -81,8 +68,8 @@ class SectionScore:
     correct: int
     total: int
     skipped: int
-    accuracy: float
-    """`correct / total`, 0 where nothing could be asked."""
+    accuracy: float | None
+    """`correct / total`; None if no question could be asked."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,7 @@ class AnalogyScore:
 
 @dataclass(frozen=True)
 class PairCorrelation:
-    """Correlation of cosines with human scores; None where fewer than two pairs or no spread."""
+    """Correlation of cosines with human scores; None for fewer than two pairs or without spread."""
 
     spearman: float | None
     pearson: float | None
@@ -113,10 +100,10 @@ def synonym_recall(
     resamples: int = 2000,
     seed: int = 0,
 ) -> SynonymRecall:
-    """Share of the listed synonyms that are among the k words nearest to their query word.
+    """Recall at k: the fraction of the listed synonyms that are among the k words nearest to their query word.
 
-    The query word itself is the first of the k, as in the assignment, so 39 others are looked at
-    for k = 40. Words of equal cosine rank in vocabulary order.
+    The query word itself is the first of the k, as in the assignment, so k = 40 leaves 39 others. Words of equal cosine
+    rank in vocabulary order.
 
     Parameters
     ----------
@@ -129,6 +116,11 @@ def synonym_recall(
         Bootstrap samples of the query words.
     seed : int
         Of the bootstrap.
+
+    Raises
+    ------
+    UserError
+        `k` is below 2, or the list has no synonym.
     """
     if k < 2:
         raise UserError(f"k is {k}; it counts the word itself, so it must be 2 or more.")
@@ -136,35 +128,166 @@ def synonym_recall(
     if listed_of.sum() == 0:
         raise UserError("The synonym list has no synonym in it; there is nothing to recall.")
 
-    words = list(synonyms)
-    known = np.array([word in vectors for word in words])
-    hits_of = np.zeros(len(words), dtype=np.int64)
+    rows = [vectors.find(word) for word in synonyms]
+    listed_rows = [
+        [row for row in map(vectors.find, listed) if row is not None]
+        for listed in synonyms.values()
+    ]
+    known = np.array([row is not None for row in rows])
+    hits_of = np.zeros(len(rows), dtype=np.int64)
     reachable = 0
-    for start in range(0, len(words), _QUERIES_AT_ONCE):
-        batch = [i for i in range(start, min(start + _QUERIES_AT_ONCE, len(words))) if known[i]]
-        queries = [vectors.row(words[i]) for i in batch]
+    for start in range(0, len(rows), _QUERIES_AT_ONCE):
+        batch = [i for i in range(start, min(start + _QUERIES_AT_ONCE, len(rows))) if known[i]]
+        queries = [rows[i] for i in batch]
         table = vectors.unit[queries] @ vectors.unit.T  # (Q, V)
         for i, query, cosines in zip(batch, queries, table, strict=True):
-            wanted = [vectors.row(s) for s in synonyms[words[i]] if s in vectors]
-            hits_of[i] = (_ranks(cosines, query, wanted) < k).sum()
-            reachable += min(len(wanted), k - 1)
+            hits_of[i] = (_ranks(cosines, int(query or 0), listed_rows[i]) < k).sum()
+            reachable += min(len(listed_rows[i]), k - 1)
 
     hits, listed = int(hits_of.sum()), int(listed_of.sum())
+    is_measured = bool(known.any())
     return SynonymRecall(
-        recall=hits / listed,
+        recall=hits / listed if is_measured else None,
         hits=hits,
         listed=listed,
         ceiling=reachable / listed,
-        interval=_bootstrap(hits_of, listed_of, resamples, seed),
+        interval=_bootstrap(hits_of, listed_of, resamples, seed) if is_measured else None,
         words=int(known.sum()),
         words_skipped=int((~known).sum()),
         k=k,
-        bands=_bands(vectors, words, known, hits_of, listed_of),
+        bands=_bands(vectors, rows, hits_of, listed_of),
     )
 
 
+def analogy_accuracy(
+    vectors: WordVectors, questions: Mapping[str, Sequence[Question]]
+) -> AnalogyScore:
+    """Accuracy on "a is to b as c is to d": d must be the nearest word to b - a + c.
+
+    The words a, b and c are no answers, nor are words that differ from them in case only.
+
+    Parameters
+    ----------
+    vectors : WordVectors
+    questions : mapping of str to questions
+        From `load_analogies`.
+
+    References
+    ----------
+    Mikolov et al. 2013, arXiv 1301.3781, section 4. 3CosAdd: Levy & Goldberg 2014, equation 1.
+    """
+    same_word = vectors.case_groups
+    sections = []
+    for name, asked in questions.items():
+        found = [[vectors.find(word) for word in question] for question in asked]
+        rows = [question for question in found if None not in question]
+        correct = 0
+        for start in range(0, len(rows), _QUERIES_AT_ONCE):
+            a, b, c, d = np.array(rows[start : start + _QUERIES_AT_ONCE]).T  # (Q,) each
+            unit = vectors.unit
+            # argmax over cosines: the target's length does not matter
+            scores = (unit[b] - unit[a] + unit[c]) @ unit.T  # (Q, V)
+            for given in (a, b, c):
+                scores[same_word[None, :] == same_word[given][:, None]] = -np.inf
+            correct += int((same_word[scores.argmax(axis=1)] == same_word[d]).sum())
+        sections.append(_section(name, correct, len(rows), len(asked) - len(rows)))
+    total = _section(
+        "total",
+        sum(section.correct for section in sections),
+        sum(section.total for section in sections),
+        sum(section.skipped for section in sections),
+    )
+    return AnalogyScore(tuple(sections), total)
+
+
+def pair_correlation(vectors: WordVectors, pairs: Sequence[WordPair]) -> PairCorrelation:
+    """Correlation of the cosines of word pairs with human scores.
+
+    Parameters
+    ----------
+    vectors : WordVectors
+    pairs : sequence of (word, word, score)
+        From `load_word_pairs`.
+    """
+    cosines, scores = [], []
+    for first, second, score in pairs:
+        a, b = vectors.find(first), vectors.find(second)
+        if a is not None and b is not None:
+            cosines.append(float(vectors.unit[a] @ vectors.unit[b]))
+            scores.append(score)
+    x, y = np.array(cosines), np.array(scores)
+    return PairCorrelation(
+        spearman=pearson(tied_ranks(x), tied_ranks(y)),
+        pearson=pearson(x, y),
+        pairs=len(cosines),
+        skipped=len(pairs) - len(cosines),
+    )
+
+
+def tied_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values get the mean of their ranks."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[which], dtype=np.float64)
+
+
+def pearson(x: NDArray[Any], y: NDArray[Any]) -> float | None:
+    """Pearson's correlation, or None where it is not defined (below two values, or no spread)."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def recall_lines(recall: SynonymRecall, name: str) -> list[str]:
+    """Return a recall as lines of text: the figure, its interval, its ceiling, its frequency bands."""
+    if recall.recall is None or recall.interval is None:
+        return [
+            f"recall@{recall.k} -: none of the {recall.words_skipped} words of {name} has a vector"
+        ]
+    low, high = recall.interval
+    lines = [
+        f"recall@{recall.k} {100 * recall.recall:.2f} % (95 % interval {100 * low:.1f}-{100 * high:.1f}, "
+        f"ceiling {100 * recall.ceiling:.1f} %): {recall.hits} of {recall.listed} synonyms in {name}"
+    ]
+    if recall.words_skipped:
+        lines.append(
+            f"{recall.words_skipped} of its words have no vector; their synonyms count as missed"
+        )
+    for band in recall.bands:
+        if band.recall is None:
+            continue
+        seen = f"{band.low} to {band.high - 1}" if band.high is not None else f"{band.low} or more"
+        hits = f"{100 * band.recall:6.2f} %  {band.hits}/{band.listed}"
+        lines.append(f"  {hits}  {band.words} words seen {seen} times")
+    return lines
+
+
+def analogy_lines(score: AnalogyScore) -> list[str]:
+    """Return the accuracy of each section and of all as lines of text."""
+    lines = []
+    for section in (*score.sections, score.total):
+        is_asked = section.accuracy is not None
+        accuracy = (
+            f"{100 * section.accuracy:6.2f} %" if section.accuracy is not None else f"{'-':>8}"
+        )
+        counted = f"{section.correct}/{section.total}" if is_asked else "none asked"
+        lines.append(f"{accuracy}  {counted}  {section.skipped} skipped  {section.name}")
+    if score.total.accuracy is None:
+        lines.append("no question has a vector for each of its four words: nothing was measured")
+    return lines
+
+
+def correlation_line(pairs: PairCorrelation) -> str:
+    """Return both correlations as a line of text."""
+    figures = ", ".join(
+        f"{name} {'-' if value is None else f'{value:.4f}'}"
+        for name, value in (("Spearman", pairs.spearman), ("Pearson", pairs.pearson))
+    )
+    return f"{figures} on {pairs.pairs} pairs, {pairs.skipped} skipped"
+
+
 def _ranks(cosines: NDArray[Any], query: int, wanted: Sequence[int]) -> NDArray[np.int64]:
-    # Rank of each wanted word: 0 is the query word itself, whatever its cosine is.
+    """Rank of each wanted row by cosine; 0 is the query word itself, whatever its cosine is."""
     ranks = []
     for row in wanted:
         nearer = cosines > cosines[row]
@@ -189,203 +312,22 @@ def _bootstrap(
 
 def _bands(
     vectors: WordVectors,
-    words: Sequence[str],
-    known: NDArray[np.bool_],
+    rows: Sequence[int | None],
     hits_of: NDArray[np.int64],
     listed_of: NDArray[np.int64],
 ) -> tuple[Band, ...]:
+    """Split the recall by the count of the query word; words without a vector are in no band."""
     if vectors.counts is None:
         return ()
-    count_of = np.array(
-        [vectors.counts[vectors.row(w)] if k else -1 for w, k in zip(words, known, strict=True)]
-    )
+    count_of = np.array([-1 if row is None else vectors.counts[row] for row in rows])
     bands = []
     for low, high in zip(BANDS, (*BANDS[1:], None), strict=True):
-        inside = known & (count_of >= low) & (count_of < (high or np.inf))
+        inside = (count_of >= low) & (count_of < (high or np.inf))
         hits, listed = int(hits_of[inside].sum()), int(listed_of[inside].sum())
-        share = hits / listed if listed else 0.0
-        bands.append(Band(low, high, int(inside.sum()), hits, listed, share))
+        recall = hits / listed if listed else None
+        bands.append(Band(low, high, int(inside.sum()), hits, listed, recall))
     return tuple(bands)
 
 
-def load_analogies(path: Path | str) -> dict[str, list[tuple[str, str, str, str]]]:
-    """Read `questions-words.txt`: `: section` lines, and four words a line, "a b c d".
-
-    Returns
-    -------
-    dict of section name to questions
-        Questions before the first section line are in the section "".
-    """
-    path = Path(path)
-    sections: dict[str, list[tuple[str, str, str, str]]] = {}
-    current: list[tuple[str, str, str, str]] | None = None
-    for number, line in _lines(path):
-        if line.startswith(":"):
-            current = sections.setdefault(line[1:].strip(), [])
-            continue
-        question = line.split()
-        if len(question) != 4:
-            raise UserError(
-                f"{path}:{number}: {len(question)} words. Expected four, or a line ': section'."
-            )
-        if current is None:
-            current = sections.setdefault("", [])
-        current.append((question[0], question[1], question[2], question[3]))
-    if not any(sections.values()):
-        raise UserError(f"{path}: no question. Expected lines of four words, 'a b c d'.")
-    return sections
-
-
-def analogy_accuracy(
-    vectors: WordVectors,
-    questions: Mapping[str, Sequence[tuple[str, str, str, str]]],
-    *,
-    lowercase: bool = True,
-) -> AnalogyScore:
-    """Share of "a is to b as c is to d" where d is nearest to b - a + c (a, b, c left out).
-
-    Parameters
-    ----------
-    vectors : WordVectors
-    questions : mapping of str to questions
-        From `load_analogies`.
-    lowercase : bool
-        Lower-case the questions first, as our tokenizer does with the corpus.
-
-    References
-    ----------
-    Mikolov et al. 2013, arXiv 1301.3781, section 4.
-    """
-    sections = []
-    for name, asked in questions.items():
-        rows, skipped = [], 0
-        for question in asked:
-            words = [word.lower() for word in question] if lowercase else list(question)
-            if all(word in vectors for word in words):
-                rows.append([vectors.row(word) for word in words])
-            else:
-                skipped += 1
-        correct = 0
-        for start in range(0, len(rows), _QUERIES_AT_ONCE):
-            a, b, c, d = np.array(rows[start : start + _QUERIES_AT_ONCE]).T
-            unit = vectors.unit
-            cosines = (unit[b] - unit[a] + unit[c]) @ unit.T  # (Q, V), lengths do not matter here
-            at = np.arange(len(a))
-            for given in (a, b, c):
-                cosines[at, given] = -np.inf
-            correct += int((cosines.argmax(axis=1) == d).sum())
-        sections.append(_section(name, correct, len(rows), skipped))
-    total = _section(
-        "total",
-        sum(section.correct for section in sections),
-        sum(section.total for section in sections),
-        sum(section.skipped for section in sections),
-    )
-    return AnalogyScore(tuple(sections), total)
-
-
 def _section(name: str, correct: int, total: int, skipped: int) -> SectionScore:
-    return SectionScore(name, correct, total, skipped, correct / total if total else 0.0)
-
-
-def load_word_pairs(path: Path | str) -> list[tuple[str, str, float]]:
-    """Read pairs of words with a human score, as WordSim-353, SimLex-999 and MEN are published.
-
-    Columns are split at tabs, else commas, else spaces (the first line decides). The two words come
-    first; the score is the first later column that holds a number. A first line without a number
-    is a header, lines starting with `#` are comments.
-    """
-    path = Path(path)
-    pairs: list[tuple[str, str, float]] = []
-    mark: str | None = None
-    column = -1
-    for position, (number, line) in enumerate(_lines(path)):
-        if position == 0:
-            mark = "\t" if "\t" in line else "," if "," in line else None
-        cells = [cell.strip() for cell in line.split(mark)]
-        if column < 0:
-            numbers = [i for i in range(2, len(cells)) if _number(cells[i]) is not None]
-            if not numbers and position == 0:
-                continue  # the header
-            column = numbers[0] if numbers else -1
-        score = _number(cells[column]) if 0 <= column < len(cells) else None
-        if score is None or not cells[0] or not cells[1]:
-            raise UserError(f"{path}:{number}: expected two words and a score, got {line[:60]!r}.")
-        pairs.append((cells[0], cells[1], score))
-    if not pairs:
-        raise UserError(f"{path}: no pair. Expected lines of two words and a score.")
-    return pairs
-
-
-def pair_correlation(
-    vectors: WordVectors, pairs: Sequence[tuple[str, str, float]], *, lowercase: bool = True
-) -> PairCorrelation:
-    """Correlation of the cosines of word pairs with human scores.
-
-    Parameters
-    ----------
-    vectors : WordVectors
-    pairs : sequence of (word, word, score)
-        From `load_word_pairs`.
-    lowercase : bool
-        Lower-case the words first, as our tokenizer does with the corpus.
-    """
-    cosines, scores = [], []
-    for first, second, score in pairs:
-        a, b = (first.lower(), second.lower()) if lowercase else (first, second)
-        if a in vectors and b in vectors:
-            cosines.append(vectors.similarity(a, b))
-            scores.append(score)
-    x, y = np.array(cosines), np.array(scores)
-    return PairCorrelation(
-        spearman=pearson(tied_ranks(x), tied_ranks(y)),
-        pearson=pearson(x, y),
-        pairs=len(cosines),
-        skipped=len(pairs) - len(cosines),
-    )
-
-
-def tied_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Ranks from 1; equal values share the mean of their ranks."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[which], dtype=np.float64)
-
-
-def pearson(x: NDArray[Any], y: NDArray[Any]) -> float | None:
-    """Pearson's correlation, or None where it is not defined (below two values, or no spread)."""
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if line.strip() and not line.startswith("#"):
-            yield number, line.strip()
-
-
-def recall_lines(recall: SynonymRecall, name: str) -> list[str]:
-    """Say a recall in lines of text: the figure, its interval, its ceiling, its frequency bands."""
-    low, high = recall.interval
-    lines = [
-        f"recall@{recall.k} {100 * recall.recall:.2f} % (95 % interval {100 * low:.1f}-{100 * high:.1f}, "
-        f"ceiling {100 * recall.ceiling:.1f} %): {recall.hits} of {recall.listed} synonyms in {name}"
-    ]
-    if recall.words_skipped:
-        lines.append(
-            f"{recall.words_skipped} of its words have no vector; their synonyms count as missed"
-        )
-    for band in (band for band in recall.bands if band.words):
-        seen = f"{band.low} to {band.high - 1}" if band.high is not None else f"{band.low} or more"
-        share = f"{100 * band.recall:6.2f} %  {band.hits}/{band.listed}"
-        lines.append(f"  {share}  {band.words} words seen {seen} times")
-    return lines
+    return SectionScore(name, correct, total, skipped, correct / total if total else None)

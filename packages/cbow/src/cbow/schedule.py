@@ -1,4 +1,4 @@
-"""How fast and how long to learn: the learning rate at each place, and the epochs that fit into a time."""
+"""The learning rate at each position, and the number of epochs that fit into a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cbow.config import TrainConfig
 from cbow.data.dataset import Corpus, EncodedCorpus, encode
 from cbow.kernels import NEXT, STOP
 from cbow.kernels.build import build_engine, compile_engine
-from cbow.model.weights import first_weights, members, subwords_of
+from cbow.model.weights import first_weights, models_of, subwords_of
 from cbow.processes.team import Team
 from shared.text.vocabulary import Vocabulary
 
@@ -28,13 +28,13 @@ def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> t
     epoch : int
         From 0.
     block : int
-        Place of the block in the encoded corpus.
+        Start of the block in the encoded corpus.
     length : int
         Entries of the encoded corpus.
     """
     first = config.learning_rate
     if config.schedule == "halve":
-        # Before epochs 2, 4, 6, ... counted from 1: so the coursework did, its loss of 5.24 says.
+        # Before epochs 2, 4, 6, ... counted from 1, as in the coursework: its loss of 5.24 shows it.
         return first * 0.5 ** ((epoch + 1) // config.halve_every), 0.0
     if config.schedule == "constant":
         return first, 0.0
@@ -45,15 +45,15 @@ def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> t
 def epochs_that_fit(
     config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary, team: Team
 ) -> TrainConfig:
-    """Time training for a moment on weights that are thrown away, and fix the number of epochs.
+    """Time training for a second on weights that are discarded, and fix the number of epochs.
 
-    The number goes into the saved configuration, so that from there the run is as deterministic as any.
+    The number goes into the saved configuration, so the run itself is as deterministic as any.
     """
     assert config.minutes is not None
     with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
         encoded = encode(corpus, vocabulary, Path(folder) / "corpus.ids", quiet=True)
         seconds = sum(
-            _epoch_seconds(member, encoded, vocabulary, team) for member in members(config)
+            _epoch_seconds(model, encoded, vocabulary, team) for model in models_of(config)
         )
     epochs = max(1, int(60 * config.minutes / seconds))
     return replace(config, epochs=epochs, minutes=None)
@@ -62,7 +62,7 @@ def epochs_that_fit(
 def _epoch_seconds(
     config: TrainConfig, encoded: EncodedCorpus, vocabulary: Vocabulary, team: Team
 ) -> float:
-    """Return about how long an epoch of one member takes."""
+    """Return about how long an epoch of one model takes."""
     subwords = subwords_of(config, vocabulary)
     weights = first_weights(config, vocabulary, subwords)
     compile_engine(config)

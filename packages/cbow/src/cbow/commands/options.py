@@ -12,7 +12,7 @@ from shared.command.config import Problems, positional
 class EvaluateOptions:
     """What to measure a model by; without a list, the synonyms the run was measured by."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder, or a vector file (.npz, .safetensors, word2vec .txt or .bin)."""
     synonyms: str | None = None
     """Synonym list: JSON [[word, [synonym, ...]], ...]."""
@@ -35,7 +35,7 @@ class EvaluateOptions:
 class NeighborsOptions:
     """Whose neighbors to list."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder or vector file."""
     words: tuple[str, ...] = positional()
     """One or more words."""
@@ -54,7 +54,7 @@ class NeighborsOptions:
 class SimilarityOptions:
     """Which two words to compare."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder or vector file."""
     first: str = positional()
     """A word."""
@@ -68,7 +68,7 @@ class SimilarityOptions:
 class AnalogyOptions:
     """An analogy `a is to b as c is to ?`."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder or vector file."""
     a: str = positional()
     """man, in man : king = woman : ?"""
@@ -91,7 +91,7 @@ class AnalogyOptions:
 class ExportOptions:
     """Which format to write."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder or vector file."""
     format: Literal["npz", "safetensors", "word2vec-text", "word2vec-binary", "projector"] = (
         "word2vec-binary"
@@ -106,7 +106,7 @@ class ExportOptions:
 class SynonymsOptions:
     """Which words get a list of WordNet synonyms."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder, vector file, or a vocab.txt: its words are the ones listed."""
     out: str = "synonyms.json"
     """File to write."""

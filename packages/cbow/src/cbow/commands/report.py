@@ -1,4 +1,4 @@
-"""The page of a run: what was trained, both curves of the assignment, neighbors, a map of words."""
+"""The verb `report`, and the page of a run: both curves of the assignment, neighbors, a map of words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from cbow.checkpoint import command, model_of
 from cbow.config import TrainConfig
-from cbow.model.trained import load_model
+from cbow.model.trained import load
 from cbow.model.vectors import WordVectors
-from cbow.place import command
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
-from shared.pages.report import Report, make_page, save_plot
+from shared.pages.report import curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
 WORDS_WITH_NEIGHBORS = 12
@@ -42,57 +42,60 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     """
     summary = run.summary()
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    vectors = load_model(str(run.path))
+    vectors = load(run.path)
     out = out or run.path / "report.html"
-    records = run.metrics.records()
-    models = {"first model": 0, "twin": 1} if config.twin else {"cbow": 0}
 
-    page = Report(f"cbow: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["what", "came out"], _facts(summary, config))
-    page.heading("Training")
-    losses = {name: epoch_curve(records, "train_loss", member) for name, member in models.items()}
-    ylabel = "mean loss per sample (nats)"
-    page.lines("Loss by epoch", "epoch", ylabel, losses)
-    save_plot(out.parent / "loss.png", "Loss by epoch", "epoch", ylabel, losses)
-    if "recall_at_40" in summary["metrics"]:
-        recalls = {name: recall_curve(records, member) for name, member in models.items()}
-        caption = "Share of the listed synonyms among a word's 40 nearest, itself counted."
-        if config.twin:
-            caption += " Each model by itself; joined they reach what the table says."
-        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recalls, caption=caption)
-        save_plot(out.parent / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recalls)
-    page.heading("Words")
-    page.table(
-        ["word", "nearest, nearest first"],
-        _neighbors(vectors),
-        caption="Neighbors of frequent words",
+    page = run_page(
+        "cbow",
+        run,
+        _facts(summary, config),
+        subtitle=_subtitle(summary),
+        headline=_headline(summary["metrics"]),
     )
+    page.heading("Training")
+    records = {
+        name: [record for record in run.metrics.records() if model_of(record) == number]
+        for number, name in enumerate(["first model", "twin"] if config.twin else ["cbow"])
+    }
+    losses = {name: curve(some, "train_loss") for name, some in records.items()}
+    page.lines(
+        "Loss by epoch",
+        "epoch",
+        "mean loss per sample (nats)",
+        losses,
+        png=out.parent / "loss.png",
+    )
+    if "recall_at_40" in summary["metrics"]:
+        recalls = {name: curve(some, "recall_at_40", 100) for name, some in records.items()}
+        caption = (
+            "Listed synonyms that are among the 40 words nearest to their word, itself counted."
+        )
+        if config.twin:
+            caption += " Each model by itself; the figure at the top is of their joined vectors."
+        page.lines(
+            "Recall by epoch",
+            "epoch",
+            "recall@40 (%)",
+            recalls,
+            caption=caption,
+            png=out.parent / "recall.png",
+        )
+    page.heading("Words")
+    page.table(["word", "nearest words"], _neighbors(vectors), caption="Neighbors by cosine")
     words, xs, ys = word_map(vectors)
-    caption = "The first two principal components; frequent words only. Distances on paper are a rough guide."
-    page.scatter("Map of words", xs, ys, words, caption=caption)
-    page.heading("Run it again")
-    start = command(summary.get("processes", 1))
-    page.code(f"{start} --config {run.path.name}/config.yaml --out another-folder")
-    page.code(configuration.dump(config))
+    page.scatter(
+        "Map of words",
+        xs,
+        ys,
+        words,
+        caption="The first two principal components of frequent words' vectors; distances are approximate.",
+    )
+    page.run_again(command(summary.get("processes", 1)), run, config)
     return page.save(out)
 
 
-def epoch_curve(
-    records: list[dict[str, Any]], key: str, member: int = 0
-) -> tuple[list[float], list[float]]:
-    """Return (epochs, values) of one figure of one member, from a metrics log."""
-    chosen = [r for r in records if r["member"] == member and r.get(key) is not None]
-    return [record["epoch"] for record in chosen], [record[key] for record in chosen]
-
-
-def recall_curve(records: list[dict[str, Any]], member: int = 0) -> tuple[list[float], list[float]]:
-    """Return (epochs, recall@40 in percent) of one member."""
-    epochs, values = epoch_curve(records, "recall_at_40", member)
-    return epochs, [100 * value for value in values]
-
-
 def word_map(vectors: WordVectors) -> tuple[list[str], list[float], list[float]]:
-    """Place frequent words in the plane by principal components.
+    """Project frequent words to the plane by principal component analysis.
 
     Returns
     -------
@@ -115,11 +118,11 @@ def _frequent(vectors: WordVectors) -> list[str]:
 
 
 def _neighbors(vectors: WordVectors) -> list[list[str]]:
-    # Short and very frequent words are function words, whose neighbors tell little.
+    # Short and very frequent words are function words, whose neighbors say little.
     frequent = [word for word in _frequent(vectors) if len(word) > 3]
     skip = min(20, len(frequent) // 3)
     return [
-        [word, ", ".join(other for other, _ in vectors.most_similar_tokens(word, 8)[1:])]
+        [word, ", ".join(other for other, _ in vectors.neighbors(word, 7))]
         for word in frequent[skip : skip + WORDS_WITH_NEIGHBORS]
     ]
 
@@ -130,22 +133,22 @@ def _subtitle(summary: dict[str, Any]) -> str:
     return f"{data['name']}{made_up}, {data['tokens']:,} tokens, {data['vocabulary']:,} words"
 
 
-def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
-    metrics = summary["metrics"]
+def _headline(metrics: dict[str, Any]) -> tuple[str, str]:
+    recall = percent(metrics.get("recall_at_40"))
+    if recall is None:
+        return f"{metrics['train_loss']:.4f}", "mean loss of the last epoch"
+    low, high = metrics["recall_interval"]
+    return recall, f"recall@40 (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+
+
+def _facts(summary: dict[str, Any], config: TrainConfig) -> list[tuple[str, Any]]:
     of_first = ", first model" if config.twin else ""
-    facts: list[list[Any]] = [
-        [f"mean loss of the last epoch{of_first}", f"{metrics['train_loss']:.4f}"]
+    return [
+        (f"mean loss of the last epoch{of_first}", f"{summary['metrics']['train_loss']:.4f}"),
+        ("objective", f"{config.architecture}, {config.objective}"),
+        ("epochs", f"{config.epochs}"),
+        ("training time", f"{summary['seconds']:.1f} s"),
+        ("samples per second", f"{summary['samples_per_second']:,.0f}"),
+        ("seed", f"{config.seed}"),
+        ("device", summary["device"]),
     ]
-    if "recall_at_40" in metrics:
-        low, high = metrics["recall_interval"]
-        interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f}"
-        facts.append(["recall@40", f"{100 * metrics['recall_at_40']:.2f} % ({interval})"])
-    facts += [
-        ["objective", f"{config.architecture}, {config.objective}"],
-        ["epochs", f"{config.epochs}"],
-        ["training time", f"{summary['seconds']:.1f} s"],
-        ["samples per second", f"{summary['samples_per_second']:,.0f}"],
-        ["seed", f"{config.seed}"],
-        ["device", summary["device"]],
-    ]
-    return facts

@@ -1,4 +1,4 @@
-"""The assignment's study: how the learning rate and the number of epochs change loss and recall, in two plots."""
+"""The verb `study`: how the learning rate and the number of epochs change loss and recall, in two plots."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cbow.commands.options import StudyOptions
-from cbow.commands.report import epoch_curve, recall_curve
 from cbow.config import TrainConfig
 from cbow.train import train
 from shared.command.options import RunOptions
 from shared.files import write_json
-from shared.pages.report import Report, save_plot
+from shared.pages.report import Report, curve, percent
 from shared.runs.run_directory import RunDirectory
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
@@ -53,20 +52,18 @@ def write_study(out: Path, runs: Mapping[str, RunDirectory]) -> Path:
     """Write `loss.png`, `recall.png`, `study.json` and `report.html` from finished runs; return the page."""
     summaries = {name: run.summary() for name, run in runs.items()}
     records = {name: run.metrics.records() for name, run in runs.items()}
-    losses = {name: epoch_curve(found, "train_loss") for name, found in records.items()}
-    is_measured = all("recall_at_40" in summary["metrics"] for summary in summaries.values())
-    recalls = {name: recall_curve(r) for name, r in records.items()} if is_measured else {}
     data = next(iter(summaries.values()))["data"]
     page = Report(
         "cbow: learning rate and training time", f"{data['name']}, {data['tokens']:,} tokens"
     )
     rows = [_row(name, summary, data) for name, summary in summaries.items()]
     page.table(_HEADER, rows, caption="Last epoch; reported: the coursework's figures")
-    page.lines("Loss by epoch", "epoch", "mean loss per sample (nats)", losses)
-    save_plot(out / "loss.png", "Loss by epoch", "epoch", "mean loss per sample (nats)", losses)
-    if recalls:
-        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recalls)
-        save_plot(out / "recall.png", "Recall by epoch", "epoch", "recall@40 (%)", recalls)
+    losses = {name: curve(some, "train_loss") for name, some in records.items()}
+    label = "mean loss per sample (nats)"
+    page.lines("Loss by epoch", "epoch", label, losses, png=out / "loss.png")
+    if all("recall_at_40" in summary["metrics"] for summary in summaries.values()):
+        recalls = {name: curve(some, "recall_at_40", 100) for name, some in records.items()}
+        page.lines("Recall by epoch", "epoch", "recall@40 (%)", recalls, png=out / "recall.png")
     write_json(
         out / "study.json", {name: summary["metrics"] for name, summary in summaries.items()}
     )
@@ -78,11 +75,14 @@ _HEADER = ("setting", "loss", "reported", "recall@40", "reported", "seconds")
 
 def _row(name: str, summary: dict[str, Any], data: dict[str, Any]) -> list[Any]:
     metrics = summary["metrics"]
-    recall = metrics.get("recall_at_40")
     # The coursework's figures are for its own corpus.
-    known = (
-        COURSEWORK.get(name) if data["name"] == "treebank.txt" and not data["is_sample"] else None
-    )
-    loss, share = (f"{known[0]:.2f}", f"{known[1]:.1f} %") if known else (None, None)
-    own = f"{100 * recall:.1f} %" if recall is not None else None
-    return [name, f"{metrics['train_loss']:.4f}", loss, own, share, f"{summary['seconds']:.1f}"]
+    is_its_corpus = data["name"] == "treebank.txt" and not data["is_sample"]
+    loss, recall = COURSEWORK.get(name, (None, None)) if is_its_corpus else (None, None)
+    return [
+        name,
+        f"{metrics['train_loss']:.4f}",
+        None if loss is None else f"{loss:.2f}",
+        percent(metrics.get("recall_at_40")),
+        None if recall is None else f"{recall:.2f} %",
+        f"{summary['seconds']:.1f}",
+    ]

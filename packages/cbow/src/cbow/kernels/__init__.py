@@ -5,9 +5,9 @@ hierarchical softmax); `lines.py` and `arithmetic.py` hold what both use, `mergi
 model of several processes' replicas. Needs Numba, so commands import it only when they train.
 """
 
-from .arithmetic import stream_key
-from .engine import ARCHITECTURES, OBJECTIVES, Engine
-from .lines import (
+from cbow.kernels.arithmetic import stream_key
+from cbow.kernels.engine import ARCHITECTURES, OBJECTIVES, Engine
+from cbow.kernels.lines import (
     DIVERGED,
     END,
     LINE_END,
@@ -20,7 +20,7 @@ from .lines import (
     keep_probability,
     split_at_lines,
 )
-from .merging import merge_rows
+from cbow.kernels.merging import merge_rows
 
 __all__ = [
     "ARCHITECTURES",

@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cbow.kernels.arithmetic import aligned_zeros
+from cbow.kernels.lines import (
+    DIVERGED,
+    END,
+    LINE_END,
+    NEXT,
+    STATUS,
+    STOP,
+    keep_probability,
+    split_at_lines,
+)
+from cbow.kernels.logistic import LANES, alias_table, train_logistic
+from cbow.kernels.softmax import PENDING, TILE, from_tiles, to_tiles, train_softmax
 from cbow.model.huffman import HuffmanCodes, build_huffman
 from cbow.model.reference import GRADIENTS
 from cbow.model.subwords import Subwords
-from .arithmetic import aligned_zeros
-from .lines import DIVERGED, END, LINE_END, NEXT, STATUS, STOP, keep_probability, split_at_lines
-from .logistic import LANES, alias_table, train_logistic
-from .softmax import PENDING, TILE, from_tiles, to_tiles, train_softmax
 
 OBJECTIVES = ("softmax", "negative", "hierarchical")
 ARCHITECTURES = ("cbow", "skipgram")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arithmetic import compiled, draw, stream_at, unit
+from cbow.kernels.arithmetic import compiled, draw, stream_at, unit
 
 LINE_END = -1
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arithmetic import FAST, compiled, draw, exp32, stream_at
-from .lines import (
+from cbow.kernels.arithmetic import FAST, compiled, draw, exp32, stream_at
+from cbow.kernels.lines import (
     DIVERGED,
     END,
     FIRST_FREE_DRAW,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import FAST, compiled
+from cbow.kernels.arithmetic import FAST, compiled
 
 
 @compiled(FAST, inline=False)

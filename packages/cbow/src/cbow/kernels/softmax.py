@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arithmetic import (
+from cbow.kernels.arithmetic import (
     FAST,
     aligned_zeros,
     bits_to_float,
@@ -43,7 +43,7 @@ from .arithmetic import (
     spread,
     store,
 )
-from .lines import (
+from cbow.kernels.lines import (
     DIVERGED,
     END,
     LOSS,

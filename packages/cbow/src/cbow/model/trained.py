@@ -11,17 +11,26 @@ VECTORS = "vectors.safetensors"
 SYNONYMS = "synonyms.json"
 
 
-def load_model(model: str) -> WordVectors:
-    """Return the vectors of a run folder or of a vector file.
+def load(run: str | Path) -> WordVectors:
+    """Return the word vectors of a run folder or of a vector file.
+
+        >>> from cbow import load
+        >>> vectors = load("runs/cbow/best")
+        >>> vectors.most_similar("film", topn=3)
+
+    Parameters
+    ----------
+    run : str or Path
+        A folder that `cbow train` wrote; or `.npz`, `.safetensors`, word2vec text or binary.
 
     Raises
     ------
     UserError
         It is neither, the run did not end, or the file is damaged.
     """
-    path = Path(model)
+    path = Path(run)
     if not path.is_dir():
         return WordVectors.load(path)
-    run = RunDirectory.read(path, task="cbow")
-    run.summary()  # says how to finish a run that did not end
+    folder = RunDirectory.read(path, task="cbow")
+    folder.summary()  # says how to finish a run that did not end
     return WordVectors.load(path / VECTORS)

@@ -1,20 +1,14 @@
-"""A CBOW model in memory, with the assignment's names; and what training starts from and ends with.
+"""The weights that training starts from, and the word vectors that it ends with.
 
 Shapes: V vocabulary size, D embedding size. `U` (V, D) holds a row per input word, `V` (D, V) a column per output word.
-With positions or n-grams `U` is (T R, D): T tables, one for each place in the window, of R rows, one for each word and
-n-gram.
-
-    >>> from cbow import CBOW, Vocabulary
-    >>> lines = [["i", "want", "to", "go"], ["he", "want", "to", "go"]]
-    >>> model = CBOW(Vocabulary.build(word for line in lines for word in line), dimension=8, seed=42)
-    >>> losses = model.train(lines, window=3, learning_rate=1.0, epochs=10)
-    >>> model.most_similar_tokens("i", 3)
+With positions or n-grams `U` is (T R, D): T tables, one for each position in the window, of R rows, one for each word
+and n-gram.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +17,6 @@ from cbow.config import TrainConfig
 from cbow.model.subwords import Subwords, find_subwords
 from cbow.model.vectors import WordVectors, joined
 from shared.text.vocabulary import Vocabulary
-
-if TYPE_CHECKING:  # Numba takes a second to import, and vectors can be asked without it
-    pass
 
 Floats = NDArray[np.floating[Any]]
 
@@ -65,7 +56,7 @@ def first_weights(
 
 
 def input_tables(config: TrainConfig) -> int:
-    """Return the number of input tables T: one for each place in the window with positions, else 1."""
+    """Return the number of input tables T: one for each position in the window with positions, else 1."""
     return 2 * config.window if config.positions else 1
 
 
@@ -113,7 +104,7 @@ def final_vectors(
     return WordVectors(vocabulary.tokens, matrix, vocabulary.counts)
 
 
-def members(config: TrainConfig) -> list[TrainConfig]:
+def models_of(config: TrainConfig) -> list[TrainConfig]:
     """Return the settings of the models that a run trains one after the other."""
     first = replace(config, twin=False)
     return [first, replace(first, subword_max=0)] if config.twin else [first]

@@ -8,7 +8,6 @@ them is JSON and plain arrays, never pickled objects. With one process all of th
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import traceback
@@ -19,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cbow.cli import LAUNCHERS
 from cbow.config import TrainConfig
 from cbow.kernels import Engine
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.model.weights import first_weights, subwords_of
+from cbow.processes.launchers import processes_started
 from cbow.processes.replicas import Replica, default_merge_every, wait
 from shared.errors import UserError
 from shared.interrupt import StopRequest
@@ -38,8 +37,7 @@ def join() -> Team:
     UserError
         There are others, and no mpi4py, or one of another MPI, to talk to them.
     """
-    told = [int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()]
-    started = max(told, default=1)
+    started = processes_started()
     if started == 1:
         return Team()
     try:

@@ -1,6 +1,6 @@
-"""Where a run stands, and how that lies in a checkpoint.
+"""The state of a training run, and how it lies in a checkpoint.
 
-Weights and place are the whole state of a run; see `train.py`.
+Configuration, weights and `TrainingState` are all of it: random draws are a pure function of seed and position.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ WEIGHTS = "weights.safetensors"
 
 
 @dataclass
-class Place:
-    """Where training stands, and what it has measured so far."""
+class TrainingState:
+    """The position in the training, and the sums measured so far."""
 
     processes: int = 1
-    """Processes that train together; another number would go on to other weights."""
-    member: int = 0
-    """Models done: 0 while the first is trained, 1 while its twin is."""
+    """Processes that train together; another number would give other weights."""
+    model: int = 0
+    """Models trained to the end: 0 while the first is trained, 1 while its twin is."""
     epoch: int = 0
-    """Epochs of this member done."""
+    """Epochs of this model done."""
     block: int = 0
     """Start of the current block in the encoded corpus."""
     control: NDArray[np.int64] | None = None
@@ -40,32 +40,41 @@ class Place:
     words: int = 0
     """Words trained on in this epoch."""
     all_samples: int = 0
-    """Samples of all epochs and members."""
+    """Samples of all epochs and models."""
     seconds: float = 0.0
-    """Spent training, before and after a resume."""
+    """Time spent training, before and after a resume."""
+
+
+def model_of(record: dict[str, Any]) -> int:
+    """Return the model that a record of `metrics.jsonl` is about; runs before 0.2 call it `member`."""
+    return record.get("model", record.get("member", 0))
 
 
 def save(
-    run: RunDirectory, place: Place, U: NDArray[Any], V: NDArray[Any], listing: dict[str, Any]
+    run: RunDirectory,
+    state: TrainingState,
+    U: NDArray[Any],
+    V: NDArray[Any],
+    listing: dict[str, Any],
 ) -> None:
     """Write a checkpoint; `listing` is the name and checksum of the data."""
     arrays = {"U": U, "V": V}
-    if place.control is not None:
-        arrays["control"] = place.control
+    if state.control is not None:
+        arrays["control"] = state.control
 
     def write(folder: Path) -> None:
         from safetensors.numpy import save_file
 
         save_file(arrays, folder / WEIGHTS)
 
-    facts = {name: value for name, value in vars(place).items() if name != "control"}
-    run.checkpoints.save(place.all_samples, write, **facts, data=listing)
+    facts = {name: value for name, value in vars(state).items() if name != "control"}
+    run.checkpoints.save(state.all_samples, write, **facts, data=listing)
 
 
 def restore(
     run: RunDirectory, checkpoint: Checkpoint, listing: dict[str, Any], processes: int
-) -> tuple[NDArray[Any], NDArray[Any], Place]:
-    """Return the weights U and V of a checkpoint and its place; later records leave the log.
+) -> tuple[NDArray[Any], NDArray[Any], TrainingState]:
+    """Return the weights U and V of a checkpoint and its state; later records leave the log.
 
     Raises
     ------
@@ -92,19 +101,21 @@ def restore(
         raise UserError(
             f"{checkpoint.folder / WEIGHTS}: cannot be read ({error}). Restore it or train again."
         ) from None
-    place = Place(**facts, control=arrays.get("control"))
-    if place.processes != processes:
+    if "member" in facts:  # a checkpoint from before 0.2
+        facts["model"] = facts.pop("member")
+    state = TrainingState(**facts, control=arrays.get("control"))
+    if state.processes != processes:
         raise UserError(
-            f"{run.path}: was trained by {place.processes} process(es), and now there are {processes}. "
-            f"Go on with: {command(place.processes)} --out {run.path} --resume"
+            f"{run.path}: was trained by {state.processes} process(es), and now there are {processes}. "
+            f"Resume it with: {command(state.processes)} --out {run.path} --resume"
         )
     # Not by the number of samples: a run that was stopped after the last sample of an epoch, but before its record, and
     # killed after it, would have that record twice.
-    reached = (place.member, place.epoch)
-    run.metrics.keep(lambda record: (record.get("member", 0), record.get("epoch", 0)) <= reached)
-    return arrays["U"], arrays["V"], place
+    done = (state.model, state.epoch)
+    run.metrics.keep(lambda record: (model_of(record), record.get("epoch", 0)) <= done)
+    return arrays["U"], arrays["V"], state
 
 
 def command(processes: int) -> str:
-    """Return what starts training in so many processes."""
+    """Return the command that starts training in so many processes."""
     return "cbow train" if processes == 1 else f"mpirun -n {processes} cbow train"

@@ -1,24 +1,30 @@
-"""The model under the names of the original assignment."""
+"""CBOW by itself: words, two matrices, and the training of the assignment, for a notebook.
+
+`reference.py` has the equations, `kernels/` the compiled engine that `train` uses.
+
+    >>> from cbow import CBOW, Vocabulary
+    >>> lines = [["i", "want", "to", "go"], ["he", "want", "to", "go"]]
+    >>> model = CBOW(Vocabulary.build(word for line in lines for word in line), dimension=8, seed=42)
+    >>> losses = model.train(lines, window=3, learning_rate=1.0, epochs=10)
+    >>> model.most_similar_tokens("i", 3)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbow.model.vectors import WordVectors
+from cbow.model import reference
+from cbow.model.vectors import Answers, WordVectors
 from cbow.model.weights import initial_weights
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
-if TYPE_CHECKING:  # Numba takes a second to import, and vectors can be asked without it
-    pass
-
 
 class CBOW:
-    """CBOW with the full softmax, trained as in the assignment: one sample after the other.
+    """The continuous bag of words with the full softmax: the mean of the context predicts the word.
 
     Parameters
     ----------
@@ -30,8 +36,14 @@ class CBOW:
 
     Attributes
     ----------
-    U, V : float32 arrays (V, D) and (D, V)
-        The weights.
+    U : float32 array (V, D)
+        A row per input word.
+    V : float32 array (D, V)
+        A column per output word.
+
+    References
+    ----------
+    Mikolov et al. 2013, arXiv 1301.3781; Rong 2014, arXiv 1411.2738, equations 17 to 23.
     """
 
     def __init__(self, vocabulary: Vocabulary, dimension: int, seed: int = 42) -> None:
@@ -39,10 +51,26 @@ class CBOW:
         U, V = initial_weights(len(vocabulary), dimension, seed)
         self.U, self.V = U.astype(np.float32), V.astype(np.float32)
 
+    def __repr__(self) -> str:
+        return f"CBOW({len(self.vocabulary)} words, dimension {self.U.shape[1]})"
+
+    def train_one_step(self, context: Sequence[str], target: str, learning_rate: float) -> float:
+        """Take one step of SGD on one sample in plain numpy; return the loss before it (nats).
+
+        Parameters
+        ----------
+        context : sequence of str
+            The words around the target, one or more.
+        target : str
+        learning_rate : float
+        """
+        ids = self.vocabulary.ids(context)
+        return reference.step(self.U, self.V, ids, self.vocabulary.id(target), learning_rate)
+
     def train(
         self, lines: Sequence[Sequence[str]], *, window: int, learning_rate: float, epochs: int = 1
     ) -> list[float]:
-        """Train on lines of tokens; windows do not cross lines.
+        """Train on lines of tokens, one sample after the other; windows do not cross lines.
 
         Returns
         -------
@@ -54,7 +82,7 @@ class CBOW:
         UserError
             No line has two tokens, or the loss is no longer finite.
         """
-        from cbow.kernels import LOSS, SAMPLES, Engine
+        from cbow.kernels import LOSS, SAMPLES, Engine  # Numba takes a second to import
 
         ids = [i for line in lines for i in (*self.vocabulary.ids(line), -1)]
         block = np.array(ids, dtype=np.int32)
@@ -82,7 +110,7 @@ class CBOW:
         """Return the cosine of two words, -1 to 1."""
         return self.vectors.similarity(first, second)
 
-    def most_similar_tokens(self, token: str, n: int) -> list[tuple[str, float]]:
+    def most_similar_tokens(self, token: str, n: int) -> Answers:
         """Return the `n` words nearest to a word, the word itself counted and first."""
         return self.vectors.most_similar_tokens(token, n)
 
