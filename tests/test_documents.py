@@ -53,3 +53,16 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     ]:
         for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_contributing_names_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:[\w.-]+/)*[\w-]+(?:/|\.py|\.txt))`", text))
+    assert len(names) > 30
+    homes = [
+        ROOT,
+        ROOT / "tests" / "reliability",
+        ROOT / "shared" / "src" / "shared",
+        *(package / "src" / package.name for package in PACKAGES),
+    ]
+    assert not [name for name in sorted(names) if not any((home / name).exists() for home in homes)]

@@ -186,10 +186,17 @@ def test_claims_stand_in_the_readmes_as_bench_has_them(tools: dict[str, ModuleTy
 
 
 def test_bench_gives_flags_that_the_commands_have(tools: dict[str, ModuleType]) -> None:
-    shared = (ROOT / "shared" / "src" / "shared" / "options.py").read_text(encoding="utf-8")
+    shared = ROOT / "shared" / "src" / "shared"
     for bench in tools["claims"].BENCHES:
         folder = ROOT / "packages" / bench.task / "src" / bench.task
-        known = shared + (folder / "config.py").read_text(encoding="utf-8")
+        files = [
+            folder / "config.py",
+            folder / "commands" / "options.py",
+            *shared.glob("*/options.py"),
+        ]
+        known = "\n".join(
+            path.read_text(encoding="utf-8") for path in [*files, shared / "torch" / "config.py"]
+        )
         for word in bench.words:
             if word.startswith("--"):
                 assert f"    {word[2:].replace('-', '_')}: " in known, (bench.task, word)

@@ -29,17 +29,21 @@ COMMANDS = tuple(f"{task.replace('_', '-')}: " for task in TASKS)
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        *(f"{task}.{role}" for task in TASKS for role in ("cli", "train", "evaluate", "report")),
         *(
+            f"{task}.{role}"
+            for task in TASKS
+            for role in ("cli", "train", "measure", "measures.protocols")
+        ),
+        *(f"{task}.commands.{verb}" for task in TASKS for verb in ("train", "evaluate", "report")),
+        *(
+            "imdb_sentiment.train_linear",
             "imdb_sentiment.train_network",
             "imdb_sentiment.model.linear",
-            "jsonargparse",
-            "docstring_parser",
         ),
         # What they import as late as they can.
-        *("accelerate", "torch._dynamo", "tensorboard.compat.proto.event_pb2", "numba.typed"),
-        *("tensorboard.summary.writer.record_writer", "nltk", "sklearn.linear_model"),
-        *("sklearn.feature_extraction.text", "scipy.sparse"),
+        *("jsonargparse", "docstring_parser", "accelerate", "torch._dynamo", "numba.typed", "nltk"),
+        *("tensorboard.compat.proto.event_pb2", "tensorboard.summary.writer.record_writer"),
+        *("sklearn.linear_model", "sklearn.feature_extraction.text", "scipy.sparse"),
     ]
 )
 NOTHING = Harm()

@@ -112,4 +112,4 @@ TASKS = tuple(dict.fromkeys(training.task for training in TRAININGS))
 def write_sample(task: str, folder: Path) -> None:
     """Write a package's sample, that of the pictures a small one."""
     few = {"train": 8, "val": 3} if task == "resnet_tiny" else {}
-    importlib.import_module(f"{task}.sample").write(folder, **few)
+    importlib.import_module(f"{task}.data.sample").write(folder, **few)
