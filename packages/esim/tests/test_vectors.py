@@ -44,7 +44,7 @@ def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(
     assert vectors is not None and coverage is not None
     assert vectors[data.vocabulary.id("cat")].tolist() == [7, 8, 9]
     assert not vectors[data.vocabulary.id("<pad>")].any()
-    assert coverage.skipped_lines == 1 and coverage.found == 2
+    assert coverage.skipped_lines == 1 and coverage.exact == 2
     with pytest.raises(UserError, match=r"vectors.txt:3: 2 numbers"):
         load_vectors(replace(config, on_bad_vector="error"), data)
 
@@ -70,7 +70,7 @@ words = ["<unk>", "<pad>", *(f"w{n}" for n in range(0, 60_000, 60))]
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 matrix, coverage = load_pretrained(sys.argv[1], Vocabulary(words, [1] * len(words)))
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(grown, time.process_time() - began, coverage.found, *matrix.shape)
+print(grown, time.process_time() - began, coverage.exact, *matrix.shape)
 """
 
 

@@ -1,4 +1,4 @@
-"""What the five dltasks packages share.
+"""Code that the five dltasks packages have in common.
 
 Nothing here imports torch; what needs torch lives in `shared.torch` and is imported only by name.
 """

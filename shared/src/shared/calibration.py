@@ -1,4 +1,4 @@
-"""How sure a classifier is, against how right it is.
+"""Calibration: how far the confidence of a classifier is from its accuracy.
 
 Shapes: N predictions.
 """
@@ -27,7 +27,7 @@ class Bin:
     confidence : float
         Their mean, 0 to 1.
     accuracy : float
-        Share of them that is right, 0 to 1.
+        Fraction of them that is correct, 0 to 1.
     """
 
     up_to: float
@@ -37,46 +37,46 @@ class Bin:
 
 
 def reliability(confidence: ArrayLike, is_right: ArrayLike, bins: int = BINS) -> list[Bin]:
-    """Sort predictions by their confidence into intervals of equal width.
+    """Group predictions by their confidence into bins of equal width.
 
     Parameters
     ----------
     confidence : float array (N,)
-        Probability of the answer that was given, 0 to 1.
+        Probability of the predicted class, 0 to 1.
     is_right : bool array (N,)
-        Whether that answer is the label.
+        Whether the predicted class is the label.
     bins : int
-        Intervals, >= 1.
+        Number of bins, >= 1.
 
     Returns
     -------
     list of Bin
-        Those that are not empty, rising.
+        Those that are not empty, in ascending order.
     """
-    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(is_right, dtype=bool)
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    found = []
+    scores, is_correct = np.asarray(confidence, dtype=np.float64), np.asarray(is_right, dtype=bool)
+    index = np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)
+    filled = []
     for number in range(bins):
-        own = place == number
-        if own.any():
-            mean, share = float(sure[own].mean()), float(right[own].mean())
-            found.append(Bin((number + 1) / bins, int(own.sum()), mean, share))
-    return found
+        is_in = index == number
+        if is_in.any():
+            mean, accuracy = float(scores[is_in].mean()), float(is_correct[is_in].mean())
+            filled.append(Bin((number + 1) / bins, int(is_in.sum()), mean, accuracy))
+    return filled
 
 
-def calibration_error(found: Sequence[Bin]) -> float:
+def calibration_error(bins: Sequence[Bin]) -> float:
     """Return the expected calibration error, 0 to 1.
 
     It is the mean over all predictions of the distance between their bin's accuracy and its mean confidence.
 
     Parameters
     ----------
-    found : sequence of Bin
-        Of `reliability`, not empty.
+    bins : sequence of Bin
+        From `reliability`, not empty.
 
     References
     ----------
     Guo et al. 2017, arXiv 1706.04599, equation 3.
     """
-    total = sum(one.count for one in found)
-    return sum(one.count * abs(one.accuracy - one.confidence) for one in found) / total
+    total = sum(one.count for one in bins)
+    return sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / total

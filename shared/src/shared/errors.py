@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can fix.
 
     Parameters
     ----------

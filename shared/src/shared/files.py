@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there."""
+"""Atomic writing: files and folders are complete or not there."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from shared.errors import UserError
+
 # What `tempfile` makes of the prefixes below.
 _LEFTOVER = re.compile(r"\.(?P<name>.+?)(?P<old>\.old)?\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that takes the place of `path` only when the block ends without an error.
+    """Open a file that replaces `path` only when the block ends without an error.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `path` only when the block ends without an error."""
+    """Yield an empty folder that replaces `path` only when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -59,6 +61,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def require_empty(path: Path) -> None:
+    """Check that a folder to write is new or empty.
+
+    Raises
+    ------
+    UserError
+        Something is there.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: is not empty. Choose another --out.")
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what `whole_file` and `whole_folder` left in a folder when they were killed.
 
@@ -68,9 +82,9 @@ def remove_leftovers(folder: Path) -> None:
         match = _LEFTOVER.fullmatch(entry.name)
         if match is None:
             continue
-        before, place = entry / match["name"], folder / match["name"]
-        if match["old"] and before.exists() and not place.exists():
-            before.rename(place)
+        moved, target = entry / match["name"], folder / match["name"]
+        if match["old"] and moved.exists() and not target.exists():
+            moved.rename(target)
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 

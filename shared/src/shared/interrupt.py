@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that long work answers when it can: save, say how to resume, leave.
+"""Ctrl-C and SIGTERM as a request that long work answers when it can: save, say how to resume, exit.
 
 The first signal only sets a flag, so no write is torn by it. A second one of the same kind ends the process at once.
 """
@@ -18,7 +18,7 @@ class Interrupted(Exception):
     signal_number : int
         The process exits with 128 plus this: 130 for Ctrl-C, 143 for SIGTERM.
     message : str
-        One line: what was saved and how to go on.
+        One line: what was saved and how to resume.
     """
 
     def __init__(self, signal_number: int, message: str) -> None:

@@ -36,7 +36,7 @@ def acquire(path: Path) -> BaseFileLock:
     """
     from filelock import FileLock, Timeout
 
-    path.touch()  # a folder that cannot be written is told from a file system that cannot lock
+    path.touch()  # so that a folder without write permission is not taken for a disk without locks
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)

@@ -14,7 +14,7 @@ def progress_bar(total: int | None, *, label: str, unit: str, quiet: bool = Fals
     total : int or None
         In `unit`s; None where it is not known.
     label : str
-        What is going on, for example `epoch 3/10`.
+        What the bar counts, for example `epoch 3/10`.
     unit : str
         For example `sample`.
     quiet : bool

@@ -119,7 +119,7 @@ def test_what_is_read_is_the_best_checkpoint_or_the_run_says_that_there_is_none(
     tmp_path: Path,
 ) -> None:
     with start(tmp_path / "run") as run:
-        with pytest.raises(UserError, match="holds no checkpoint yet.*--resume"):
+        with pytest.raises(UserError, match="has no checkpoint yet.*--resume"):
             run.chosen()
         for step, metric in ((1, 0.5), (2, 0.6), (3, 0.4)):
             run.checkpoints.save(step, write_number(step), metric=metric)
@@ -141,7 +141,7 @@ def test_records_past_the_checkpoint_are_dropped_on_resume(tmp_path: Path) -> No
 def test_torn_record_before_the_last_is_named(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     log.path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl:2: is no record"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl:2: is not a record"):
         log.records()
 
 

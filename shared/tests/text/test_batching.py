@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from shared.text.batching import batchify, bucketed_batches, pad, padding_share
+from shared.text.batching import batchify, bucketed_batches, pad, padding_fraction
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 9), max_size=7), max_size=9)
 LENGTHS = st.lists(st.integers(0, 40), max_size=120)
@@ -93,8 +93,8 @@ def test_evaluation_order_falls_so_that_the_largest_batch_comes_first():
 def test_bucketing_leaves_little_padding():
     lengths = np.random.default_rng(0).poisson(14, 20_000)
     chance = [np.arange(start, start + 32) for start in range(0, 20_000, 32)]
-    assert padding_share(chance, lengths) > 0.3
-    assert padding_share(bucketed_batches(lengths, batch_size=32), lengths) < 0.02
+    assert padding_fraction(chance, lengths) > 0.3
+    assert padding_fraction(bucketed_batches(lengths, batch_size=32), lengths) < 0.02
 
 
 def test_pairs_are_bucketed_by_both_lengths():
@@ -102,12 +102,12 @@ def test_pairs_are_bucketed_by_both_lengths():
     pairs = np.stack([rng.poisson(14, 20_000), rng.poisson(8, 20_000)], axis=1)
     by_both = bucketed_batches(pairs, batch_size=32)
     by_first = bucketed_batches(pairs[:, 0], batch_size=32)
-    assert padding_share(by_both, pairs) < 0.5 * padding_share(by_first, pairs)
+    assert padding_fraction(by_both, pairs) < 0.5 * padding_fraction(by_first, pairs)
 
 
-def test_padding_share_of_a_known_batch():
-    assert padding_share([np.array([0, 1]), np.array([2])], [1, 3, 5]) == pytest.approx(2 / 11)
-    assert padding_share([], []) == 0
+def test_padding_fraction_of_a_known_batch():
+    assert padding_fraction([np.array([0, 1]), np.array([2])], [1, 3, 5]) == pytest.approx(2 / 11)
+    assert padding_fraction([], []) == 0
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ def test_batchify_columns_read_on_from_each_other(count, batch_size):
 
 
 def test_batchify_of_too_short_a_text_says_so():
-    with pytest.raises(UserError, match="3 tokens cannot fill 4 columns"):
+    with pytest.raises(UserError, match="3 tokens is too short for 4 columns"):
         batchify(np.arange(3), 4)

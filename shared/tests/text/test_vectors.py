@@ -44,11 +44,11 @@ def assert_glove_rows(matrix):
 def test_rows_come_cased_first_then_lower_case_and_tokens_may_hold_spaces(glove):
     matrix, coverage = load_pretrained(glove, VOCABULARY)
     assert_glove_rows(matrix)
-    assert (coverage.found, coverage.found_lowercased, coverage.missing) == (3, 1, 2)
+    assert (coverage.exact, coverage.lowercased, coverage.missing) == (3, 1, 2)
     assert (coverage.duplicates, coverage.skipped_lines) == (1, 0)
     assert coverage.first_missing == ("<unk>", "dog")
-    assert coverage.share == pytest.approx(4 / 6)
-    assert coverage.token_share == pytest.approx(85 / 99)
+    assert coverage.type_fraction == pytest.approx(4 / 6)
+    assert coverage.token_fraction == pytest.approx(85 / 99)
 
 
 def test_cased_row_wins_even_when_the_lower_case_row_comes_first(tmp_path):
@@ -61,7 +61,7 @@ def test_cased_row_wins_even_when_the_lower_case_row_comes_first(tmp_path):
 
 def test_without_case_fallback_only_the_written_form_counts(glove):
     _, coverage = load_pretrained(glove, VOCABULARY, case_fallback=False)
-    assert (coverage.found, coverage.found_lowercased, coverage.missing) == (3, 0, 3)
+    assert (coverage.exact, coverage.lowercased, coverage.missing) == (3, 0, 3)
 
 
 def test_coverage_reads_as_one_line(glove):
@@ -76,7 +76,7 @@ def test_pad_row_is_zero_though_the_file_has_one(tmp_path):
     vocabulary = Vocabulary(["<pad>", "a"], [1, 1], unknown=None)
     matrix, coverage = load_pretrained(tmp_path / "v.txt", vocabulary)
     assert matrix.tolist() == [[0, 0], [2, 2]]
-    assert (coverage.found, coverage.share) == (1, 1.0)
+    assert (coverage.exact, coverage.type_fraction) == (1, 1.0)
 
 
 def test_missing_rows_have_the_spread_of_those_found_and_follow_the_seed(tmp_path):
@@ -276,14 +276,14 @@ HE = b"he " + row(0.1, 0.2)
     [
         (b"the 1 2 3\n", "no header"),
         (b"2 2\nhe 1 2\n", "ends after 1 whole rows, its header promises 2"),
-        (b"1 2\nhe 1 2\nshe 1 2\n", "goes on after the 1 rows"),
+        (b"1 2\nhe 1 2\nshe 1 2\n", "has more than the 1 rows"),
         (b"2 2\nhe 1 2\nshe 1\n", "v:3:"),
         (b"2 2\nhe 1\nshe 1 2\n", "v:2:"),
         (b"1 2\n\xe9 1 2\n", "not UTF-8"),
         (b"1 2\nhe 1 1e99\n", "not finite"),
         (b"2 2\n" + HE, "ends after 1 whole rows, its header promises 2"),
         (b"2 2\n" + HE + b"she \x00\x00", "ends after 1 whole rows, its header promises 2"),
-        (b"1 2\n" + HE + b"\n" + HE, "goes on after the 1 rows"),
+        (b"1 2\n" + HE + b"\n" + HE, "has more than the 1 rows"),
         (b"1 2\nhe " + row(0.1, float("nan")), "v, row 1: a number"),
         (b"1 2\n " + row(0.1, 0.2), "empty token"),
         (b"1 2\n\xe9 " + row(0.1, 0.2), "not UTF-8"),
@@ -315,7 +315,7 @@ def test_token_with_white_space_cannot_be_written(tmp_path, token):
 def test_values_and_tokens_that_no_reader_takes_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match='vector of "b" is not finite'):
         write_word2vec(tmp_path / "v", ["a", "b"], np.array([[1.0], [1e99]]), binary=False)
-    with pytest.raises(UserError, match='"a" comes twice'):
+    with pytest.raises(UserError, match='"a" is repeated'):
         write_word2vec(tmp_path / "v", ["a", "a"], np.ones((2, 2)), binary=False)
     with pytest.raises(ValueError, match="2 tokens, but a matrix"):
         write_word2vec(tmp_path / "v", ["a", "b"], np.ones((3, 2)), binary=False)

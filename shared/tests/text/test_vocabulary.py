@@ -85,7 +85,7 @@ def test_pruning_holds_its_bound_at_every_moment(monkeypatch):
 
     monkeypatch.setattr("shared.text.vocabulary.Counter", Watched)
     text = [word for number in range(3000) for word in (f"often{number % 5}", f"rare{number}")]
-    with pytest.warns(UserWarning, match="forgotten"):
+    with pytest.warns(UserWarning, match="dropped"):
         Vocabulary.build(text, prune_above=50)
     assert 37 < max(sizes) <= 50
 

@@ -17,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torchtext.data import BPTTIterator, BucketIterator, Dataset, Example, Field, interleave_keys
 
-from shared.text.batching import batchify, bucketed_batches, padding_share
+from shared.text.batching import batchify, bucketed_batches, padding_fraction
 from shared.torchtext.adapter import from_field
 from shared.torchtext.rules import bucket_iterator_batches
 
@@ -111,13 +111,13 @@ def test_shuffled_batches_of_one_pool_are_the_same_set(count, batch_size, shuffl
 def test_training_iterator_buckets_only_when_told_to_and_ours_always():
     lengths = np.random.default_rng(0).poisson(14, 3200)
     shares = {
-        within: padding_share(
+        within: padding_fraction(
             [np.array(batch) for batch in places(iterator(lengths, 32, sort_within_batch=within))],
             lengths,
         )
         for within in (None, True)
     }
-    ours = padding_share(bucketed_batches(lengths, batch_size=32), lengths)
+    ours = padding_fraction(bucketed_batches(lengths, batch_size=32), lengths)
     assert shares[None] > 0.3
     assert shares[True] == pytest.approx(ours, abs=0.005)
     assert ours < 0.05

@@ -25,7 +25,7 @@ from imdb_sentiment.model.trained import load_run, network_probabilities
 from imdb_sentiment.train import load_data, say_end, say_start
 from shared.command.options import RunOptions
 from shared.runs.run_directory import RunDirectory
-from shared.text.batching import bucketed_batches, padding_share
+from shared.text.batching import bucketed_batches, padding_fraction
 from shared.text.vectors import load_pretrained
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
@@ -222,7 +222,7 @@ class Examples:
         """Return the part of the batches that is padding, 0 to 1."""
         if self.config.padding == "front":
             return float(1 - self.lengths.mean() / self.config.max_tokens)
-        return padding_share(self._deal(0), self.lengths)
+        return padding_fraction(self._deal(0), self.lengths)
 
     def _deal(self, epoch: int) -> list[NDArray[np.int64]]:
         pool = POOL if self.config.bucket else 1

@@ -104,7 +104,7 @@ def run_verbs(
     Returns
     -------
     int
-        0 done; 2 the user can mend it (one line on standard error says how); 128 + signal number after an interrupt
+        0 done; 2 the user can fix it (one line on standard error says how); 128 + signal number after an interrupt
         that was answered by saving.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -167,7 +167,7 @@ def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:
     width = max(len(verb.name) for verb in verbs)
     lines = [f"usage: {command} VERB [options]", "", description, "", "verbs:"]
     lines += [f"  {verb.name:<{width}}  {verb.help}" for verb in verbs]
-    lines += ["", f"`{command} VERB --help` tells the options of a verb."]
+    lines += ["", f"`{command} VERB --help` lists the options of a verb."]
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def positional(**kwargs: Any) -> Any:
-    """Return a dataclass field that is given by place, not by `--name`."""
+    """Return a dataclass field that is a positional argument, not a `--flag`."""
     return dataclasses.field(metadata={"positional": True}, **kwargs)
 
 
@@ -46,16 +46,16 @@ class Problems:
     Raises
     ------
     UserError
-        On leaving the block, if any problem was found.
+        On leaving the block, if there is any problem.
     """
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.problems: list[str] = []
 
     def __call__(self, is_wrong: bool, name: str, got: object, expected: str) -> None:
         """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`."""
         if is_wrong:
-            self.found.append(f"{flag(name)} is {got}, expected {expected}")
+            self.problems.append(f"{flag(name)} is {got}, expected {expected}")
 
     def __enter__(self) -> Problems:
         return self
@@ -66,8 +66,8 @@ class Problems:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if kind is None and self.found:
-            raise UserError("; ".join(self.found) + ".")
+        if kind is None and self.problems:
+            raise UserError("; ".join(self.problems) + ".")
 
 
 def flag(name: str) -> str:
@@ -220,13 +220,13 @@ def _parser(prog: str, description: str, classes: Sequence[type]) -> Any:
         def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
             raise UserError(_one_line(message, self)) from None
 
-    places = [
+    positionals = [
         field.name.upper() + ("..." if typing.get_origin(kind) is tuple else "")
         for cls in classes
         for field, kind, _ in described_fields(cls)
         if field.metadata.get("positional")
     ]
-    usage = " ".join([prog, *places, "[options]"])
+    usage = " ".join([prog, *positionals, "[options]"])
     parser = Parser(prog=prog, usage=usage, description=description, allow_abbrev=False)
     for cls in classes:
         for field, kind, text in described_fields(cls):
@@ -248,12 +248,12 @@ def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         texts |= {p.arg_name: p.description or "" for p in parse_from_object(base).params}
-    kinds = typing.get_type_hints(cls)
+    types = typing.get_type_hints(cls)
     fields = dataclasses.fields(typing.cast(Any, cls))
     for field in fields:
         if not texts.get(field.name):
             raise TypeError(f"{cls.__name__}.{field.name} has no attribute docstring.")
-    return [(f, kinds[f.name], " ".join(texts[f.name].split())) for f in fields]
+    return [(f, types[f.name], " ".join(texts[f.name].split())) for f in fields]
 
 
 def _add_field(
@@ -342,11 +342,11 @@ def _layered_defaults(
 
 def _typed(cls: type, parser: Any, values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Check the values of a file against the fields' types, and convert them (`6e-4` is a number)."""
-    kinds = typing.get_type_hints(cls)
+    types = typing.get_type_hints(cls)
     for name, value in values.items():
         # The parser takes null for "not given", of any type.
-        if value is None and type(None) not in typing.get_args(kinds[name]):
-            expected = _kind_in_words(kinds[name])
+        if value is None and type(None) not in typing.get_args(types[name]):
+            expected = _type_in_words(types[name])
             raise UserError(f"{path}: {flag(name)} is null, expected {expected}.")
     try:
         known = parser.parse_object(dict(values), defaults=False)
@@ -373,7 +373,7 @@ def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], path: Path)
     for name in values:
         if name not in known:
             raise UserError(
-                f"{path}: {name!r} is not a setting{near(str(name), known)}. Remove it or mend its name."
+                f"{path}: {name!r} is not a setting{near(str(name), known)}. Remove it or correct its name."
             )
 
 
@@ -415,22 +415,22 @@ def _one_line(message: str, parser: Any) -> str:
         known = [text for action in parser._actions for text in action.option_strings]
         return f"{word} is not known to `{parser.prog}`{near(word, known)}. See `{parser.prog} --help`."
     if match := re.match(r'Parser key "([^"]+)".*?(?:[Gg]ot|Given) value:(.*)', message):
-        kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+        types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
         got = match[2].strip() or "empty"
-        return f"{flag(match[1])} is {got}, expected {_kind_in_words(kinds.get(match[1]))}."
+        return f"{flag(match[1])} is {got}, expected {_type_in_words(types.get(match[1]))}."
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
     return message
 
 
-def _kind_in_words(kind: Any) -> str:
+def _type_in_words(kind: Any) -> str:
     """Say what a type expects: `int | None` -> `a whole number or null`."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
     if typing.get_origin(kind) is tuple:
-        return f"a list, each {_kind_in_words(arguments[0])}"
+        return f"a list, each {_type_in_words(arguments[0])}"
     if arguments:
-        return " or ".join(_kind_in_words(argument) for argument in arguments)
+        return " or ".join(_type_in_words(argument) for argument in arguments)
     words = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
     return words.get(kind, str(kind))

@@ -15,12 +15,12 @@ class RunOptions:
     out: str | None = None
     """Run folder, new or empty; default: runs/<task>/<date-time>."""
     resume: bool = False
-    """Go on with the run in --out from its last checkpoint."""
+    """Continue the run in --out from its last checkpoint."""
     quiet: bool = False
     """No bar and no lines; log.txt and metrics.jsonl are written all the same."""
 
     def __post_init__(self) -> None:
-        """Check that a run to go on with is named."""
+        """Check that a run to resume is named."""
         with Problems() as problem:
             # Without it, the folder would be a new one, and training would begin anew.
             problem(self.resume and self.out is None, "out", self.out, "a run folder with --resume")

@@ -69,7 +69,7 @@ def extract(
     Parameters
     ----------
     archive : path
-        Its kind is told by its name.
+        Its format is that of its file name's ending.
     folder : path
         Must not exist, or be empty. File modes and times of the archive are not kept.
     max_bytes : int

@@ -1,4 +1,4 @@
-"""Where data sets lie, how they are told apart, and where they come from.
+"""Where data sets are, how a run identifies them, and where they are downloaded from.
 
 Every data set has a folder in its publisher's own layout, `<data root>/<name>`. Nothing is
 downloaded unless `fetch_dataset` is called. Sizes and checksums were each seen in at least two
@@ -266,7 +266,7 @@ def fetch_and_say(name: str, command: str, options: FetchOptions) -> int:
     folder = fetch_dataset(name, options.out, quiet=options.quiet)
     print(f"The data is in {folder}. `{command} --data {folder}` trains on it.")
     if folder == data_root() / name:
-        print("It lies in the default place, so --data may be left out.")
+        print("This is the default folder, so --data may be left out.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Download one published file: several mirrors, resumed, checked before it gets its name.
 
 What a run of `fetch` leaves in the folder: the file itself, once its sha256 is right; before that a
-`<file>.part` that the next run goes on with; and an empty `.<file>.lock`, so that two processes
+`<file>.part` that the next run resumes; and an empty `.<file>.lock`, so that two processes
 never write the same `.part`.
 Why this is not pooch: docs/decisions/0004-fetch.md.
 """
@@ -89,11 +89,11 @@ def fetch(
         No mirror worked (the message says what failed and how to do it by hand), or the disk refused.
     """
     target = Path(folder).expanduser() / source.file
-    found = _problem(target, source) if target.is_file() else None
-    if found == "":
+    problem = _problem(target, source) if target.is_file() else None
+    if problem == "":
         return target
-    if found:
-        _say(f"{target}: {found}; fetching it again")
+    if problem:
+        _say(f"{target}: {problem}; fetching it again")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _part_of(target) as (part, waited):
@@ -131,7 +131,7 @@ def _try_mirrors(source: Source, part: Path, *, quiet: bool, timeout: float) -> 
 
 
 def _from_mirror(url: str, part: Path, source: Source, *, quiet: bool, timeout: float) -> None:
-    """Bring `part` to its end from one mirror and check it."""
+    """Complete `part` from one mirror and check it."""
     for attempt in range(_RESUMES + 1):
         start = part.stat().st_size if part.exists() else 0
         if start == 0 or start != source.bytes:
@@ -212,7 +212,7 @@ def _read(answer: http.client.HTTPResponse, timeout: float) -> bytes:
 
 
 def _continues(answer: http.client.HTTPResponse, start: int) -> bool:
-    """Whether the server really goes on at byte `start`; many ignore Range and answer 200."""
+    """Whether the server really continues at byte `start`; many ignore Range and answer 200."""
     content_range = answer.headers.get("Content-Range", "")
     return answer.status == 206 and content_range.replace("=", " ").startswith(f"bytes {start}-")
 
@@ -244,10 +244,10 @@ def _problem(path: Path, source: Source) -> str:
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[tuple[Path, bool]]:
     """Name of the unfinished file, ours alone while the context lasts, and whether we had to wait for it."""
-    place, has_waited = target.with_name(f".{target.name}.lock"), False
+    lock_file, has_waited = target.with_name(f".{target.name}.lock"), False
     while True:
         try:
-            lock = acquire(place)
+            lock = acquire(lock_file)
             break
         except Busy:
             if not has_waited:

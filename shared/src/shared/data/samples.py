@@ -16,7 +16,7 @@ from shared.errors import UserError
 Write = Callable[[Path], object]
 
 NOTICE = (
-    "No data is given and none lies in the default place: this is a small made-up sample. "
+    "No --data is given and there is none in the default folder: this is a small made-up sample. "
     "`{command} fetch` downloads the real data."
 )
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Curves: TypeAlias = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
-# Wong's palette (Nature Methods 8:441, 2011), which color-blind readers tell apart, made darker or
+# Wong's palette (Nature Methods 8:441, 2011), which color-blind readers can distinguish, made darker or
 # lighter to suit the paper.
 LIGHT = {
     "paper": "#fdfdfc", "ink": "#1d1f23", "quiet": "#5c626b", "rule": "#d9dadd", "wash": "#f3f3f1",
@@ -155,7 +155,7 @@ def line_figure(
 def scatter_figure(
     xs: Sequence[float], ys: Sequence[float], labels: Sequence[str], xlabel: str, ylabel: str
 ) -> tuple[Figure, int]:
-    """Draw labeled points; also returns how many labels found no free place."""
+    """Draw labeled points; also returns how many labels had no free space."""
     if not len(xs) == len(ys) == len(labels):
         raise ValueError(f"{len(xs)} xs, {len(ys)} ys and {len(labels)} labels")
     figure, axes = _new_figure(4.3, xlabel, ylabel)

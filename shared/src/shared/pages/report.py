@@ -245,8 +245,8 @@ class Report:
     ) -> None:  # fmt: skip
         """Add a map of labeled points, for example words in the plane.
 
-        Labels that find no free place are left out (their points stay), and the caption says how many; so give the
-        important ones first. Without axis labels the axes carry no numbers.
+        Labels for which there is no free space are left out (their points stay), and the caption says how many; so give
+        the important ones first. Without axis labels the axes carry no numbers.
         """
         figure, left_out = plots.scatter_figure(xs, ys, labels, xlabel, ylabel)
         if left_out:
@@ -314,9 +314,9 @@ def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
     """Cells as text; the numbers of a column are rounded together."""
     texts = [[_word(value) for value in row] for row in rows]
     for i in range(len(rows[0]) if rows else 0):
-        places = [k for k, row in enumerate(rows) if texts[k][i] == "" and row[i] != ""]
-        numbers = plots.column_texts([rows[k][i] for k in places])
-        for k, text in zip(places, numbers, strict=True):
+        numeric = [k for k, row in enumerate(rows) if texts[k][i] == "" and row[i] != ""]
+        numbers = plots.column_texts([rows[k][i] for k in numeric])
+        for k, text in zip(numeric, numbers, strict=True):
             texts[k][i] = text
     return texts
 

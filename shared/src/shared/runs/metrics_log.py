@@ -13,7 +13,7 @@ from shared.files import whole_file
 
 
 class MetricsLog:
-    """Append-only log of what was measured when.
+    """Append-only log of the figures of a run, by step.
 
     Every record has a `step`. After a resume, records past the checkpoint's step are dropped, so that the log of a run
     that was killed reads like that of one that was not.
@@ -44,7 +44,7 @@ class MetricsLog:
         if not self.path.exists():
             return []
         lines = self.path.read_bytes().splitlines()
-        found = []
+        records = []
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
@@ -52,12 +52,12 @@ class MetricsLog:
             except (ValueError, KeyError, TypeError, RecursionError):
                 is_record = False
             if is_record:
-                found.append(record)
+                records.append(record)
             elif number < len(lines):
                 raise UserError(
-                    f"{self.path}:{number}: is no record. Expected a JSON object with a step. Remove the line to go on."
+                    f"{self.path}:{number}: is not a record. Expected a JSON object with a step. Remove the line."
                 )
-        return found
+        return records
 
     def keep_until(self, step: int) -> None:
         """Drop the records past `step`."""

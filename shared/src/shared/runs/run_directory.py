@@ -42,7 +42,7 @@ class RunDirectory:
     metrics : MetricsLog
     checkpoints : Checkpoints
     is_resumed : bool
-        The folder held a run that goes on.
+        The folder held a run, which continues.
     is_read_only : bool
         Nothing is written into it.
     """
@@ -74,7 +74,7 @@ class RunDirectory:
         quiet: bool = False,
         may_change: Iterable[str] = (),
     ) -> RunDirectory:
-        """Make the folder of a new run, or open one to go on with.
+        """Make the folder of a new run, or open one to resume.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class RunDirectory:
             Saved as `config.yaml`.
         out : str or None
         resume : bool
-            Go on in a folder that holds a run; one that does not is started as new.
+            Continue the run in the folder; an empty folder gets a new one.
         quiet : bool
             Log to the file only.
         may_change : iterable of str
@@ -93,7 +93,7 @@ class RunDirectory:
         Raises
         ------
         UserError
-            The folder is not empty and `resume` is False; it belongs to a run that is going on; it holds something
+            The folder is not empty and `resume` is False; another run is writing into it; it holds something
             other than a run; a setting differs from the saved one.
         """
         path = (
@@ -110,11 +110,11 @@ class RunDirectory:
         )
         has_config = (path / "config.yaml").is_file()
         if is_filled and not resume:
-            hint = "go on with --resume or choose" if has_config else "choose"
+            hint = "continue it with --resume or choose" if has_config else "choose"
             raise UserError(f"{path}: is not empty. To keep what it holds, {hint} another --out.")
         if is_filled and not has_config:
             raise UserError(
-                f"{path}: holds no config.yaml, so it is not a run. Choose another --out."
+                f"{path}: holds no config.yaml, so it is not a run folder. Choose another --out."
             )
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, quiet=quiet, is_resumed=is_filled)
@@ -188,12 +188,12 @@ class RunDirectory:
         UserError
             There is no whole checkpoint.
         """
-        found = self.checkpoints.best(highest=highest)
-        if found is None:
+        checkpoint = self.checkpoints.best(highest=highest)
+        if checkpoint is None:
             raise UserError(
-                f"{self.path}: holds no checkpoint yet. Go on with `train --out {self.path} --resume`."
+                f"{self.path}: has no checkpoint yet. Continue it with `train --out {self.path} --resume`."
             )
-        return found
+        return checkpoint
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`."""
@@ -247,7 +247,7 @@ class RunDirectory:
         changed = configuration.differences(saved, config, may_change)
         if changed:
             raise UserError(
-                f"{self.path}: cannot go on with other settings ({'; '.join(changed)}). "
+                f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). "
                 "Leave them out, or choose another --out."
             )
 
@@ -273,20 +273,20 @@ def environment(
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the installed versions of those packages that are installed, and of ours."""
-    found = {}
+    installed = {}
     ours = {
         d.name for d in importlib.metadata.distributions() if (d.name or "").startswith("dltasks-")
     }
     for name in [*packages, *sorted(ours)]:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _processor() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the processor's name as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -21,17 +21,17 @@ def pad(
     front: bool = False,
     length: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Put sequences of different lengths into one array.
+    """Pad sequences to one length.
 
     Parameters
     ----------
     sequences : sequence of int sequences (B,)
     pad_id : int
-        Fills what is left.
+        The value of padding positions.
     front : bool
         Padding comes before the sequence, not after it.
     length : int or None
-        T, >= 0. None: the longest sequence. Sequences that are longer lose their ends.
+        T, >= 0. None: that of the longest sequence. Longer sequences are truncated.
 
     Returns
     -------
@@ -45,11 +45,11 @@ def pad(
     if length is None:
         length = int(lengths.max(initial=0))
     padded = np.full((len(sequences), length), pad_id, dtype=np.int64)
-    places = np.arange(length)
+    positions = np.arange(length)
     if front:
-        is_real = places >= length - lengths[:, None]  # (B, T)
+        is_real = positions >= length - lengths[:, None]  # (B, T)
     else:
-        is_real = places < lengths[:, None]
+        is_real = positions < lengths[:, None]
     if lengths.any():
         padded[is_real] = np.concatenate([sequence for sequence in sequences if len(sequence)])
     return padded, lengths
@@ -65,26 +65,26 @@ def bucketed_batches(
     shuffle: bool = True,
     pool: int = 100,
 ) -> list[NDArray[np.int64]]:
-    """Deal examples into batches of similar lengths.
+    """Group examples of similar lengths into batches.
 
     With `shuffle`, all examples are shuffled and cut into pools; each pool is sorted by length and cut into batches,
     and the batches are shuffled. Without, everything is one pool in falling order of length: for evaluation, with the
-    batch that needs most memory first. The outcome depends on the arguments only, and each index is in one batch.
+    batch that needs most memory first. The result depends on the arguments only, and each index is in one batch.
 
     Parameters
     ----------
     lengths : int array (N,) or (N, K)
-        Tokens of each example, >= 0. With K sequences per example the first column rules, and within it the others.
+        Tokens of each example, >= 0. Examples are sorted by the first column, then by the others.
     batch_size : int
         Examples in a batch, >= 1; the last batch of the data may have fewer.
     batch_tokens : int
-        Instead of `batch_size`: most tokens in a batch, padding included, >= 1 (for K sequences, in all of them
-        together). An example that is longer by itself makes a batch of its own.
+        Instead of `batch_size`: the most tokens in a batch, padding included, >= 1 (for K sequences, the sum over
+        them). A single example with more tokens is a batch of its own.
     seed, epoch : int
-        Of the shuffle, >= 0. Every epoch has another order.
+        Determine the shuffle, >= 0. Every epoch has another order.
     shuffle : bool
     pool : int
-        Batches in a pool, >= 1. More give less padding and a less random mixture.
+        Batches in a pool, >= 1. Larger pools give less padding and less random batches.
 
     Returns
     -------
@@ -126,8 +126,8 @@ def bucketed_batches(
     return batches
 
 
-def padding_share(batches: Sequence[NDArray[np.int64]], lengths: ArrayLike) -> float:
-    """Part of the padded batches that is padding, 0 to 1.
+def padding_fraction(batches: Sequence[NDArray[np.int64]], lengths: ArrayLike) -> float:
+    """Return the fraction of the padded batches that is padding, 0 to 1.
 
     Parameters
     ----------
@@ -137,12 +137,12 @@ def padding_share(batches: Sequence[NDArray[np.int64]], lengths: ArrayLike) -> f
     """
     table = _as_table(lengths)
     real = sum(int(table[batch].sum()) for batch in batches)
-    room = sum(len(batch) * int(table[batch].max(axis=0, initial=0).sum()) for batch in batches)
-    return 1 - real / room if room else 0.0
+    padded = sum(len(batch) * int(table[batch].max(axis=0, initial=0).sum()) for batch in batches)
+    return 1 - real / padded if padded else 0.0
 
 
 def batchify(ids: NDArray[Any], batch_size: int) -> tuple[NDArray[Any], int]:
-    """Lay one long text out as columns that a language model reads side by side.
+    """Split one long text into columns that a language model reads in parallel.
 
     The letters a to z with batch size 4::
 
@@ -180,8 +180,8 @@ def batchify(ids: NDArray[Any], batch_size: int) -> tuple[NDArray[Any], int]:
     steps = len(ids) // batch_size
     if steps == 0:
         raise UserError(
-            f"A text of {len(ids)} tokens cannot fill {batch_size} columns. "
-            "Expected at least one token for each. Take a smaller batch size or a longer text."
+            f"A text of {len(ids)} tokens is too short for {batch_size} columns. "
+            "Expected at least one token for each. Use a smaller batch size or a longer text."
         )
     used = steps * batch_size
     columns = np.ascontiguousarray(np.asarray(ids)[:used].reshape(batch_size, steps).T)
@@ -199,13 +199,13 @@ def _as_table(lengths: ArrayLike) -> NDArray[np.int64]:
 
 
 def _by_length(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of examples (N, K) in which neighbours have similar lengths, longest first.
+    """Return an order of examples (N, K) in which adjacent ones have similar lengths, longest first.
 
-    The first column falls. Where it is equal the second rises and falls in turns, so that it does not jump where the
-    first changes: on SNLI's pairs with batches of 32 that leaves 11 % padding, not 15 %. Ties keep their order.
+    The first column descends. Where it is equal, the second ascends and descends alternately, so that it does not jump
+    where the first changes: on SNLI's pairs with batches of 32 that leaves 11 % padding, not 15 %. The sort is stable.
     """
-    turn = 1 - 2 * (table[:, :1] % 2)
-    keys = np.concatenate([-table[:, :1], turn * table[:, 1:]], axis=1)
+    direction = 1 - 2 * (table[:, :1] % 2)
+    keys = np.concatenate([-table[:, :1], direction * table[:, 1:]], axis=1)
     return np.lexsort(keys[:, ::-1].T)  # its last key is the first to sort by
 
 
@@ -213,9 +213,9 @@ def _token_cuts(table: NDArray[np.int64], batch_tokens: int) -> list[int]:
     """Return where to cut sorted examples (N, K) so that no batch needs more than `batch_tokens`."""
     cuts: list[int] = []
     start, longest = 0, [0] * table.shape[1]
-    for place, row in enumerate(table.tolist()):
+    for position, row in enumerate(table.tolist()):
         longest = [max(pair) for pair in zip(longest, row, strict=True)]
-        if place > start and (place - start + 1) * sum(longest) > batch_tokens:
-            cuts.append(place)
-            start, longest = place, row
+        if position > start and (position - start + 1) * sum(longest) > batch_tokens:
+            cuts.append(position)
+            start, longest = position, row
     return cuts

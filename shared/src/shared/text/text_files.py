@@ -1,4 +1,4 @@
-"""Text files of any size, and standard input, a piece at a time, with errors that name the line."""
+"""Reading text files of any size, and standard input, a piece at a time, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def _pieces(
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            start, found = error.start, error.object
-            if b"\0" in found:  # rather no text at all than text in another encoding
-                raise _nul(path, line + found[: found.index(b"\0")].count(b"\n")) from None
-            line += found[:start].count(b"\n")
+            start, chunk = error.start, error.object
+            if b"\0" in chunk:  # binary, rather than text in another encoding
+                raise _nul(path, line + chunk[: chunk.index(b"\0")].count(b"\n")) from None
+            line += chunk[:start].count(b"\n")
             raise UserError(
                 f"{path}:{line}: is not {encoding} ({error.reason}). Expected {encoding} text; name its encoding if "
                 "the command has --encoding, or convert it, for example with iconv."
@@ -134,7 +134,7 @@ def _pieces(
 
 
 def _nul(path: Path, line: int) -> UserError:
-    return UserError(f"{path}:{line}: holds a NUL byte, so it is no text. Expected a text file.")
+    return UserError(f"{path}:{line}: holds a NUL byte, so it is not text. Expected a text file.")
 
 
 def _open(path: Path) -> IO[bytes]:

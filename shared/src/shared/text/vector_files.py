@@ -35,7 +35,7 @@ _EXPECTED = "Expected GloVe text, word2vec text or word2vec binary."
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file says of itself: rows is None where there is no header."""
+    """Format, number of rows and dimension of a file; rows is None where there is no header."""
 
     is_binary: bool
     rows: int | None
@@ -44,7 +44,7 @@ class Layout:
 
 @dataclass
 class BadLines:
-    """Stops at a bad line, or counts it."""
+    """Raises at a bad line, or counts it."""
 
     skip: bool
     count: int = 0
@@ -52,7 +52,7 @@ class BadLines:
     def report(self, problem: str) -> None:
         """Raise, or count one more."""
         if not self.skip:
-            raise UserError(f"{problem}. Mend the line, or skip with --on-bad-line skip.")
+            raise UserError(f"{problem}. Fix the line, or skip it with --on-bad-line skip.")
         self.count += 1
 
 
@@ -114,7 +114,7 @@ def _text_rows(
     number = first - 1
     for number, line in enumerate(file, start=first):
         if layout.rows is not None and number - first >= layout.rows:
-            raise _goes_on(source, layout)
+            raise _too_many_rows(source, layout)
         line = line.rstrip()  # word2vec.c leaves a space at the end
         spaces = line.count(b" ")
         if spaces == dimension:
@@ -165,7 +165,7 @@ def _binary_rows(
         yield number, token, buffer[space + 1 : end]
         position = end
     if (buffer[position:] + file.read(2)).strip(b"\n"):
-        raise _goes_on(source, layout)
+        raise _too_many_rows(source, layout)
 
 
 def _ends_early(source: str, layout: Layout, complete: int) -> UserError:
@@ -175,14 +175,14 @@ def _ends_early(source: str, layout: Layout, complete: int) -> UserError:
     )
 
 
-def _goes_on(source: str, layout: Layout) -> UserError:
+def _too_many_rows(source: str, layout: Layout) -> UserError:
     return UserError(
-        f"{source}: the file goes on after the {layout.rows} rows that its header promises. "
+        f"{source}: the file has more than the {layout.rows} rows that its header promises. "
         "The header is wrong: get or write the file again."
     )
 
 
-def place_of(source: str, layout: Layout, number: int) -> str:
+def location_of(source: str, layout: Layout, number: int) -> str:
     """Name a line of a text file or a row of a binary one."""
     return f"{source}, row {number}" if layout.is_binary else f"{source}:{number}"
 

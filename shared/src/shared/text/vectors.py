@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from shared.errors import UserError
 from shared.files import whole_file
-from shared.text.vector_files import BadLines, numbers_of, opened, place_of, rows_of, shown, sniff
+from shared.text.vector_files import (
+    BadLines,
+    location_of,
+    numbers_of,
+    opened,
+    rows_of,
+    shown,
+    sniff,
+)
 from shared.text.vocabulary import Vocabulary
 
 _FORMAT_BREAKERS = re.compile(r"[ \t\n\r\v\f]")
@@ -27,35 +35,35 @@ _FORMAT_BREAKERS = re.compile(r"[ \t\n\r\v\f]")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a vocabulary a vector file holds. `<pad>` is not counted.
+    """How much of a vocabulary a vector file covers. `<pad>` is not counted.
 
-    The duplicates are the later rows of wanted tokens that came more than once; the first row is the one used.
+    Duplicates are the later rows of repeated tokens of the vocabulary; the first row is used.
     """
 
-    found: int
-    found_lowercased: int
+    exact: int
+    lowercased: int
     missing: int
-    tokens_found: int
+    tokens_covered: int
     tokens: int
     duplicates: int
     skipped_lines: int
     first_missing: tuple[str, ...]
 
     @property
-    def share(self) -> float:
-        """Part of the vocabulary's types that have a vector, 0 to 1."""
-        found = self.found + self.found_lowercased
-        return found / max(1, found + self.missing)
+    def type_fraction(self) -> float:
+        """Fraction of the vocabulary's types that have a vector, 0 to 1."""
+        covered = self.exact + self.lowercased
+        return covered / max(1, covered + self.missing)
 
     @property
-    def token_share(self) -> float:
-        """Part of the text's tokens (types weighted by their counts) that have a vector, 0 to 1."""
-        return self.tokens_found / max(1, self.tokens)
+    def token_fraction(self) -> float:
+        """Fraction of the text's tokens (types weighted by their counts) that have a vector, 0 to 1."""
+        return self.tokens_covered / max(1, self.tokens)
 
     def __str__(self) -> str:
         text = (
-            f"{self.share:.1%} of types, {self.token_share:.1%} of tokens have vectors "
-            f"({self.found} as written, {self.found_lowercased} in lower case, "
+            f"{self.type_fraction:.1%} of types, {self.token_fraction:.1%} of tokens have vectors "
+            f"({self.exact} as written, {self.lowercased} in lower case, "
             f"{self.missing} missing"
         )
         if self.first_missing:
@@ -89,10 +97,10 @@ def load_pretrained(
     scale : float or None
         Standard deviation of the rows drawn for missing tokens. None: that of all numbers found, or 0.1 if none was.
     seed : int
-        Of the rows drawn; they are drawn in the order of the ids.
+        Seed of the rows drawn, in the order of the ids.
     on_bad_line : {"error", "skip"}
-        What to do with a text line (or a binary row) that cannot be read: stop, or count it and go on. Damage that
-        hides where the next row begins stops in either case.
+        What to do with a text line (or a binary row) that cannot be read: raise, or count it and continue. Damage that
+        hides where the next row begins raises in either case.
     case_fallback : bool
         A token without a row of its own takes that of its lower-case form.
     pad : str
@@ -125,8 +133,8 @@ def load_pretrained(
                 continue
             row = numbers_of(payload, layout)
             if row is None:
-                place = place_of(source, layout, number)
-                bad.report(f'{place}: a number of "{shown(token)}" is not finite or no number')
+                location = location_of(source, layout, number)
+                bad.report(f'{location}: a number of "{shown(token)}" is not finite or no number')
                 continue
             seen.add(token)
             for index in lowered.get(token, ()):
@@ -143,7 +151,7 @@ def read_word2vec(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Read a word2vec file, text or binary, whole or its first rows.
 
-    A token that comes twice keeps its first row, as in gensim, and a warning says how many there were.
+    A repeated token keeps its first row, as in gensim, and a warning says how many there were.
 
     Parameters
     ----------
@@ -170,41 +178,41 @@ def read_word2vec(
             "as the first line (GloVe files have none)."
         )
     wanted = layout.rows if limit is None else min(limit, layout.rows)
-    # The header is a claim. Memory is taken for rows that have been seen, and doubled.
-    first_room = max(1, (16 << 20) // layout.dimension)
-    matrix = np.empty((min(wanted, first_room), layout.dimension), dtype=np.float32)
-    places: dict[str, int] = {}
+    # The header may be wrong. Memory is allocated for rows that have been read, and doubled.
+    first_rows = max(1, (16 << 20) // layout.dimension)
+    matrix = np.empty((min(wanted, first_rows), layout.dimension), dtype=np.float32)
+    rows_by_token: dict[str, int] = {}
     duplicates = 0
     with opened(source) as file:
         rows = rows_of(file, source, layout, BadLines(skip=False))
         for number, token, payload in rows if limit is None else islice(rows, wanted):
             row = numbers_of(payload, layout)
             if row is None:
-                place = place_of(source, layout, number)
+                location = location_of(source, layout, number)
                 raise UserError(
-                    f'{place}: a number of "{shown(token)}" is not finite or no number. '
+                    f'{location}: a number of "{shown(token)}" is not finite or no number. '
                     "Write the file again."
                 )
             try:
                 text = token.decode()
             except UnicodeDecodeError as error:
-                place = place_of(source, layout, number)
+                location = location_of(source, layout, number)
                 raise UserError(
-                    f"{place}: the token {token[:40]!r} is not UTF-8. "
+                    f"{location}: the token {token[:40]!r} is not UTF-8. "
                     "Write the file again with UTF-8 tokens."
                 ) from error
-            if text in places:
+            if text in rows_by_token:
                 duplicates += 1
                 continue
-            if len(places) == len(matrix):
-                room = min(2 * len(matrix), wanted)
-                matrix.resize((room, layout.dimension), refcheck=False)
-            matrix[len(places)] = row
-            places[text] = len(places)
+            if len(rows_by_token) == len(matrix):
+                capacity = min(2 * len(matrix), wanted)
+                matrix.resize((capacity, layout.dimension), refcheck=False)
+            matrix[len(rows_by_token)] = row
+            rows_by_token[text] = len(rows_by_token)
     if duplicates:
         warnings.warn(f"{source}: {duplicates} rows of repeated tokens left out", stacklevel=2)
-    matrix.resize((len(places), layout.dimension), refcheck=False)
-    return list(places), matrix
+    matrix.resize((len(rows_by_token), layout.dimension), refcheck=False)
+    return list(rows_by_token), matrix
 
 
 def write_word2vec(
@@ -226,7 +234,7 @@ def write_word2vec(
     ValueError
         The shapes do not fit.
     UserError
-        A token is empty, holds white space or comes twice, or a row is not finite.
+        A token is empty, repeated or holds white space, or a row is not finite.
     """
     if matrix.ndim != 2 or len(tokens) != len(matrix):
         raise ValueError(f"{len(tokens)} tokens, but a matrix of shape {matrix.shape}")
@@ -245,7 +253,7 @@ def write_word2vec(
             )
     if len(set(tokens)) != len(tokens):
         (token, _), *_ = Counter(tokens).most_common(1)
-        raise UserError(f'{path}: the token "{token}" comes twice. Expected every token once.')
+        raise UserError(f'{path}: the token "{token}" is repeated. Expected every token once.')
     with whole_file(Path(path), "wb") as file:
         file.write(f"{matrix.shape[0]} {matrix.shape[1]}\n".encode())
         for start in range(0, len(tokens), 1024):
@@ -262,7 +270,7 @@ def write_word2vec(
 def _wanted(
     vocabulary: Vocabulary, pad: str, case_fallback: bool
 ) -> tuple[dict[bytes, int], dict[bytes, list[int]]]:
-    """Return the ids of tokens as written, and of those whose lower-case form would do."""
+    """Return the ids of tokens as written, and of those whose lower-case form may stand in."""
     exact: dict[bytes, int] = {}
     lowered: dict[bytes, list[int]] = {}
     for index, token in enumerate(vocabulary):
@@ -286,8 +294,8 @@ def _draw_missing(
     """Fill the rows of tokens without a vector, in place; the pad row stays zero."""
     is_missing = quality == 0
     if scale is None:
-        found = matrix[~is_missing]
-        scale = float(found.std(dtype=np.float64)) if found.size else 0.1
+        known = matrix[~is_missing]
+        scale = float(known.std(dtype=np.float64)) if known.size else 0.1
     if pad in vocabulary:
         is_missing[vocabulary.id(pad)] = False
     draws = np.random.default_rng(seed).standard_normal(
@@ -309,10 +317,10 @@ def _coverage(
     is_missing = is_counted & (quality == 0)
     first = [vocabulary.tokens[index] for index in np.flatnonzero(is_missing)[:10]]
     return Coverage(
-        found=int((quality == 2).sum()),
-        found_lowercased=int((quality == 1).sum()),
+        exact=int((quality == 2).sum()),
+        lowercased=int((quality == 1).sum()),
         missing=int(is_missing.sum()),
-        tokens_found=int(vocabulary.counts[quality > 0].sum()),
+        tokens_covered=int(vocabulary.counts[quality > 0].sum()),
         tokens=int(vocabulary.counts[is_counted].sum()),
         duplicates=duplicates,
         skipped_lines=skipped_lines,

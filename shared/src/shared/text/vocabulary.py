@@ -1,6 +1,6 @@
 """The tokens a model knows: building, looking up, saving and loading a vocabulary.
 
-Shapes: V tokens in the vocabulary, N tokens of a text. An id is a token's place in the vocabulary.
+Shapes: V tokens in the vocabulary, N tokens of a text. An id is a token's index in the vocabulary.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Vocabulary:
     Raises
     ------
     ValueError
-        The lengths differ, a token is empty or comes twice, a count is negative, or `unknown` is not among the tokens.
+        The lengths differ, a token is empty or repeated, a count is negative, or `unknown` is not among the tokens.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Vocabulary:
             raise ValueError(f"{len(self.tokens)} tokens, but {len(self.counts)} counts")
         if len(self._ids) != len(self.tokens):
             (token, _), *_ = Counter(self.tokens).most_common(1)
-            raise ValueError(f"the token {token!r} comes more than once")
+            raise ValueError(f"the token {token!r} is repeated")
         if "" in self._ids or any("\n" in token for token in self.tokens):
             raise ValueError("a token is empty or holds a line feed")
         if len(self.counts) and self.counts.min() < 0:
@@ -81,12 +81,12 @@ class Vocabulary:
         max_size, min_count, specials, unknown
             See `from_counts`.
         prune_above : int or None
-            The most distinct tokens to hold in memory at any time, >= 4; None: no bound. When they would be more, the
-            rarest are forgotten: all with a count of 1, then of 2, and so on until a quarter of the room is free. What
-            this loses: a token forgotten and met again starts from 0, so a count may be too low (never too high), by at
-            most the sum of the counts it was forgotten with; a tie is ordered by where it was met again. Tokens never
-            forgotten, the frequent ones, keep exact counts. The outcome depends on the text and this bound only, and a
-            warning says when something was forgotten.
+            The most distinct tokens to hold in memory at any time, >= 4; None: no bound. Beyond it the rarest
+            are dropped: all with a count of 1, then of 2, and so on until a quarter of the bound is free. What this
+            loses: a token that was dropped and is seen again starts from 0, so a count may be too low (never too high),
+            by at most the sum of the counts it was dropped with; a tie is ordered by where it was seen again. Tokens
+            never dropped, the frequent ones, keep exact counts. The result depends on the text and this bound only, and
+            a warning says when something was dropped.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Vocabulary:
             Tokens seen less often are left out, >= 1. Specials always stay.
         specials : sequence of str
             The first tokens, in this order. One that the text itself contains (WikiText writes `<unk>`) is listed once,
-            at its place here, with its count in the text; one that it does not contain has count 1.
+            at its position here, with its count in the text; one that it does not contain has count 1.
         unknown : str or None
             One of the specials, or None.
 
@@ -163,7 +163,7 @@ class Vocabulary:
         Raises
         ------
         UserError
-            The file is missing or empty, a line is torn or not UTF-8, a token comes twice, or `unknown` is not there.
+            The file is missing or empty, a line is torn or not UTF-8, a token is repeated, or `unknown` is not there.
         """
         path = Path(path)
         try:
@@ -264,8 +264,8 @@ class Vocabulary:
         return np.fromiter([known.get(token, unknown_id) for token in tokens], dtype=np.int32)
 
     def _missing(self, token: str) -> KeyError:
-        near = difflib.get_close_matches(token, self.tokens, n=1)
-        hint = f'; the nearest is "{near[0]}"' if near else ""
+        close = difflib.get_close_matches(token, self.tokens, n=1)
+        hint = f'; the nearest is "{close[0]}"' if close else ""
         return KeyError(f'"{token}" is not in the vocabulary{hint}')
 
     def __len__(self) -> int:
@@ -298,7 +298,7 @@ def _count_within(tokens: Iterable[str], limit: int) -> Counter[str]:
         raise ValueError(f"prune_above is {limit}, expected 4 or more")
     stream = iter(tokens)
     counts: Counter[str] = Counter()
-    forgotten = highest = 0
+    dropped = highest = 0
     while True:
         # A chunk cannot bring more types than it has tokens, so the bound holds within it too.
         chunk = list(islice(stream, min(limit - len(counts), _LONGEST_CHUNK)))
@@ -307,17 +307,17 @@ def _count_within(tokens: Iterable[str], limit: int) -> Counter[str]:
         counts.update(chunk)
         if len(counts) <= limit * 3 // 4:
             continue
-        # A quarter of the room must become free, or the chunks would shrink to nothing.
+        # A quarter of the bound must become free, or the chunks would shrink to nothing.
         floor, left = 0, len(counts)
         for count, types in sorted(Counter(counts.values()).items()):
             if left <= limit * 3 // 4:
                 break
             floor, left = count, left - types
-        forgotten, highest = forgotten + len(counts) - left, max(highest, floor)
+        dropped, highest = dropped + len(counts) - left, max(highest, floor)
         counts = Counter({token: count for token, count in counts.items() if count > floor})
-    if forgotten:
+    if dropped:
         warnings.warn(
-            f"more than {limit} distinct tokens: rare ones were forgotten {forgotten} times while "
+            f"more than {limit} distinct tokens: rare ones were dropped {dropped} times while "
             f"counting, with counts of {highest} at most; counts may be too low",
             stacklevel=3,
         )
@@ -325,8 +325,8 @@ def _count_within(tokens: Iterable[str], limit: int) -> Counter[str]:
 
 
 def _read_line(line: bytes, where: str) -> tuple[str, int]:
-    """Take one `token count` line apart; `where` is its file:line."""
-    expected = "Expected `token count` with a count of 0 or more. Mend or delete the line."
+    """Parse one `token count` line; `where` is its file:line."""
+    expected = "Expected `token count` with a count of 0 or more. Fix or delete the line."
     try:
         text = line.decode().removesuffix("\r")  # a file that was edited on Windows
     except UnicodeDecodeError as error:

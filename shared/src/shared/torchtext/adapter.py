@@ -4,7 +4,7 @@ Shapes: V tokens of a vocabulary, N tokens, D numbers in a word vector, B exampl
 
 torchtext is archived, and of its releases only 0.6.0, which is pure Python, still imports beside a current torch. The
 functions `from_...` read an object that a notebook holds and need nothing installed; the functions `to_...` make one
-and need the `torchtext` extra, or end with a UserError that says so. What comes out gives the same ids, vectors and
+and need the `torchtext` extra, or end with a UserError that says so. The result gives the same ids, vectors and
 batches as torchtext does. Nothing here opens a file: those that torchtext writes are pickles.
 """
 
@@ -35,7 +35,7 @@ def from_vocab(vocab: Any) -> Vocabulary:
     Raises
     ------
     UserError
-        It is a file or of another kind, or a token is no text, empty, holds a line feed or comes twice.
+        It is a file or of another kind, or a token is no text, empty, holds a line feed or is repeated.
     """
     _require(vocab, "Vocab", ("itos", "freqs", "unk_index"))
     # `stoi` will not do: it grows by every unknown token that is looked up in it.
@@ -92,7 +92,7 @@ def from_vectors(vectors: Any) -> tuple[list[str], NDArray[np.float32]]:
     Returns
     -------
     tokens : list of str (N,)
-        For a `Vocab` in the order of its ids. A token that comes twice keeps its first place and, as torchtext looks
+        For a `Vocab` in the order of its ids. A repeated token keeps its first position and, as torchtext looks
         it up, its last row.
     matrix : float32 array (N, D)
         A copy.
@@ -128,16 +128,16 @@ def to_vectors(tokens: Sequence[str], matrix: NDArray[np.floating[Any]]) -> Any:
     Raises
     ------
     ValueError
-        There is not a row for every token, or a token comes twice.
+        There is not a row for every token, or a token is repeated.
     """
     torchtext = _torchtext()
-    places = {token: row for row, token in enumerate(tokens)}
-    if len(places) != len(tokens):
-        raise ValueError("a token comes more than once")
+    rows = {token: row for row, token in enumerate(tokens)}
+    if len(rows) != len(tokens):
+        raise ValueError("a token is repeated")
     # Its __init__ reads a file, writes a pickle beside it and ends the checking of certificates in this process.
     vectors = torchtext.vocab.Vectors.__new__(torchtext.vocab.Vectors)
     vectors.itos = list(tokens)
-    vectors.stoi = places
+    vectors.stoi = rows
     vectors.vectors = _tensor(torchtext, matrix, len(tokens))
     vectors.dim = matrix.shape[1]
     vectors.unk_init = torchtext.vocab.torch.Tensor.zero_
@@ -194,7 +194,7 @@ def to_field(field: TextField, *, batch_first: bool = False, include_lengths: bo
     ----------
     field : TextField
     batch_first, include_lengths : bool
-        Of the `Field`: batches are (B, T) instead of (T, B), and come with lengths.
+        As for `Field`: batches are (B, T) instead of (T, B), and come with lengths.
     """
     made = _torchtext().data.Field(
         tokenize=field.tokenize,

@@ -155,7 +155,7 @@ def build_vocabulary(
     Raises
     ------
     ValueError
-        `max_size` < 0, or a special comes twice.
+        `max_size` < 0, or a special is repeated.
     """
     if len(set(specials)) != len(specials) or (max_size or 0) < 0:
         raise ValueError(f"max_size is {max_size}, specials {specials}: below 0 or not unique")
@@ -170,7 +170,7 @@ def build_vocabulary(
     if specials_first:
         return vocabulary
     order = np.roll(np.arange(len(vocabulary)), -len(specials))
-    moved = [vocabulary.tokens[place] for place in order]
+    moved = [vocabulary.tokens[index] for index in order]
     return Vocabulary(moved, vocabulary.counts[order].tolist(), unknown=unknown)
 
 
@@ -184,9 +184,9 @@ def bucket_iterator_batches(
     sort_within_batch: bool | None = None,
     rng: random.Random | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Deal examples into exactly the batches of one epoch of torchtext's `BucketIterator`.
+    """Group examples into exactly the batches of one epoch of torchtext's `BucketIterator`.
 
-    For figures of an old notebook that must come out again. New code takes `shared.text.batching.bucketed_batches`, which
+    To reproduce the figures of an old notebook. New code uses `shared.text.batching.bucketed_batches`, which
     buckets by default; `BucketIterator` in training does so only with `sort_within_batch=True`.
 
     Parameters
@@ -230,10 +230,10 @@ def bucket_iterator_batches(
             order = rng.sample(order, len(order))
         batches = []
         for pool in _chunks(order, batch_size * _POOL):
-            dealt = _chunks(sorted(pool, key=key) if sort_within_batch else pool, batch_size)
+            batched = _chunks(sorted(pool, key=key) if sort_within_batch else pool, batch_size)
             if shuffle and rng is not None:
-                dealt = rng.sample(dealt, len(dealt))
-            batches += dealt
+                batched = rng.sample(batched, len(batched))
+            batches += batched
         if sort_within_batch:
             batches = [sorted(batch, key=key, reverse=True) for batch in batches]
     return [np.array(batch, dtype=np.int64) for batch in batches]
