@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from esim.commands.export import TOLERANCE, export
+from esim.commands.export import export
 from esim.config import TrainConfig
 from esim.data.labels import LABELS
 from esim.model.esim import Esim
 from esim.model.trained import TrainedModel
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
+from shared.torch.onnx_export import TOLERANCE
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -26,7 +27,7 @@ def trained_model(config: TrainConfig, path: Path) -> TrainedModel:
     torch.manual_seed(0)
     vocabulary = Vocabulary(["<unk>", "<pad>", *(f"w{i}" for i in range(18))], [1] * 20)
     model = Esim(config, 20).eval()
-    model.encoding.know_stems(vocabulary)
+    model.encoding.set_stems(vocabulary)
     return TrainedModel(model, vocabulary, config, path)
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from shared.text.vocabulary import Vocabulary
-from word_lm.commands.export import TOLERANCE, export
+from shared.torch.onnx_export import TOLERANCE
+from word_lm.commands.export import export
 from word_lm.config import Family, TrainConfig
 from word_lm.model.trained import TrainedModel, build_model
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from shared.errors import UserError
 from shared.extras import require
-from shared.files import whole_folder
+from shared.files import require_empty, whole_folder
 
 MODEL = "model.onnx"
 TOLERANCE = 1e-4
@@ -94,8 +94,7 @@ def write_checked(
     UserError
         The folder is not empty, or the difference is above `tolerance`.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty. Choose another --out.")
+    require_empty(out)
     with whole_folder(out) as folder:
         write(folder)
         path = folder / MODEL

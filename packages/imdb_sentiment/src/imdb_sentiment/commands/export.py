@@ -5,24 +5,28 @@ The ONNX file takes `ids` int64 (B, T) and `lengths` int64 (B,), with any B and 
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
+from imdb_sentiment import __version__
 from imdb_sentiment.commands.options import ExportOptions
 from imdb_sentiment.config import RECURRENT
 from imdb_sentiment.data.dataset import CLASSES, RATINGS
 from imdb_sentiment.model.trained import NetworkClassifier, load_run
 from shared.errors import UserError
-from shared.files import whole_folder, write_json
+from shared.files import require_empty, whole_folder, write_json
+from shared.torch.onnx_export import (
+    MODEL,
+    export_module,
+    largest_difference,
+    require_onnx,
+    write_checked,
+)
 
-TOLERANCE = 1e-4
-"""Largest difference between onnxruntime's probabilities and torch's."""
+PACKAGE = "dltasks-imdb-sentiment"
 EXAMPLES = (
     "A brilliant film. I was moved to tears, and I never am!",
     "Boring.",
@@ -40,17 +44,16 @@ def run(options: ExportOptions) -> int:
             f"{trained.path / 'checkpoints' / 'best'} as words.txt and linear.safetensors."
         )
     out = Path(options.out) if options.out else trained.path / options.format
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty. Choose another --out.")
     if options.format == "pretrained":
         export_pretrained(classifier, out)
         print(
             f"{out}: read it with transformers.AutoModel.from_pretrained; head.safetensors is the head."
         )
         return 0
-    worst = export_onnx(classifier, out)
+    difference = export_onnx(classifier, out)
     print(
-        f"{out}: model.onnx and model.json. onnxruntime's probabilities are torch's to {worst:.1e}."
+        f"{out}: model.onnx and model.json. "
+        f"onnxruntime's probabilities are torch's to {difference:.1e}."
     )
     return 0
 
@@ -61,7 +64,7 @@ def export_pretrained(classifier: NetworkClassifier, out: Path) -> None:
     Raises
     ------
     UserError
-        It is no encoder.
+        It is no encoder, or the folder is not empty.
     """
     if classifier.config.model != "encoder":
         raise UserError(
@@ -71,6 +74,7 @@ def export_pretrained(classifier: NetworkClassifier, out: Path) -> None:
 
     from imdb_sentiment.model.low_rank import merge_low_rank
 
+    require_empty(out)
     network: Any = classifier.network
     with whole_folder(out) as folder:
         merge_low_rank(network.encoder)
@@ -82,7 +86,7 @@ def export_pretrained(classifier: NetworkClassifier, out: Path) -> None:
 
 
 def export_onnx(classifier: NetworkClassifier, out: Path) -> float:
-    """Write `model.onnx`, the vocabulary and a description, and check what onnxruntime makes of it.
+    """Write `model.onnx`, the vocabulary and a description, checked with onnxruntime on batches of two shapes.
 
     Parameters
     ----------
@@ -98,60 +102,45 @@ def export_onnx(classifier: NetworkClassifier, out: Path) -> float:
     Raises
     ------
     UserError
-        A package is missing, or the difference is above `TOLERANCE`.
+        A package is missing, the folder is not empty, or the difference is above the tolerance.
     """
-    names = ("onnx", "onnxruntime", "onnxscript")
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f'{", ".join(missing)} not installed. Run: pip install "dltasks-imdb-sentiment[onnx]"'
-        )
-    example = classifier.network.batch(classifier.codec.encode(EXAMPLES))
+    require_onnx(PACKAGE)
     is_recurrent = classifier.config.model in RECURRENT
     model = _Probabilities(with_torchs_lstm(classifier) if is_recurrent else classifier.network)
-    with whole_folder(out) as folder:
-        path = folder / "model.onnx"
-        inputs, outputs = ["ids", "lengths"], ["probabilities"]
-        options: dict[str, Any] = {"input_names": inputs, "output_names": outputs}
-        if is_recurrent:
-            # The newer exporter writes an LSTM out token by token, for one length; this one has ONNX's own LSTM.
-            axes = {"ids": {0: "batch", 1: "time"}, "lengths": {0: "batch"}}
-            options |= {"dynamo": False, "dynamic_axes": axes}
-        else:
-            batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
-            shapes = {"ids": {0: batch, 1: time}, "lengths": {0: batch}}
-            options |= {
-                "dynamo": True,
-                "verbose": False,
-                "external_data": False,
-                "dynamic_shapes": shapes,
-            }
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter's own, about its own parts
-            torch.onnx.export(model.eval(), example, str(path), **options)
+
+    def batch(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        return classifier.network.batch(classifier.codec.encode(texts))
+
+    def write(folder: Path) -> None:
+        export_module(
+            model,
+            batch(EXAMPLES),
+            folder / MODEL,
+            ["ids", "lengths"],
+            ["probabilities"],
+            {"ids": {0: "batch", 1: "time"}, "lengths": {0: "batch"}},
+            has_lstm=is_recurrent,
+        )
         classifier.codec.save(folder)
         write_json(folder / "model.json", _description(classifier))
-        worst = largest_difference(path, classifier)
-        if not worst <= TOLERANCE:
-            raise UserError(
-                f"onnxruntime's probabilities differ from torch's by {worst:.1e}, more than {TOLERANCE:.0e}. "
-                "Nothing was written; report the versions of torch and onnxruntime."
-            )
-    return worst
 
+    def check(session: object) -> float:
+        cases = []
+        for texts in (EXAMPLES, EXAMPLES[:2]):
+            ids, lengths = batch(texts)
+            inputs = {"ids": ids.numpy(), "lengths": lengths.numpy()}
+            cases.append((inputs, [classifier.probabilities(texts)]))
+        return largest_difference(session, cases)
 
-def largest_difference(path: Path, classifier: NetworkClassifier) -> float:
-    """Return how far onnxruntime's probabilities are from torch's, on batches of two shapes."""
-    import onnxruntime  # type: ignore[import-untyped]
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for texts in (EXAMPLES, EXAMPLES[:2]):
-        ids, lengths = classifier.network.batch(classifier.codec.encode(texts))
-        found = session.run(None, {"ids": ids.numpy(), "lengths": lengths.numpy()})[0]
-        expected = classifier.probabilities(texts)
-        worst = max(worst, float(np.abs(found - expected).max()))
-    return worst
+    return write_checked(
+        out,
+        write,
+        check,
+        package=PACKAGE,
+        version=__version__,
+        figure="probabilities",
+        facts={"family": classifier.config.model},
+    )
 
 
 def with_torchs_lstm(classifier: NetworkClassifier) -> nn.Module:

@@ -7,8 +7,6 @@ states after the segment, by the same names with `new_` before them. A Transform
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +14,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.errors import UserError
-from shared.files import whole_folder, write_json
+from shared.files import write_json
+from shared.torch.onnx_export import MODEL, export_module, require_onnx, write_checked
+from word_lm import __version__
 from word_lm.commands.options import ExportOptions
 from word_lm.model.base import LanguageModel, State
-from word_lm.model.trained import TrainedModel, load_run
+from word_lm.model.trained import TrainedModel, load
 
-TOLERANCE = 1e-4
-"""Largest difference between onnxruntime's log-probabilities and torch's."""
+PACKAGE = "dltasks-word-lm"
 
 
 def run(options: ExportOptions) -> int:
     """Write a run's best model as ONNX (verb `export`)."""
-    trained = load_run(options.model)
+    trained = load(options.model)
     out = Path(options.out) if options.out else trained.path / "onnx"
-    worst = export(trained, out, words=options.words, columns=options.columns)
+    difference = export(trained, out, words=options.words, columns=options.columns)
     print(
-        f"{out}: model.onnx, vocab.txt and model.json. onnxruntime's log-probabilities are torch's to {worst:.1e}."
+        f"{out}: model.onnx, vocab.txt and model.json. "
+        f"onnxruntime's log-probabilities are torch's to {difference:.1e}."
     )
     return 0
 
 
 def export(trained: TrainedModel, out: Path, *, words: int, columns: int) -> float:
-    """Write `model.onnx`, the vocabulary and a description, and check what onnxruntime makes of it.
+    """Write `model.onnx`, the vocabulary and a description, checked with onnxruntime over two segments in a row.
 
     Parameters
     ----------
@@ -56,65 +55,44 @@ def export(trained: TrainedModel, out: Path, *, words: int, columns: int) -> flo
     Raises
     ------
     UserError
-        A package is missing, the folder is not empty, or the difference is above `TOLERANCE`.
+        A package is missing, the folder is not empty, or the difference is above the tolerance.
     """
-    missing = [
-        name
-        for name in ("onnx", "onnxruntime", "onnxscript")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UserError(
-            f'{", ".join(missing)} not installed. Run: pip install "dltasks-word-lm[onnx]"'
-        )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty. Choose another --out.")
+    require_onnx(PACKAGE)
     segment = _Segment(trained.model)
     example = _example(trained.model, words, columns)
-    names = [f"state_{place}" for place in range(len(example) - 1)]
-    with whole_folder(out) as folder:
-        path = folder / "model.onnx"
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter's own, about its own parts
-            torch.onnx.export(
-                segment,
-                example,
-                str(path),
-                dynamo=True,
-                verbose=False,
-                external_data=False,
-                input_names=["ids", *names],
-                output_names=["log_probs", *(f"new_{name}" for name in names)],
-            )
+    states = [f"state_{number}" for number in range(len(example) - 1)]
+    inputs = ["ids", *states]
+
+    def write(folder: Path) -> None:
+        outputs = ["log_probs", *(f"new_{name}" for name in states)]
+        export_module(segment, example, folder / MODEL, inputs, outputs)
         trained.vocabulary.save(folder / "vocab.txt")
-        shapes = {
-            name: list(tensor.shape) for name, tensor in zip(["ids", *names], example, strict=True)
-        }
+        shapes = {name: list(value.shape) for name, value in zip(inputs, example, strict=True)}
         write_json(folder / "model.json", {"family": trained.config.model, "inputs": shapes})
-        worst = largest_difference(path, segment, example)
-        if not worst <= TOLERANCE:
-            raise UserError(
-                f"onnxruntime's log-probabilities differ from torch's by {worst:.1e}, more than {TOLERANCE:.0e}. "
-                "Nothing was written; report the versions of torch and onnxruntime."
-            )
-    return worst
+
+    return write_checked(
+        out,
+        write,
+        lambda session: _difference(session, segment, example),
+        package=PACKAGE,
+        version=__version__,
+        figure="log-probabilities",
+        facts={"family": trained.config.model},
+    )
 
 
-def largest_difference(path: Path, segment: nn.Module, example: tuple[Tensor, ...]) -> float:
-    """Return how far onnxruntime's log-probabilities are from torch's, over two segments in a row."""
-    import onnxruntime  # type: ignore[import-untyped]
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def _difference(session: Any, segment: nn.Module, example: tuple[Tensor, ...]) -> float:
+    """Return how far onnxruntime's log-probabilities are from torch's; each carries its own state."""
     inputs = [entry.name for entry in session.get_inputs()]
-    worst, theirs = 0.0, [tensor.numpy() for tensor in example]
+    largest, theirs = 0.0, [tensor.numpy() for tensor in example]
     ours = example
     for _ in range(2):
         with torch.no_grad():
             expected = segment(*ours)
-        found = session.run(None, dict(zip(inputs, theirs, strict=True)))
-        worst = max(worst, float(np.abs(found[0] - expected[0].numpy()).max()))
-        ours, theirs = (ours[0], *expected[1:]), [theirs[0], *found[1:]]
-    return worst
+        got = session.run(None, dict(zip(inputs, theirs, strict=True)))
+        largest = max(largest, float(np.abs(got[0] - expected[0].numpy()).max()))
+        ours, theirs = (ours[0], *expected[1:]), [theirs[0], *got[1:]]
+    return largest
 
 
 class _Segment(nn.Module):
