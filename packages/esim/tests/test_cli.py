@@ -116,7 +116,7 @@ def test_evaluating_a_run_gives_the_figure_of_its_summary(
     file = sample_folder / "snli_1.0_dev.jsonl"
     code, printed, _ = esim("evaluate", small_run, "--data", file, "--checks")
     assert code == 0 and "premise of another pair" in printed
-    assert f"accuracy {100 * summary['metrics']['dev_accuracy']:.2f} %" in printed
+    assert f"accuracy {100 * summary['metrics']['valid_accuracy']:.2f} %" in printed
 
 
 def test_evaluating_pairs_of_one_label_only_works(
@@ -174,7 +174,8 @@ def test_attention_page_shows_both_directions_and_escapes_words(
     words = ("A <b>dog</b> runs.", "It costs $5.")
     assert esim("predict", small_run, *words, "--attention", "out.html")[0] == 0
     page = (tmp_path / "out.html").read_text()
-    assert "Premise looks at hypothesis" in page and "Hypothesis looks at premise" in page
+    assert "Attention of the premise over the hypothesis" in page
+    assert "Attention of the hypothesis over the premise" in page
     assert "<b>dog" not in page and "&lt;" in page
     assert "<script" not in page and "http" not in page
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
@@ -196,15 +197,15 @@ def test_ablation_compares_variants_and_goes_on_where_it_was(
 ) -> None:
     words = (
         "ablate", "--data", sample_folder, "--out", "ab", "--device", "cpu", "--threads", 1, "--steps", 2,
-        "--embedding-size", 8, "--hidden-size", 8, "--without", '["whole", "coursework"]', "--json",
+        "--embedding-size", 8, "--hidden-size", 8, "--without", '["full", "coursework"]', "--json",
     )  # fmt: skip
     code, printed, error = esim(*words)
     assert (code, error) == (0, "")
     table = json.loads(printed)
-    assert set(table) == {"whole", "coursework"}
-    stamp = (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns
+    assert set(table) == {"full", "coursework"}
+    stamp = (tmp_path / "ab" / "full-1" / "summary.json").stat().st_mtime_ns
     assert json.loads(esim(*words)[1]) == table
-    assert (tmp_path / "ab" / "whole-1" / "summary.json").stat().st_mtime_ns == stamp
+    assert (tmp_path / "ab" / "full-1" / "summary.json").stat().st_mtime_ns == stamp
     from esim.model.trained import load_run
 
     config = load_run(tmp_path / "ab" / "coursework-1").config

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esim.commands.hypothesis_only import HypothesisOnly
 from esim.config import TrainConfig
 from esim.data import sample, tokens
 from esim.data.dataset import batch_of, load_data, load_split
 from esim.data.labels import LABELS
 from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs
 from esim.data.tokens import token_pairs
+from esim.model.hypothesis_only import HypothesisOnly
 from shared.errors import UserError
 
 GOOD = {"gold_label": "neutral", "sentence1": "A man eats.", "sentence2": "He is hungry."}
@@ -187,12 +187,12 @@ def test_tokens_are_kept_and_what_was_kept_is_read_unless_the_file_changed(
     assert token_pairs(Source(path), "nltk").premises == [("Nobody", "eats", ".")]
 
 
-def test_very_long_sentence_is_cut_and_counted(tmp_path: Path) -> None:
+def test_very_long_sentence_is_truncated_and_counted(tmp_path: Path) -> None:
     rows = [GOOD | {"sentence1": "word " * 5000}, GOOD | {"gold_label": "entailment"}]
     for name in ("train", "dev"):
         write_lines(tmp_path / f"{name}.jsonl", *rows)
     found = load_data(TrainConfig(data=str(tmp_path), max_length=50)).splits["train"]
-    assert found.cut == 1 and found.lengths[0].tolist() == [50, 4]
+    assert found.truncated == 1 and found.lengths[0].tolist() == [50, 4]
 
 
 def test_data_with_nothing_to_learn_is_refused(tmp_path: Path) -> None:

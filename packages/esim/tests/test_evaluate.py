@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esim import measure as evaluate
-from esim.commands.hypothesis_only import HypothesisOnly
+from esim import measure
 from esim.commands.report import other_seeds
 from esim.config import TrainConfig
 from esim.data.dataset import Pairs
 from esim.data.labels import CONTRADICTION, ENTAILMENT, NEUTRAL
-from esim.measure import checks, confusion_lines, figures
+from esim.measure import checks, confusion_lines, figures, scoring_batch
+from esim.model.hypothesis_only import HypothesisOnly
 from esim.model.trained import TrainedModel
-from esim.scores import scoring_batch
 from shared.command import config as configuration
 
 
@@ -50,14 +49,16 @@ def test_checks_shuffle_words_swap_sentences_and_exchange_premises(
         same = [a[0] == b[0] for a, b in zip(pairs.premises, pairs.hypotheses, strict=True)]
         return np.eye(3)[np.where(same, CONTRADICTION, NEUTRAL)]
 
-    monkeypatch.setattr(evaluate, "score_pairs", score)
+    monkeypatch.setattr(measure, "score_pairs", score)
     words = [list(range(10 * n, 10 * n + 6)) for n in range(1, 41)]
     pairs = pairs_of(words, words, [CONTRADICTION] * 40)
     trained: Any = TrainedModel(None, None, TrainConfig(), Path("run"))  # type: ignore[arg-type]
     found = checks(trained, pairs, score(None, pairs))
     _, shuffled, swapped, alone = shown
-    assert found["contradictions kept, swapped"] == 1  # this model treats both sentences alike
-    assert found["same label, words shuffled"] < 0.5 > found["accuracy, words shuffled"]
+    assert (
+        found["contradictions kept, sentences swapped"] == 1
+    )  # this model treats both sentences alike
+    assert found["same prediction, words shuffled"] < 0.5 > found["accuracy, words shuffled"]
     assert found["accuracy, premise of another pair"] < 0.2
     for before, after in (
         (pairs.premises, shuffled.premises),
@@ -96,12 +97,12 @@ def test_page_has_mean_and_deviation_over_runs_that_differ_in_the_seed_only(
     from esim.commands.report import write_page
     from shared.runs.run_directory import RunDirectory
 
-    def copied(name: str, dev_accuracy: float, **changes: Any) -> Path:
+    def copied(name: str, valid_accuracy: float, **changes: Any) -> Path:
         shutil.copytree(small_run, tmp_path / name)
         config = configuration.load(TrainConfig, tmp_path / name / "config.yaml")
         (tmp_path / name / "config.yaml").write_text(configuration.dump(replace(config, **changes)))
         summary = json.loads((tmp_path / name / "summary.json").read_text())
-        summary["metrics"] |= {"dev_accuracy": dev_accuracy, "test_accuracy": 0.5}
+        summary["metrics"] |= {"valid_accuracy": valid_accuracy, "test_accuracy": 0.5}
         (tmp_path / name / "summary.json").write_text(json.dumps(summary))
         return tmp_path / name
 

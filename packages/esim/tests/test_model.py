@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 from esim.config import TrainConfig
 from esim.data.labels import LABELS
 from esim.model.bilstm import BiLSTM
-from esim.model.esim import AcrossBatch, Esim, Pooling, SentenceDropout
+from esim.model.esim import AcrossBatch, Esim, Pooling, SequenceDropout
 from esim.model.packing import Packing
 from shared.text.vocabulary import Vocabulary
 
@@ -208,7 +208,7 @@ def test_variational_dropout_drops_the_same_features_of_all_words_of_a_sentence(
     packing = Packing.of((np.array([4, 3]), np.array([2, 5])), (4, 5))
     states = torch.ones(14, 40)
     for is_same in (True, False):
-        dropout = SentenceDropout(0.5, is_same_for_all_words=is_same).train()
+        dropout = SequenceDropout(0.5, is_variational=is_same).train()
         kept = dropout(states, packing)
         patterns = [
             len({tuple(row.tolist()) for row in kept[packing.sentence == s]}) for s in range(4)
@@ -221,7 +221,7 @@ def test_variational_dropout_drops_the_same_features_of_all_words_of_a_sentence(
 def test_matches_tell_words_and_stems_of_the_other_sentence_but_never_unknown_ones() -> None:
     vocabulary = Vocabulary(["<unk>", "<pad>", "jumps", "jumping", "dog", "cat"], [1] * 6)
     model = Esim(replace(CONFIG, matches=True), 6)
-    model.encoding.know_stems(vocabulary)
+    model.encoding.set_stems(vocabulary)
     a, a_lengths, b, b_lengths = batch_of([([2, 4, 0], [4, 3, 0, 5]), ([5], [5])])
     packing = Packing.of((a_lengths, b_lengths), (3, 4))
     found = model.encoding.matches(a, b, packing)
@@ -264,7 +264,7 @@ def test_model_without_a_mask_reads_padding() -> None:
     assert (before - after).abs().max() > 1e-3
 
 
-def test_model_learns_a_batch_by_heart() -> None:
+def test_model_overfits_one_batch() -> None:
     torch.manual_seed(0)
     model = Esim(replace(CONFIG, hidden_size=16, dropout=0.0, input_dropout=0.0), WORDS)
     dense = [w for w in model.parameters() if w is not model.encoding.embedding.weight]

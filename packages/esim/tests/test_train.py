@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from esim import train
+from esim.commands.report import write_page
 from esim.config import TrainConfig
 from esim.data import sample
 from esim.model.trained import load_run
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
+from shared.runs.run_directory import RunDirectory
 from shared.testing import records_of
 
 CONFIG = TrainConfig(
@@ -76,8 +78,8 @@ def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder
     summary = json.loads((out / "summary.json").read_text())
     low, high = sample.EXPECTED_ACCURACY
     assert low < summary["metrics"]["test_accuracy"] <= high + 0.01
-    assert summary["metrics"]["dev_accuracy"] > low
-    page = (out / "report.html").read_text()
+    assert summary["metrics"]["valid_accuracy"] > low
+    page = write_page(RunDirectory.read(out, task="esim")).read_text()
     assert "naive Bayes" in page and "Calibration" in page
 
 
@@ -85,13 +87,13 @@ def test_checkpoint_keeps_vocabulary_and_scores_come_back(
     small_run: Path, sample_folder: Path
 ) -> None:
     from esim.data.dataset import load_split
-    from esim.scores import accuracy, score_pairs
+    from esim.measure import accuracy, score_pairs
 
     trained = load_run(small_run)
     _, pairs = load_split(str(sample_folder), "dev", trained.vocabulary, trained.config)
     summary = json.loads((small_run / "summary.json").read_text())
     found = accuracy(score_pairs(trained.model, pairs), pairs.labels)
-    assert found == pytest.approx(summary["metrics"]["dev_accuracy"], abs=1e-9)
+    assert found == pytest.approx(summary["metrics"]["valid_accuracy"], abs=1e-9)
 
 
 def test_vector_file_decides_the_size_and_the_run_can_be_read_again(
@@ -106,7 +108,7 @@ def test_vector_file_decides_the_size_and_the_run_can_be_read_again(
     trained = load_run(tmp_path / "run")
     weight = trained.model.encoding.embedding.weight
     assert weight[trained.vocabulary.id("cat")].tolist() == [4, 5, 6]
-    train.train(config, replace(out, resume=True))  # the same command goes on: it has ended
+    train.train(config, replace(out, resume=True))  # the same command again: the run has ended
 
 
 def test_word_vectors_are_updated_by_rows_and_all_else_by_one_optimizer() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from esim.config import TrainConfig
 from esim.data.dataset import load_data
-from esim.data.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors
+from esim.data.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors, resolve
 from shared.errors import UserError
 
 
@@ -40,25 +41,56 @@ def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(
     path = tmp_path / "vectors.txt"
     path.write_text("dog 1 2 3\n. . 4 5 6\ntorn 1 2\ncat 7 8 9\n")
     config = TrainConfig(vectors=str(path))
-    vectors, coverage = load_vectors(config, data)
-    assert vectors is not None and coverage is not None
+    initial = load_vectors(config, data)
+    vectors = initial.matrix
+    assert vectors is not None
     assert vectors[data.vocabulary.id("cat")].tolist() == [7, 8, 9]
     assert not vectors[data.vocabulary.id("<pad>")].any()
-    assert coverage.skipped_lines == 1 and coverage.exact == 2
+    assert "2 as written" in initial.source and "1 line" in initial.source
     with pytest.raises(UserError, match=r"vectors.txt:3: 2 numbers"):
         load_vectors(replace(config, on_bad_vector="error"), data)
 
 
-def test_vectors_auto_are_those_of_the_data_root_or_drawn(
+def test_vectors_auto_become_the_largest_file_of_the_data_root_or_random_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    config, note = resolve(TrainConfig(vectors="auto"))
+    assert config.vectors is None and "random" in note and str(tmp_path) in note
+    (tmp_path / "glove.6B").mkdir()
+    file = tmp_path / "glove.6B" / "glove.6B.2d.txt"
+    (tmp_path / "glove.6B" / "glove.6B.1d.txt").write_text("dog 1\n")
+    file.write_text("dog 1 2\n")
+    config, note = resolve(TrainConfig(vectors="auto"))
+    assert config.vectors == str(file) and str(file) in note
+    assert resolve(TrainConfig(vectors="train"))[1] == resolve(TrainConfig())[1] == ""
+
+
+def test_run_with_vectors_auto_says_what_they_are_and_its_configuration_repeats_them(
     sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = load_data(TrainConfig(data=str(sample_folder)))
+    from esim.train import train
+    from shared.command import config as configuration
+    from shared.command.options import RunOptions
+
     monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
-    assert load_vectors(TrainConfig(vectors="auto"), data) == (None, None)
-    (tmp_path / "glove.6B").mkdir()
-    (tmp_path / "glove.6B" / "glove.6B.2d.txt").write_text("dog 1 2\n")
-    vectors, _ = load_vectors(TrainConfig(vectors="auto"), data)
-    assert vectors is not None and vectors.shape == (len(data.vocabulary), 2)
+    base = TrainConfig(
+        data=str(sample_folder), vectors="auto", steps=1, hidden_size=4, embedding_size=4, threads=1
+    )
+    out = train(base, RunOptions(out=str(tmp_path / "random"), quiet=True))
+    assert out is not None
+    assert "word vectors start random" in (out / "log.txt").read_text()
+    assert json.loads((out / "summary.json").read_text())["data"]["vectors"] == "random"
+    (tmp_path / "glove").mkdir()
+    (tmp_path / "glove" / "glove.2d.txt").write_text("dog 1 2\n")
+    again = configuration.load(TrainConfig, out / "config.yaml")
+    assert again.vectors is None  # although a file has appeared since
+    out = train(base, RunOptions(out=str(tmp_path / "file"), quiet=True))
+    assert out is not None
+    assert "glove.2d.txt" in json.loads((out / "summary.json").read_text())["data"]["vectors"]
+    assert "glove.2d.txt" in (out / "log.txt").read_text()
+    again = configuration.load(TrainConfig, out / "config.yaml")
+    assert again.vectors == str(tmp_path / "glove" / "glove.2d.txt") and again.embedding_size == 2
 
 
 READ_AND_MEASURE = """

@@ -1,4 +1,4 @@
-"""The `esim` command: its verbs, and where the code of each is."""
+"""The `esim` command: its verbs; the code of each is in `commands/`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
     Verb("evaluate", "Measure accuracy on a file or folder.", "EvaluateOptions"),
     Verb("predict", "Label a pair, a file, or lines of input.", "PredictOptions"),
-    Verb("attend", "Show which words look at which.", "AttendOptions"),
+    Verb("attend", "Show the attention between two sentences.", "AttendOptions"),
     Verb(
         "ablate",
-        "Train without one part after another, and compare.",
+        "Train with one part left out at a time, and compare.",
         TRAIN_CONFIG,
         "AblateOptions",
         layered=True,
     ),
     Verb("export", "Write a model as ONNX.", "ExportOptions"),
-    Verb("bench", "Time training against coetaur0/ESIM.", "BenchOptions"),
+    Verb("bench", "Compare training speed with coetaur0/ESIM.", "BenchOptions"),
     report_verb(),
     fetch_verb("Download SNLI."),
     sample_verb(),

@@ -1,4 +1,4 @@
-"""Options of every verb. What stands here in docstrings is what `--help` prints."""
+"""The settings of a training run; `esim train --help` prints what is written here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Split = Literal["train", "dev", "dev_mismatched", "test"]
 BadLine = Literal["error", "skip"]
 
 MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
-"""Settings that do not change what is trained: the data may have moved, its content is compared by itself."""
+"""Settings that do not change what is trained: data may have moved, and its content is compared by checksum."""
 
 
 @dataclass(frozen=True)
@@ -23,66 +23,70 @@ class TrainConfig(LoopConfig):
     """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, TSV); default: $DLTASKS_DATA/snli,
     else a small made-up sample."""
     tokenizer: Literal["nltk_lower", "nltk", "space", "parse", "parse_lower"] = "nltk_lower"
-    """How sentences become words; parse: the words of the data's own parses; space: the text is tokenized already."""
+    """How sentences are tokenized; parse: the leaves of the data's own parses; space: the text is tokenized already."""
     on_bad_line: BadLine = "error"
-    """What to do with a line that cannot be read: stop and name it, or count it and go on."""
+    """What to do with a line that cannot be read: stop and name it, or count and skip it."""
     cache: bool = True
-    """Keep the tokens of each file in $DLTASKS_DATA/tokens, else in the user's cache folder, so that the next run need
-    not split them again."""
+    """Keep the tokens of large files in $DLTASKS_DATA/tokens, else in the user's cache folder, for the next run."""
     max_length: int = 200
-    """Words of a sentence that are read, >= 1; what is behind them is cut off, and counted."""
+    """Longest sentence in words, >= 1; longer ones are truncated, and counted."""
     hold_out: int = 0
-    """Pairs at the end of train that take the place of dev, >= 0: to choose settings without looking at dev."""
+    """Pairs at the end of train that replace dev, >= 0: to choose settings without looking at dev."""
 
     vocabulary: Literal["train", "all"] = "all"
-    """Whose words have a vector: those of train, or those of train, dev and test as in the coursework."""
+    """Build the vocabulary from train, or from train, dev and test as in the coursework."""
     min_count: int = 1
-    """Words that these texts have less often become `<unk>`, >= 1."""
+    """Words that are rarer in these texts become `<unk>`, >= 1."""
     max_vocab_size: int | None = None
-    """Words kept, `<unk>` and `<pad>` included, >= 3; null: all."""
+    """Most frequent words kept, `<unk>` and `<pad>` included, >= 3; null: all."""
     vectors: str | None = None
-    """File with pretrained vectors (GloVe or word2vec, plain, .gz or inside .zip); auto: the data root's GloVe if it is
-    there; train: made from the training sentences; null: drawn."""
+    """Initial word vectors: a file (GloVe or word2vec, plain, .gz or inside .zip); auto: the GloVe file in the data
+    folder if there is one; train: PPMI vectors of the training sentences; null: random."""
     on_bad_vector: BadLine = "skip"
-    """What to do with a torn line of the vector file."""
+    """What to do with a line of the vector file that cannot be read."""
     frozen: bool = False
-    """Leave word vectors as they begin."""
+    """Keep the word vectors fixed."""
 
     embedding_size: int = 300
-    """Size of a word vector, >= 1; that of the vector file where one is given."""
+    """Size of a word vector, >= 1; a vector file brings its own."""
     hidden_size: int = 300
-    """Size of each LSTM state and of the inner layers, >= 1."""
+    """Size of each LSTM state and of the hidden layers, >= 1."""
     dropout: float = 0.5
-    """Share of features dropped before each layer of the classifier, 0 to below 1."""
+    """Dropout probability in the classifier, 0 to below 1."""
     input_dropout: float = 0.5
-    """Share of features dropped before each LSTM, 0 to below 1."""
+    """Dropout probability on the input of each LSTM, 0 to below 1."""
+    projection_dropout: float | None = None
+    """Dropout probability after the projection, 0 to below 1; null: that of input_dropout."""
     variational: bool = True
-    """Drop the same features of all words of a sentence before an LSTM."""
+    """Variational dropout: drop the same features at all words of a sentence."""
     matches: bool = False
-    """Tell the model of each word whether it, and whether its stem, is in the other sentence too; not in the paper."""
+    """Two more input features of each word: whether it, and whether its stem, occurs in the other sentence; not in the
+    paper."""
     relu: bool = True
     """ReLU after the projection, as in the paper."""
+    classifier: Literal["paper", "coursework"] = "paper"
+    """paper: dropout, linear, tanh, dropout, linear; coursework: dropout, linear, ReLU, linear."""
     mask: bool = True
-    """Padding takes no part; without, LSTMs, attention and pooling read it as if it were words."""
+    """Exclude padding; without, LSTMs, attention and pooling read it as if it were words."""
     batch_axis: bool = False
     """DEFECT of the coursework: the LSTMs read across the batch instead of along the sentence."""
     orthogonal: bool = True
-    """Recurrent weights begin orthogonal, and forget gates open."""
+    """Orthogonal initial recurrent weights, and forget-gate biases of 1."""
 
     optimizer: Literal["adam", "adamw"] = "adam"
-    """How weights follow gradients; adamw: with decoupled weight decay."""
+    """Optimizer; adamw: with decoupled weight decay."""
     learning_rate: float = 4e-4
     """Step size, > 0."""
     beta2: float = 0.999
-    """The optimizer's memory of squared gradients, 0 to below 1."""
+    """Decay rate of the optimizer's second moment, 0 to below 1."""
     weight_decay: float = 0.0
-    """Pull of weights towards zero, word vectors excepted, >= 0."""
+    """Weight decay, word vectors excepted, >= 0."""
     label_smoothing: float = 0.0
-    """Share of each label's weight that is spread over all labels, 0 to below 1."""
+    """Probability mass of the target that is spread over all labels, 0 to below 1."""
     batch_size: int = 32
     """Pairs in a batch, over all processes, >= 1."""
     pool: int = 100
-    """Batches that are sorted by length together, >= 1; 1: none are."""
+    """Batches that are sorted by length together, >= 1; 1: no sorting."""
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
@@ -94,9 +98,9 @@ class TrainConfig(LoopConfig):
         problem(self.hold_out < 0, "hold_out", self.hold_out, ">= 0")
         size = self.max_vocab_size
         problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
-        for name in ("dropout", "input_dropout", "beta2", "label_smoothing"):
+        for name in ("dropout", "input_dropout", "projection_dropout", "beta2", "label_smoothing"):
             value = getattr(self, name)
-            problem(not 0 <= value < 1, name, value, "0 to below 1")
+            problem(value is not None and not 0 <= value < 1, name, value, "0 to below 1")
         decay = self.weight_decay
         problem(not 0 <= decay < float("inf"), "weight_decay", decay, ">= 0")
         rate = self.learning_rate

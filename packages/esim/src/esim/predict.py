@@ -1,12 +1,13 @@
-"""The verb `predict`: labels for a pair, a file, or what comes in by standard input.
+"""Using a trained model: labels, probabilities and attention of pairs.
 
-Shapes: B pairs, C = 3 labels, T words of a sentence.
+Shapes: B pairs, C = 3 labels, Tp words of a premise, Th words of a hypothesis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,75 +17,153 @@ from numpy.typing import NDArray
 from esim.data.dataset import Pairs, batch_of
 from esim.data.labels import LABELS
 from esim.data.tokens import split_with
-from esim.model.trained import TrainedModel
-from esim.scores import probabilities, score_pairs
+from esim.measure import evaluate, probabilities, score_pairs, scoring_batch
+from esim.model.trained import TrainedModel, load_run
 from shared.errors import UserError
+from shared.torch.device import choose_device, to_device
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one pair.
+    """The prediction for one pair.
 
     Parameters
     ----------
     premise, hypothesis : tuple of str
-        Words as the model saw them, unknown ones too.
+        Words as the model read them, unknown ones too.
     probabilities : dict of str to float
         By label.
-    over_hypothesis : float array (Tp, Th) or None
-        How much each word of the premise looked at each word of the hypothesis.
-    over_premise : float array (Th, Tp) or None
-        The other way round.
     unknown : frozenset of str
-        Words that the model does not know.
+        Words that are not in the vocabulary.
+    truncated : int
+        Words beyond the model's `max_length`, which were not read.
+    over_hypothesis : float array (Tp, Th) or None
+        Attention of each word of the premise over the words of the hypothesis; rows sum to 1. None if not asked for.
+    over_premise : float array (Th, Tp) or None
+        Attention of each word of the hypothesis over the words of the premise; rows sum to 1.
     """
 
     premise: tuple[str, ...]
     hypothesis: tuple[str, ...]
     probabilities: dict[str, float]
+    unknown: frozenset[str] = frozenset()
+    truncated: int = 0
     over_hypothesis: NDArray[np.float64] | None = None
     over_premise: NDArray[np.float64] | None = None
-    unknown: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
-        """The likeliest one."""
+        """The most probable label."""
         return max(self.probabilities, key=lambda name: self.probabilities[name])
 
+    @property
+    def probability(self) -> float:
+        """Probability of `label`."""
+        return self.probabilities[self.label]
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"label": self.label, **self.probabilities, "unknown": sorted(self.unknown)}
+        """Return what `esim predict --json` prints."""
+        return {
+            "label": self.label,
+            **self.probabilities,
+            "unknown": sorted(self.unknown),
+            "truncated": self.truncated,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class LoadedModel(TrainedModel):
+    """A trained model with its uses; `load` reads one."""
+
+    def predict(self, pairs: Any) -> Any:
+        """Label pairs.
+
+        Parameters
+        ----------
+        pairs : (premise, hypothesis) or iterable of them
+            Two strings, or many pairs of strings.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            One for one pair, a list for many.
+
+        Raises
+        ------
+        UserError
+            A sentence has no words, or a pair is not two strings.
+        """
+        if isinstance(pairs, str):
+            raise UserError("a single string is not a pair. Expected (premise, hypothesis).")
+        pairs = list(pairs)
+        if len(pairs) == 2 and all(isinstance(sentence, str) for sentence in pairs):
+            return predict_many(self, [(pairs[0], pairs[1])])[0]
+        return predict_many(self, pairs)
+
+    def attention(self, premise: str, hypothesis: str) -> Prediction:
+        """Label one pair and return the attention of both directions with it."""
+        return classify(self, premise, hypothesis)
+
+    def evaluate(
+        self, data: str | None = None, split: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the figures of labeled pairs; see `esim.measure.evaluate`."""
+        return evaluate(self, data, split, **options)
+
+    def __repr__(self) -> str:
+        return (
+            f"<ESIM from {self.path}: {len(self.vocabulary):,} words, hidden size "
+            f"{self.config.hidden_size}; predict, attention, evaluate>"
+        )
+
+
+def load(run: str | Path, *, device: str = "auto") -> LoadedModel:
+    """Read the trained model of a run.
+
+    Parameters
+    ----------
+    run : str or Path
+        Run folder.
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Raises
+    ------
+    UserError
+        The folder is no run, or its files are damaged.
+
+    Examples
+    --------
+    >>> model = load("runs/esim/laptop")  # doctest: +SKIP
+    >>> model.predict(("A dog runs.", "An animal moves.")).label  # doctest: +SKIP
+    'entailment'
+    """
+    trained = load_run(run, device=choose_device(device))
+    return LoadedModel(trained.model, trained.vocabulary, trained.config, trained.path)
 
 
 def classify(trained: TrainedModel, premise: str, hypothesis: str) -> Prediction:
-    """Return what a model says about a pair, with its attention.
+    """Label one pair and return the attention of both directions with it.
 
     Raises
     ------
     UserError
         A sentence has no words.
     """
-    a, b = (_words(trained, text, name) for text, name in
-            ((premise, "premise"), (hypothesis, "hypothesis")))  # fmt: skip
+    tokens = _tokens_of(trained, premise, hypothesis)
     device = next(trained.model.parameters()).device
-    inputs = batch_of(_as_pairs(trained, [(a, b)]), [0])
+    inputs = to_device(batch_of(_as_pairs(trained, [tokens]), [0]), device)
     del inputs["labels"]
-    inputs = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
     with torch.no_grad():
         scores, over_b, over_a = trained.model.with_attention(**inputs)
-    chances = probabilities(scores.double().cpu().numpy())[0]
-    return Prediction(
-        a,
-        b,
-        dict(zip(LABELS, chances.tolist(), strict=True)),
-        over_b[0].double().cpu().numpy(),
-        over_a[0].double().cpu().numpy(),
-        _unknown(trained, a, b),
+    return replace(
+        _prediction(trained, tokens, probabilities(scores.double().cpu().numpy())[0]),
+        over_hypothesis=over_b[0].double().cpu().numpy(),
+        over_premise=over_a[0].double().cpu().numpy(),
     )
 
 
 def predict_many(trained: TrainedModel, pairs: Iterable[tuple[str, str]]) -> list[Prediction]:
-    """Return what a model says about many pairs, without attention.
+    """Label many pairs, in batches.
 
     Parameters
     ----------
@@ -94,41 +173,53 @@ def predict_many(trained: TrainedModel, pairs: Iterable[tuple[str, str]]) -> lis
     Raises
     ------
     UserError
-        A sentence has no words.
+        A sentence has no words, or a pair is not two strings.
     """
-    words = [
-        tuple(
-            _words(trained, text, side)
-            for text, side in zip(pair, ("premise", "hypothesis"), strict=True)
-        )
-        for pair in pairs
-    ]
-    if not words:
+    tokens = []
+    for number, pair in enumerate(pairs):
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(s, str) for s in pair):
+            raise UserError(f"pair {number} is {pair!r:.60}. Expected (premise, hypothesis).")
+        tokens.append(_tokens_of(trained, *pair))
+    if not tokens:
         return []
-    chances = probabilities(score_pairs(trained.model, _as_pairs(trained, words)))
+    size = scoring_batch(trained.config)
+    scores = score_pairs(trained.model, _as_pairs(trained, tokens), batch_size=size)
     return [
-        Prediction(a, b, dict(zip(LABELS, row, strict=True)), unknown=_unknown(trained, a, b))
-        for (a, b), row in zip(words, chances.tolist(), strict=True)
+        _prediction(trained, pair, row)
+        for pair, row in zip(tokens, probabilities(scores), strict=True)
     ]
 
 
-def _words(trained: TrainedModel, text: str, side: str) -> tuple[str, ...]:
+def _tokens_of(trained: TrainedModel, *sentences: str) -> tuple[tuple[str, ...], ...]:
+    """Return the tokens of premise and hypothesis, not truncated yet."""
     name = trained.config.tokenizer
     if name.startswith("parse"):  # a sentence that somebody types has no parse
         name = "nltk_lower" if name == "parse_lower" else "nltk"
-    words = tuple(split_with(name)[0](text)[: trained.config.max_length])
-    if not words:
-        raise UserError(f"The {side} {text[:40]!r} has no words. Expected a sentence.")
-    return words
+    tokenize, _ = split_with(name)
+    tokens = tuple(tuple(tokenize(text)) for text in sentences)
+    for words, text, side in zip(tokens, sentences, ("premise", "hypothesis"), strict=True):
+        if not words:
+            raise UserError(f"The {side} {text[:40]!r} has no words. Expected a sentence.")
+    return tokens
 
 
-def _unknown(trained: TrainedModel, *sentences: Sequence[str]) -> frozenset[str]:
-    return frozenset(
-        word for words in sentences for word in words if word not in trained.vocabulary
+def _prediction(
+    trained: TrainedModel, tokens: tuple[tuple[str, ...], ...], row: NDArray[np.float64]
+) -> Prediction:
+    longest = trained.config.max_length
+    premise, hypothesis = (words[:longest] for words in tokens)
+    return Prediction(
+        premise,
+        hypothesis,
+        dict(zip(LABELS, row.tolist(), strict=True)),
+        frozenset(word for word in (*premise, *hypothesis) if word not in trained.vocabulary),
+        sum(max(0, len(words) - longest) for words in tokens),
     )
 
 
-def _as_pairs(trained: TrainedModel, words: Sequence[tuple[Any, ...]]) -> Pairs:
-    ids = [[trained.vocabulary.ids(sentence) for sentence in pair] for pair in words]
-    labels = np.zeros(len(words), dtype=np.int64)
-    return Pairs([pair[0] for pair in ids], [pair[1] for pair in ids], labels)
+def _as_pairs(trained: TrainedModel, tokens: Sequence[tuple[tuple[str, ...], ...]]) -> Pairs:
+    longest = trained.config.max_length
+    premises, hypotheses = (
+        [trained.vocabulary.ids(pair[side][:longest]) for pair in tokens] for side in (0, 1)
+    )
+    return Pairs(premises, hypotheses, np.zeros(len(tokens), dtype=np.int64))

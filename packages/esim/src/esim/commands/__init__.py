@@ -1,1 +1,1 @@
-"""The verbs, one a file. Nothing outside imports them but `cli.py`."""
+"""One file for each verb; only `cli.py` imports this package."""

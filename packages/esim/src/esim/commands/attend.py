@@ -1,4 +1,4 @@
-"""The verb `attend`: which words of one sentence look at which words of the other, as a page and as a picture.
+"""The verb `attend`: the attention between two sentences, as a page and as an image.
 
 Shapes: Tp words of the premise, Th words of the hypothesis. Each row of a map is one word's attention and sums to 1.
 """
@@ -26,7 +26,7 @@ from shared.torch.device import choose_device
 DARKEST = 0.75
 """Opacity of a map's largest weight; text stays readable on it."""
 LONGEST = 60
-"""Words of a sentence in a picture; a page has them all."""
+"""Words of a sentence in an image; the page has them all."""
 
 _STYLE = """<style>
 table.attention{border-collapse:collapse;font-size:.82rem;width:auto}
@@ -40,44 +40,44 @@ table.attention .off{text-decoration:underline dotted}
 
 
 def run(options: AttendOptions) -> int:
-    """Write a page with the attention of pairs (verb `attend`)."""
+    """Write a page with the attention of pairs."""
     trained = load_run(options.run, device=choose_device("auto"))
     if options.premise is not None and options.hypothesis is not None:
         pairs = [(options.premise, options.hypothesis, "")]
     else:
         pairs = _dev_pairs(trained.config.data, options.pairs)
-    found = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
+    predictions = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
     out = Path(options.out) if options.out else trained.path / "attention.html"
-    page, picture = write_page(found, out, [label for *_, label in pairs])
-    print(f"The page is {page}, the picture {picture}.")
+    page, image = write_page(predictions, out, [label for *_, label in pairs])
+    print(f"The page is {page}, the image {image}.")
     return 0
 
 
 def write_page(
-    found: Sequence[Prediction], out: Path, labels: Sequence[str] = ()
+    predictions: Sequence[Prediction], out: Path, labels: Sequence[str] = ()
 ) -> tuple[Path, Path]:
     """Write the attention of pairs as a page, and of the first one as a PNG beside it.
 
     Parameters
     ----------
-    found : sequence of Prediction
-        With attention, one or more.
+    predictions : sequence of Prediction
+        One or more, with attention.
     out : Path
         HTML file.
     labels : sequence of str
-        What each pair's label is, or empty strings.
+        Gold label of each pair, or an empty string.
 
     Returns
     -------
-    page, picture : Path
+    page, image : Path
     """
-    page = Report("esim: attention", f"{len(found)} pair{'s' * (len(found) != 1)}")
+    page = Report("esim: attention", f"{len(predictions)} pair{'s' * (len(predictions) != 1)}")
     page.html(_STYLE)
     page.text(
-        "Each row is one word; the cells say how much it looks at each word of the other sentence, and sum to 1. "
-        "The darkest cell of each map is its largest weight. Underlined words are unknown to the model."
+        "Each row is the attention of one word over the words of the other sentence, and sums to 1. "
+        "Underlined words are not in the vocabulary."
     )
-    for number, one in enumerate(found):
+    for number, one in enumerate(predictions):
         gold = labels[number] if number < len(labels) else ""
         page.heading(f"{' '.join(one.premise)} / {' '.join(one.hypothesis)}")
         chances = {name: f"{100 * chance:.1f} %" for name, chance in one.probabilities.items()}
@@ -86,12 +86,12 @@ def write_page(
         for title, rows, columns, weights in _directions(one):
             page.html(_table(title, rows, columns, weights, one.unknown))
     saved = page.save(out)
-    picture = out.with_suffix(".png")
-    save_picture(found[0], picture)
-    return saved, picture
+    image = out.with_suffix(".png")
+    save_image(predictions[0], image)
+    return saved, image
 
 
-def save_picture(one: Prediction, path: Path) -> None:
+def save_image(one: Prediction, path: Path) -> None:
     """Write the attention of both directions as a PNG: darker is more.
 
     Raises
@@ -102,17 +102,15 @@ def save_picture(one: Prediction, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError(
-            'pictures need matplotlib. Install it: pip install "dltasks-shared[report]"'
-        ) from None
+        raise UserError("images need matplotlib. Install it: pip install matplotlib") from None
     directions = _directions(one)
     wide = sum(min(len(columns), LONGEST) for _, _, columns, _ in directions)
     high = max(min(len(rows), LONGEST) for _, rows, _, _ in directions)
     figure = Figure(figsize=(3.2 + 0.34 * wide, 2.2 + 0.3 * high), layout="constrained")
-    shares = [max(4, min(len(columns), LONGEST)) for _, _, columns, _ in directions]
-    places = figure.subplots(1, 2, width_ratios=shares)
+    widths = [max(4, min(len(columns), LONGEST)) for _, _, columns, _ in directions]
+    panels = figure.subplots(1, 2, width_ratios=widths)
     largest = max(float(weights.max()) for *_, weights in directions)
-    for axes, (title, rows, columns, weights) in zip(places, directions, strict=True):
+    for axes, (title, rows, columns, weights) in zip(panels, directions, strict=True):
         rows, columns = rows[:LONGEST], columns[:LONGEST]
         shown = axes.imshow(weights[:LONGEST, :LONGEST], cmap="Blues", vmin=0, vmax=largest)
         axes.set_xticks(range(len(columns)), [_plain(word) for word in columns], rotation=90)
@@ -120,7 +118,7 @@ def save_picture(one: Prediction, path: Path) -> None:
         axes.tick_params(labelsize=8, length=0)
         axes.set_title(title, fontsize=9, loc="left")
         axes.spines[:].set_visible(False)
-    figure.colorbar(shown, ax=places, shrink=0.6, label="attention")
+    figure.colorbar(shown, ax=panels, shrink=0.6, label="attention")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     write_whole(path, buffer.getvalue())
@@ -132,8 +130,18 @@ def _directions(
     if one.over_hypothesis is None or one.over_premise is None:
         raise ValueError("the prediction has no attention")
     return [
-        ("Premise looks at hypothesis", one.premise, one.hypothesis, one.over_hypothesis),
-        ("Hypothesis looks at premise", one.hypothesis, one.premise, one.over_premise),
+        (
+            "Attention of the premise over the hypothesis",
+            one.premise,
+            one.hypothesis,
+            one.over_hypothesis,
+        ),
+        (
+            "Attention of the hypothesis over the premise",
+            one.hypothesis,
+            one.premise,
+            one.over_premise,
+        ),
     ]
 
 
@@ -144,7 +152,7 @@ def _table(
     weights: NDArray[np.float64],
     unknown: frozenset[str],
 ) -> str:
-    """Return a heat map as a table, readable without colors too."""
+    """Return a heat map as a table that can be read without colors too."""
 
     def word(text: str) -> str:
         mark = ' class="off"' if text in unknown else ""
@@ -170,7 +178,7 @@ def _hundredths(value: float) -> str:
 
 
 def _plain(word: str) -> str:
-    return word.replace("$", r"\$")  # matplotlib takes dollars for formulas
+    return word.replace("$", r"\$")  # matplotlib would typeset a formula
 
 
 def _dev_pairs(data: str | None, count: int) -> list[tuple[str, str, str]]:

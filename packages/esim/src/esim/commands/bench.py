@@ -1,8 +1,8 @@
 """Training speed against coetaur0/ESIM, measured in one run at the same sizes and on the same sentences.
 
-Both train on batches of as many pairs, with sentences as long as the data's, words drawn by Zipf's law, and word
-vectors that are trained. Theirs takes pairs in random order, as its loader does; ours by length, as `esim train` does.
-Both go in turn, so that a machine whose speed drifts does so for both.
+Both train on batches of the same size, with the data's sentence lengths, words drawn by Zipf's law, and trained word
+vectors. Theirs takes pairs in random order, as its loader does; ours by length, as `esim train` does. They are timed in
+turn, so that a change of the machine's speed affects both.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from shared.torch.device import choose_device, choose_precision
 from shared.torch.gradients import scale_and_clip
 
 WARM_UP = 12
-"""Updates before timing: oneDNN makes a program for each shape that it meets."""
+"""Updates before timing: oneDNN compiles a kernel for each new shape."""
 SPECIALS = 2
 MOST_PAIRS = 20_000
 MOST_OPERATIONS = 8
-"""Of a profile, the longest."""
+"""Longest operations that a profile lists."""
 
 Step = Callable[[dict[str, Any]], None]
 
 
 def run(options: BenchOptions) -> int:
-    """Time both and print a table (verb `bench`)."""
+    """Time both and print a table."""
     if options.threads:
         torch.set_num_threads(options.threads)
     lengths = load_data(TrainConfig(data=options.data)).splits["train"].lengths[:MOST_PAIRS]
-    found = [compare(options, lengths, words) for words in options.vocabulary]
+    results = [compare(options, lengths, words) for words in options.vocabulary]
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
         return 0
     threads = torch.get_num_threads()
     print(
         f"hidden size {options.hidden_size}, batches of {options.batch_size}, {threads} CPU thread(s), "
         f"median of {options.rounds} rounds, {options.clock} time"
     )
-    for one in found:
+    for one in results:
         print(f"vocabulary {one['vocabulary']:,}")
         for name, speed in one["pairs_per_second"].items():
             print(f"  {name:<46} {speed:>8,.0f} pairs/s")
         print(f"  ours is {one['ratio']:.2f} x as fast")
         for name, operations in one.get("profile", {}).items():
-            parts = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in operations.items())
+            parts = ", ".join(f"{n} {100 * part:.0f} %" for n, part in operations.items())
             print(f"  {name}: {parts}")
     return 0
 
@@ -80,7 +80,7 @@ def compare(options: BenchOptions, lengths: NDArray[np.int64], words: int) -> di
     dict
         `pairs_per_second` by name (medians), and `ratio`, the median of the rounds' ratios.
     """
-    pairs = made_up_pairs(lengths, words)
+    pairs = random_pairs(lengths, words)
     precision = choose_precision(options.precision, choose_device("cpu"))
     config = TrainConfig(hidden_size=options.hidden_size, embedding_size=options.hidden_size)
     name, model = peer_model(options.peer, words, options.hidden_size)
@@ -105,18 +105,18 @@ def compare(options: BenchOptions, lengths: NDArray[np.int64], words: int) -> di
             seconds = clock() - began
             speeds[name].append(options.steps * options.batch_size / seconds)
     ours, theirs = speeds.values()
-    found = {
+    result = {
         "vocabulary": words,
         "pairs_per_second": {name: statistics.median(speed) for name, speed in speeds.items()},
         "ratio": statistics.median(a / b for a, b in zip(ours, theirs, strict=True)),
     }
     if options.profile:
-        found["profile"] = {n: profile(step, next(own)) for n, (step, own) in engines.items()}
-    return found
+        result["profile"] = {n: profile(step, next(own)) for n, (step, own) in engines.items()}
+    return result
 
 
 def our_step(config: TrainConfig, words: int, precision: str) -> Step:
-    """Return a function that makes an update as `esim train` does."""
+    """Return a function that makes one update as `esim train` does."""
     torch.manual_seed(config.seed)
     model = Esim(config, words).train()
     optimizers = make_optimizers(config, model)
@@ -139,7 +139,7 @@ def our_step(config: TrainConfig, words: int, precision: str) -> Step:
     return step
 
 
-def made_up_pairs(lengths: NDArray[np.int64], words: int) -> Pairs:
+def random_pairs(lengths: NDArray[np.int64], words: int) -> Pairs:
     """Return pairs of the given lengths (N, 2) with words drawn by Zipf's law and labels at random."""
     random = np.random.default_rng(1)
 
@@ -152,7 +152,7 @@ def made_up_pairs(lengths: NDArray[np.int64], words: int) -> Pairs:
 
 
 def profile(step: Step, batch: dict[str, Any]) -> dict[str, float]:
-    """Return the operations that take longest in one step, each with its share of the time."""
+    """Return the longest operations of one step, each as a fraction of its time."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as torch_profile
 
@@ -166,7 +166,7 @@ def profile(step: Step, batch: dict[str, Any]) -> dict[str, float]:
 
 
 def _batches(pairs: Pairs, size: int, *, pool: int) -> Iterator[dict[str, Any]]:
-    """Yield whole batches for ever."""
+    """Yield full batches, epoch after epoch."""
     epoch = 0
     while True:
         for batch in bucketed_batches(

@@ -39,7 +39,7 @@ LOWEST = -1e30
 
 
 def run(options: ExportOptions) -> int:
-    """Write a run's best model as ONNX (verb `export`)."""
+    """Write a run's best model as ONNX."""
     trained = load_run(options.run)
     out = Path(options.out) if options.out else trained.path / "onnx"
     difference = export(trained, out)

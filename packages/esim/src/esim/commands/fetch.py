@@ -1,4 +1,4 @@
-"""The verb `fetch`: download the data."""
+"""The verb `fetch`."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from shared.data.datasets import fetch_and_say
 
 
 def run(options: FetchOptions) -> int:
-    """Download SNLI (verb `fetch`)."""
+    """Download SNLI."""
     return fetch_and_say(DATA_SET, "esim train --recipe laptop", options)

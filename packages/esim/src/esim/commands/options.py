@@ -1,4 +1,4 @@
-"""The options of every verb but `train`."""
+"""The options of every verb but `train`, whose are in `config.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.command.config import Problems, positional
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to measure."""
+    """What `evaluate` measures."""
 
     run: str = positional()
     """Run folder."""
@@ -22,14 +22,14 @@ class EvaluateOptions:
     on_bad_line: BadLine = "error"
     """What to do with a line that cannot be read."""
     checks: bool = False
-    """Also the checks of order and swap, which score the pairs three more times."""
+    """Also check how much word order, the order of the sentences and the premise matter (three more passes)."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Which pairs to label."""
+    """What `predict` labels."""
 
     run: str = positional()
     """Run folder."""
@@ -40,9 +40,9 @@ class PredictOptions:
     file: str | None = None
     """File with pairs, with labels or without; one line of output each."""
     attention: str | None = None
-    """HTML page to write with the attention of both directions (of a single pair), and a PNG beside it."""
+    """HTML page to write with the attention of a single pair in both directions, and a PNG beside it."""
     json: bool = False
-    """Print JSON, one object a pair."""
+    """Print one JSON object a line."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -57,7 +57,7 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class AttendOptions:
-    """Which pair to show."""
+    """What `attend` shows."""
 
     run: str = positional()
     """Run folder."""
@@ -80,13 +80,13 @@ class AttendOptions:
 
 @dataclass(frozen=True)
 class AblateOptions:
-    """What to leave out."""
+    """What `ablate` leaves out."""
 
     out: str | None = None
-    """Folder for the runs; in one that was begun, what is missing is done; default: runs/esim/ablation."""
+    """Folder for the runs; existing ones in it are resumed; default: runs/esim/ablation."""
     without: tuple[
         Literal[
-            "whole",
+            "full",
             "mask",
             "relu",
             "orthogonal",
@@ -95,16 +95,18 @@ class AblateOptions:
             "vectors",
             "matches",
             "axis",
+            "relu_axis",
             "coursework",
         ],
         ...,
-    ] = ("whole", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")
-    """Variants: whole: nothing left out; axis: the LSTMs read across the batch; coursework: axis and no ReLU; vectors:
-    drawn ones instead of --vectors."""
+    ] = ("full", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")
+    """Variants. full: nothing left out; vectors: random instead of --vectors; axis: LSTMs read across the batch;
+    relu_axis: the same without ReLU; coursework: relu_axis with its dropout, classifier and initialization; the others
+    are named after their option."""
     seeds: tuple[int, ...] = (1,)
     """Seeds of each variant."""
     quiet: bool = False
-    """No lines while training."""
+    """No output while training."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -118,7 +120,7 @@ class AblateOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where the ONNX file goes."""
+    """Where `export` writes."""
 
     run: str = positional()
     """Run folder."""
@@ -128,16 +130,16 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to time."""
+    """What `bench` times."""
 
     data: str | None = None
     """Data as in `train`, for the lengths of its sentences."""
     peer: str | None = None
-    """Checkout of github.com/coetaur0/ESIM to time; default: the same steps written anew here, labelled so."""
+    """Checkout of github.com/coetaur0/ESIM to time; default: an equivalent written here."""
     vocabulary: tuple[int, ...] = (12000, 42000)
     """Sizes of the vocabulary, each >= 100."""
     hidden_size: int = 300
-    """Of states and word vectors, >= 1."""
+    """Size of states and word vectors, >= 1."""
     batch_size: int = 32
     """Pairs in a batch of both, >= 1."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -145,13 +147,13 @@ class BenchOptions:
     steps: int = 10
     """Updates in a round, >= 1."""
     rounds: int = 3
-    """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
+    """Timed rounds, >= 1; both models run once in each, in turn, and medians are printed."""
     threads: int = 0
     """CPU threads, >= 0; 0: as torch chooses."""
     clock: Literal["wall", "cpu"] = "wall"
-    """cpu: the process' own time, for a machine on which others work."""
+    """cpu: processor time of the process, for a machine that others use too."""
     profile: bool = False
-    """Also print where the time of a step goes, for both."""
+    """Also print the longest operations of a step, for both."""
     json: bool = False
     """Print one JSON object instead of a table."""
 

@@ -1,8 +1,8 @@
 """The other side of `esim bench`: a training step as coetaur0/ESIM makes it.
 
-Either a checkout of github.com/coetaur0/ESIM is named and its own model is timed, with the lines of its training loop
-done here in our own words; or the model itself is written anew below, doing what theirs does to the processor: each
-sentence sorted and packed by itself, a dense embedding, four parts concatenated, everything in float32.
+Either a checkout of github.com/coetaur0/ESIM is given and its own model is timed in an equivalent training loop; or the
+model below is timed, which computes what theirs does in the same way: premises and hypotheses packed separately, a
+dense embedding, four parts concatenated, everything in float32.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LEARNING_RATE = 4e-4
 
 
 def peer_model(folder: str | None, words: int, size: int) -> tuple[str, nn.Module]:
-    """Return a name and the model: theirs from a checkout, or the one written anew here.
+    """Return a name and the model: theirs from a checkout, or the equivalent below.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def peer_model(folder: str | None, words: int, size: int) -> tuple[str, nn.Modul
     torch.manual_seed(1)
     vectors = torch.randn(words, size) * 0.1
     if folder is None:
-        return "coetaur0/ESIM's way, written anew (float32)", SeparatelyPacked(words, size)
+        return "equivalent of coetaur0/ESIM (float32)", SeparatelyPacked(words, size)
     package = _package(Path(folder))
     if not hasattr(package, "ESIM"):
         raise UserError(f"{folder}: esim/model.py has no class ESIM. Expected coetaur0/ESIM.")
@@ -46,7 +46,7 @@ def peer_model(folder: str | None, words: int, size: int) -> tuple[str, nn.Modul
 
 
 def peer_step(model: nn.Module) -> Callable[[dict[str, Any]], None]:
-    """Return a function that makes an update as its training loop does."""
+    """Return a function that makes one update as its training loop does."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     criterion = nn.CrossEntropyLoss()
     model.train()
@@ -74,7 +74,7 @@ class SeparatelyPacked(nn.Module):
 
     def __init__(self, words: int, size: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.share = dropout
+        self.dropout = dropout
         self.embedding = nn.Embedding(words, size, padding_idx=0)
         self.encoder = nn.LSTM(size, size, batch_first=True, bidirectional=True)
         self.projection = nn.Linear(8 * size, size)
@@ -104,8 +104,8 @@ class SeparatelyPacked(nn.Module):
             states, real = self._read(self.composer, projected, part), mask[:, :, None]
             pooled.append((states * real).sum(1) / part[:, None])
             pooled.append(states.masked_fill(~real, -1e7).max(1).values)
-        found = self.classifier(torch.cat(pooled, 1))
-        return found, found.softmax(1)
+        result = self.classifier(torch.cat(pooled, 1))
+        return result, result.softmax(1)
 
     def _read(self, lstm: nn.LSTM, states: Tensor, lengths: Tensor) -> Tensor:
         packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
@@ -113,7 +113,7 @@ class SeparatelyPacked(nn.Module):
 
     def _drop(self, states: Tensor) -> Tensor:
         ones = states.new_ones(len(states), 1, states.shape[2])
-        return states * F.dropout(ones, self.share, self.training)
+        return states * F.dropout(ones, self.dropout, self.training)
 
     def _softmax(self, scores: Tensor, mask: Tensor) -> Tensor:
         weights = (scores * mask).softmax(2) * mask
@@ -121,7 +121,7 @@ class SeparatelyPacked(nn.Module):
 
 
 def _package(folder: Path) -> ModuleType:
-    """Import the checkout's package under a name of its own, since it has ours."""
+    """Import the checkout's package under another name, since its own is ours too."""
     path = folder / "esim"
     if not (path / "model.py").is_file():
         raise UserError(f"{folder}: holds no esim/model.py. Expected a checkout of coetaur0/ESIM.")

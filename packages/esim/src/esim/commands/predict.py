@@ -21,21 +21,21 @@ EXPECTED = "Expected a premise, a tab and a hypothesis."
 
 
 def run(options: PredictOptions) -> int:
-    """Print labels and probabilities (verb `predict`)."""
+    """Print labels and probabilities."""
     trained = load_run(options.run, device=choose_device("auto"))
     if options.premise is not None and options.hypothesis is not None:
-        found = classify(trained, options.premise, options.hypothesis)
-        _print_one(found, as_json=options.json)
+        prediction = classify(trained, options.premise, options.hypothesis)
+        _print_one(prediction, as_json=options.json)
         if options.attention:
             from esim.commands.attend import write_page  # matplotlib
 
-            page, picture = write_page([found], Path(options.attention))
-            print(f"The attention is in {page}, as a picture in {picture}.", file=sys.stderr)
+            page, image = write_page([prediction], Path(options.attention))
+            print(f"The attention is in {page}, as an image in {image}.", file=sys.stderr)
         return 0
     pairs = _file_pairs(options.file) if options.file else _input_pairs(standard_input())
-    for some in _chunks(pairs, BATCH):
-        for found in predict_many(trained, some):
-            _print_row(found, as_json=options.json)
+    for batch in _batches(pairs, BATCH):
+        for prediction in predict_many(trained, batch):
+            _print_row(prediction, as_json=options.json)
     return 0
 
 
@@ -54,24 +54,25 @@ def _input_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield cells[0], cells[1]
 
 
-def _chunks(pairs: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    while some := list(islice(pairs, size)):
-        yield some
+def _batches(pairs: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+    while batch := list(islice(pairs, size)):
+        yield batch
 
 
-def _print_one(found: Prediction, *, as_json: bool) -> None:
+def _print_one(prediction: Prediction, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(prediction.as_dict()))
         return
-    for name, chance in found.probabilities.items():
-        print(f"{name:<13} {chance:.4f}{'  <-' if name == found.label else ''}")
-    if found.unknown:
-        print(f"unknown words: {' '.join(sorted(found.unknown))}", file=sys.stderr)
+    for name, probability in prediction.probabilities.items():
+        print(f"{name:<13} {probability:.4f}{'  <-' if name == prediction.label else ''}")
+    if prediction.unknown:
+        print(f"unknown words: {' '.join(sorted(prediction.unknown))}", file=sys.stderr)
 
 
-def _print_row(found: Prediction, *, as_json: bool) -> None:
+def _print_row(prediction: Prediction, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(prediction.as_dict()))
         return
-    chances = "\t".join(f"{chance:.4f}" for chance in found.probabilities.values())
-    print(f"{found.label}\t{chances}\t{' '.join(found.premise)}\t{' '.join(found.hypothesis)}")
+    values = "\t".join(f"{value:.4f}" for value in prediction.probabilities.values())
+    sentences = "\t".join(" ".join(words) for words in (prediction.premise, prediction.hypothesis))
+    print(f"{prediction.label}\t{values}\t{sentences}")

@@ -1,4 +1,4 @@
-"""The page of a run: figures, curves, confusion, calibration, checks, and other seeds of the same settings."""
+"""The verb `report`: the page of a run, with figures, curves, confusion, calibration, checks, and other seeds."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import Any
 from esim.config import TrainConfig
 from esim.data.dataset import Data, load_data
 from esim.data.labels import LABELS
+from esim.measure import calibration, checks, figures, score_pairs, scoring_batch
+from esim.model.hypothesis_only import HypothesisOnly
+from esim.model.trained import TrainedModel, current_names, load_run
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
-from shared.pages.report import Report, make_page, save_plot
+from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
+
+SPLITS = {"valid": "dev", "test": "test"}
 
 
 def run(options: ReportOptions) -> int:
-    """Make the page of a finished run (verb `report`)."""
+    """Make the page of a finished run."""
     return make_page(options, "esim", write_page)
 
 
-def write_page(run: RunDirectory, data: Data | None = None, out: Path | None = None) -> Path:
+def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     """Write a run's page, and its plot as PNG beside it.
 
     Parameters
     ----------
     run : RunDirectory
         A run that has ended.
-    data : Data, optional
-        The data it was trained on; default: read again. Where that is no longer possible the page says so.
     out : Path, optional
         Default: `report.html` in the run's folder.
 
@@ -39,35 +42,42 @@ def write_page(run: RunDirectory, data: Data | None = None, out: Path | None = N
     Path
         The page.
     """
-    summary = run.summary()
+    summary = read_summary(run)
     config = configuration.load(TrainConfig, run.path / "config.yaml")
     out = out or run.path / "report.html"
-    records = run.metrics.records()
-
-    page = Report(f"esim: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["what", "came out"], _facts(summary, config))
+    records = [current_names(record) for record in run.metrics.records()]
+    key = "test" if "test_accuracy" in summary["metrics"] else "valid"
+    accuracy = percent(summary["metrics"][f"{key}_accuracy"]) or ""
+    page = run_page(
+        "esim",
+        run,
+        _facts(summary, config),
+        subtitle=_subtitle(summary),
+        headline=(accuracy, f"{SPLITS[key]} accuracy"),
+    )
     _add_seeds(page, run.path, config)
     page.heading("Training")
     curves = {
-        name: curve(records, key)
-        for name, key in (("train", "train_accuracy"), ("dev", "dev_accuracy"))
+        name: curve(records, key, 100)
+        for name, key in (("train", "train_accuracy"), ("dev", "valid_accuracy"))
     }
-    curves = {name: points for name, points in curves.items() if points[0]}
-    axes = ("epoch", "accuracy, %")
-    caption = "Train: mean since the line of the log before, with dropout. Dev: without."
-    page.lines("Accuracy", *axes, curves, caption=caption)
-    save_plot(out.parent / "accuracy.png", "Accuracy", *axes, curves)
-    _add_measures(page, run, config, data)
-    page.heading("Run it again")
-    page.code(f"esim train --config {run.path.name}/config.yaml --out another-folder")
-    page.code(configuration.dump(config))
+    page.lines(
+        "Accuracy",
+        "epoch",
+        "accuracy, %",
+        {name: points for name, points in curves.items() if points[0]},
+        caption="Train: mean since the previous log line, with dropout. Dev: without dropout.",
+        png=out.parent / "accuracy.png",
+    )
+    _add_measures(page, run, config)
+    page.run_again("esim train", run, config)
     return page.save(out)
 
 
-def curve(records: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    """Return (epochs, values in percent) of the records that have a figure."""
-    kept = [record for record in records if record.get(key) is not None]
-    return [record["epoch"] for record in kept], [100 * record[key] for record in kept]
+def read_summary(run: RunDirectory) -> dict[str, Any]:
+    """Return a run's summary, its metrics under today's names."""
+    summary = run.summary()
+    return summary | {"metrics": current_names(summary["metrics"])}
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float]:
@@ -79,82 +89,86 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 
 def other_seeds(path: Path, config: TrainConfig) -> dict[int, dict[str, Any]]:
-    """Return the summaries of the runs beside this one that differ in the seed only, by seed, its own among them."""
-    found = {}
+    """Return the summaries, by seed, of this run and of those beside it that differ in nothing but the seed."""
+    summaries = {}
     for folder in sorted(path.parent.iterdir()):
-        if not (folder / "summary.json").is_file() or not (folder / "config.yaml").is_file():
-            continue
         try:
+            if not all((folder / name).is_file() for name in ("summary.json", "config.yaml")):
+                continue
             other = configuration.load(TrainConfig, folder / "config.yaml")
-            summary = RunDirectory(folder, quiet=True).summary()
-        except UserError:  # another task's run
+            summary = read_summary(RunDirectory(folder, quiet=True))
+        except (UserError, OSError):  # another task's run, or another user's folder
             continue
         is_own = folder == path
-        if is_own or (other.seed not in found and replace(other, seed=config.seed) == config):
-            found[other.seed] = summary
-    return found
+        if is_own or (other.seed not in summaries and replace(other, seed=config.seed) == config):
+            summaries[other.seed] = summary
+    return summaries
 
 
 def _add_seeds(page: Report, path: Path, config: TrainConfig) -> None:
-    found = other_seeds(path.resolve(), config)
-    if len(found) < 2:
+    summaries = other_seeds(path.resolve(), config)
+    if len(summaries) < 2:
         return
-    names = [n for n in ("dev_accuracy", "test_accuracy") if n in found[config.seed]["metrics"]]
-    rows = [
-        [f"seed {seed}", *(100 * found[seed]["metrics"][name] for name in names)]
-        for seed in sorted(found)
-    ]
-    columns = [[row[place] for row in rows] for place in range(1, len(names) + 1)]
-    means = [mean_and_deviation([float(v) for v in column]) for column in columns]
-    rows.append(["mean ± deviation", *(f"{mean:.2f} ± {spread:.2f}" for mean, spread in means)])
-    header = ["", *(f"{name.replace('_', ' ')}, %" for name in names)]
+    own = summaries[config.seed]["metrics"]
+    keys = [key for key in SPLITS if f"{key}_accuracy" in own]
+    accuracies = {
+        seed: [100 * summary["metrics"][f"{key}_accuracy"] for key in keys]
+        for seed, summary in sorted(summaries.items())
+    }
+    means = [mean_and_deviation(list(column)) for column in zip(*accuracies.values(), strict=True)]
     page.heading("Seeds")
     page.table(
-        header, [[r[0], *(f"{v:.2f}" if isinstance(v, float) else v for v in r[1:])] for r in rows]
+        ["", *(f"{SPLITS[key]} accuracy, %" for key in keys)],
+        [
+            *([f"seed {seed}", *(f"{v:.2f}" for v in row)] for seed, row in accuracies.items()),
+            [
+                "mean ± standard deviation",
+                *(f"{mean:.2f} ± {spread:.2f}" for mean, spread in means),
+            ],
+        ],
     )
 
 
-def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, data: Data | None) -> None:
-    from esim.commands.hypothesis_only import HypothesisOnly
-    from esim.measure import checks, figures
-    from esim.model.trained import load_run
-    from esim.scores import calibration, score_pairs, scoring_batch
-
+def _add_measures(page: Report, run: RunDirectory, config: TrainConfig) -> None:
     page.heading("On dev")
-    if data is None:
-        try:
-            data = load_data(config)
-        except UserError as error:
-            page.text(f"The data is not there any more: {error}")
-            return
-    trained, dev = load_run(run.path), data.splits["dev"]
+    try:
+        data = load_data(config)
+    except UserError as error:
+        page.text(f"The data is no longer available: {error}")
+        return
+    trained = load_run(run.path)
     if trained.vocabulary != data.vocabulary:
         page.text("The data has changed since the run, so nothing more is measured on it.")
         return
-    scores = score_pairs(trained.model, dev, batch_size=scoring_batch(config))
-    found = figures(scores, dev)
+    _add_checks(page, trained, data)
+
+
+def _add_checks(page: Report, trained: TrainedModel, data: Data) -> None:
+    dev = data.splits["dev"]
+    scores = score_pairs(trained.model, dev, batch_size=scoring_batch(trained.config))
+    values = figures(scores, dev)
     rows = [
-        [
-            name,
-            *counts,
-            None if found["recall"][name] is None else f"{100 * found['recall'][name]:.1f} %",
-        ]
-        for name, counts in zip(LABELS, found["confusion"], strict=True)
+        [name, *counts, percent(values["recall"][name])]
+        for name, counts in zip(LABELS, values["confusion"], strict=True)
     ]
-    page.table(["label", *(f"said {name}" for name in LABELS), "right"], rows, caption="Confusion")
-    alone = HypothesisOnly(data.splits["train"]).accuracy(dev)
-    rows = [["accuracy", f"{100 * found['accuracy']:.2f} %"]]
-    rows.append(["accuracy of naive Bayes on the hypothesis alone", f"{100 * alone:.2f} %"])
-    rows += [[name, f"{100 * v:.2f} %"] for name, v in checks(trained, dev, scores).items()]
-    rows.append(["expected calibration error", f"{100 * found['calibration_error']:.2f} %"])
-    page.table(["check", "share"], rows)
+    page.table(["label", *(f"predicted {name}" for name in LABELS), "recall"], rows, "Confusion")
+    by_hypothesis = HypothesisOnly(data.splits["train"]).accuracy(dev)
+    page.table(
+        ["check", "fraction of pairs"],
+        [
+            ["accuracy", percent(values["accuracy"])],
+            ["accuracy of naive Bayes on the hypothesis alone", percent(by_hypothesis)],
+            *([name, percent(value)] for name, value in checks(trained, dev, scores).items()),
+            ["expected calibration error", percent(values["calibration_error"])],
+        ],
+    )
     bins = calibration(scores, dev.labels)
     confidence = [100 * one.confidence for one in bins]
     curves = {
         "model": (confidence, [100 * one.accuracy for one in bins]),
-        "as sure as right": (confidence, confidence),
+        "perfectly calibrated": (confidence, confidence),
     }
-    caption = "Below the second line the model is surer than it should be."
+    caption = "Reliability diagram. Below the second line the model is overconfident."
     page.lines("Calibration", "confidence, %", "accuracy, %", curves, caption=caption)
 
 
@@ -165,34 +179,34 @@ def _subtitle(summary: dict[str, Any]) -> str:
     return f"{data['name']}{made_up}, {pairs:,} training pairs, {data['vocabulary']:,} words"
 
 
-def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
+def _facts(summary: dict[str, Any], config: TrainConfig) -> list[tuple[str, Any]]:
     metrics, rate = summary["metrics"], summary["pairs_per_second"]
-    defects = [
+    departures = [
         text
         for is_there, text in (
             (config.batch_axis, "LSTMs read across the batch (defect)"),
             (not config.relu, "no ReLU"),
             (not config.mask, "no mask"),
+            (config.matches, "match features"),
         )
         if is_there
     ]
-    rows = [
-        [
+    accuracies = [
+        (
             f"{name} accuracy",
-            f"{100 * metrics[f'{name}_accuracy']:.2f} % of {metrics[f'{name}_pairs']:,}",
-        ]
-        for name in ("dev", "test")
-        if f"{name}_accuracy" in metrics
+            f"{percent(metrics[f'{key}_accuracy'])} of {metrics[f'{key}_pairs']:,}",
+        )
+        for key, name in SPLITS.items()
+        if f"{key}_accuracy" in metrics
     ]
-    if config.hold_out:
-        rows.append(["dev here", "pairs held out of train"])
     return [
-        *rows,
-        ["model", f"hidden size {config.hidden_size}, {summary['weights']:,} weights"],
-        *([["left out or wrong on purpose", ", ".join(defects)]] if defects else []),
-        ["updates", f"{summary['steps']:,} (best after {summary['best_step']:,})"],
-        ["training time", f"{summary['seconds']:.1f} s"],
-        ["pairs per second", f"{rate:,}" if rate else None],
-        ["seed", f"{config.seed}"],
-        ["device", summary["device"]],
+        *accuracies,
+        *([("dev", "pairs held out of train")] if config.hold_out else []),
+        ("model", f"hidden size {config.hidden_size}, {summary['weights']:,} weights"),
+        *([("departs from the paper", ", ".join(departures))] if departures else []),
+        ("updates", f"{summary['steps']:,} (best after {summary['best_step']:,})"),
+        ("training time", f"{summary['seconds']:.1f} s"),
+        ("pairs per second", f"{rate:,}" if rate else None),
+        ("seed", f"{config.seed}"),
+        ("device", summary["device"]),
     ]

@@ -1,4 +1,4 @@
-"""The verb `sample`: write the made-up data set."""
+"""The verb `sample`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.data.samples import write_sample
 
 
 def run(options: SampleOptions) -> int:
-    """Write the sample (verb `sample`)."""
+    """Write the made-up data set."""
     low, high = sample.EXPECTED_ACCURACY
     advice = (
         "`esim train --data {folder} --recipe laptop` trains on it; expect a test accuracy from "

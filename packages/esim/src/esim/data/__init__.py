@@ -1,1 +1,1 @@
-"""From files to examples, and the made-up sample."""
+"""From files to batches of word ids."""

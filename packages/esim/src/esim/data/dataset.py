@@ -1,4 +1,4 @@
-"""The data set: found, split into words, and turned into ids; batches of it.
+"""The data set as word ids, and batches of it.
 
 Shapes: N pairs, B pairs of a batch, T longest sentence of it.
 """
@@ -36,9 +36,11 @@ class Pairs:
     ----------
     premises, hypotheses : list of int32 arrays (N,)
     labels : int64 array (N,)
-        Places in `LABELS`.
-    unlabeled, bad, cut : int
-        Lines left out for want of a label, or as unreadable; sentences that lost their ends.
+        Positions in `LABELS`.
+    unlabeled, bad : int
+        Lines left out: without a label, and unreadable.
+    truncated : int
+        Sentences that were longer than `max_length`.
     """
 
     premises: list[NDArray[np.int32]]
@@ -46,7 +48,7 @@ class Pairs:
     labels: NDArray[np.int64]
     unlabeled: int = 0
     bad: int = 0
-    cut: int = 0
+    truncated: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,8 +67,17 @@ class Pairs:
             **dict(zip(LABELS, counts, strict=True)),
             "unlabeled": self.unlabeled,
             "bad": self.bad,
-            "cut": self.cut,
+            "truncated": self.truncated,
         }
+
+    def left_out(self) -> str:
+        """Say how many lines were left out and how many sentences truncated; empty if none."""
+        if not (self.unlabeled or self.bad or self.truncated):
+            return ""
+        return (
+            f"left out {_count(self.unlabeled, 'pair')} without a label and "
+            f"{_count(self.bad, 'bad line')}; truncated {_count(self.truncated, 'sentence')}"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,11 +87,11 @@ class Data:
     Parameters
     ----------
     vocabulary : Vocabulary
-        `<unk>`, `<pad>`, then words by falling count.
+        `<unk>`, `<pad>`, then words by falling frequency.
     splits : dict of str to Pairs
         train, dev, and test if there is one.
     is_sample : bool
-        It is the made-up one.
+        Whether it is the made-up one.
     listing : dict
         Name and checksum of the data for `summary.json`.
     """
@@ -106,13 +117,13 @@ def load_data(config: TrainConfig) -> Data:
     Raises
     ------
     UserError
-        A file is missing or has a bad line, or train holds nothing to learn from.
+        A file is missing or has a bad line, or train has no labels to learn.
     """
     path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     sources = find_sources(path)
     if "all" in sources:
         raise UserError(
-            f"{path}: is one file. Expected a folder or zip with train and dev pairs for training."
+            f"{path}: is one file. Training needs a folder or zip with train and dev pairs."
         )
     for name in ("train",) if config.hold_out else ("train", "dev"):
         if name not in sources:
@@ -142,7 +153,7 @@ def load_data(config: TrainConfig) -> Data:
     if len(set(splits["train"].labels.tolist())) < 2:
         only = LABELS[int(splits["train"].labels[0])]
         raise UserError(
-            f"{sources['train']}: every pair is {only}. Expected at least two labels to tell apart."
+            f"{sources['train']}: every pair is {only}. Expected at least two different labels."
         )
     return Data(vocabulary, splits, is_sample, describe(path).as_dict())
 
@@ -150,7 +161,7 @@ def load_data(config: TrainConfig) -> Data:
 def load_split(
     data: str | None, split: str | None, vocabulary: Vocabulary, config: TrainConfig
 ) -> tuple[str, Pairs]:
-    """Return one split of a data set, or a whole file, in the ids of a vocabulary made before.
+    """Return one split of a data set, or a whole file, as ids of a given vocabulary.
 
     Parameters
     ----------
@@ -166,7 +177,7 @@ def load_split(
     Returns
     -------
     name : str
-        What was read.
+        Name of the split or file.
     pairs : Pairs
 
     Raises
@@ -193,7 +204,7 @@ def load_split(
 
 
 def encode(texts: TokenPairs, vocabulary: Vocabulary, max_length: int) -> Pairs:
-    """Return tokens as ids; sentences of more than `max_length` words lose their ends."""
+    """Return tokens as ids; sentences of more than `max_length` words are truncated."""
     known: dict[Tokens, NDArray[np.int32]] = {}
 
     def ids(sentence: Tokens) -> NDArray[np.int32]:
@@ -202,9 +213,11 @@ def encode(texts: TokenPairs, vocabulary: Vocabulary, max_length: int) -> Pairs:
         return known[sentence]
 
     sides = [[ids(s) for s in side] for side in (texts.premises, texts.hypotheses)]
-    cut = sum(len(s) > max_length for side in (texts.premises, texts.hypotheses) for s in side)
+    truncated = sum(
+        len(s) > max_length for side in (texts.premises, texts.hypotheses) for s in side
+    )
     labels = np.array(texts.labels, dtype=np.int64)
-    return Pairs(sides[0], sides[1], labels, texts.unlabeled, texts.bad, cut)
+    return Pairs(sides[0], sides[1], labels, texts.unlabeled, texts.bad, truncated)
 
 
 def batch_of(pairs: Pairs, indices: Iterable[int]) -> dict[str, Any]:
@@ -213,7 +226,7 @@ def batch_of(pairs: Pairs, indices: Iterable[int]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `premises`, `hypotheses`: int64 tensors (B, T), filled up with 1, the id of `<pad>`; `premise_lengths`,
+        `premises`, `hypotheses`: int64 tensors (B, T), padded with 1, the id of `<pad>`; `premise_lengths`,
         `hypothesis_lengths`: int64 arrays (B,); `labels`: int64 tensor (B,).
     """
     import torch
@@ -246,9 +259,9 @@ def _vocabulary(config: TrainConfig, texts: Mapping[str, TokenPairs]) -> Vocabul
 
 
 def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
-    """Cut the end off train, where the premise changes: SNLI has each premise in three pairs, one after the other.
+    """Split off the end of train where the premise changes: SNLI has each premise in three consecutive pairs.
 
-    Lines of the file that were left out count with what stays.
+    Lines that were left out are counted with what stays.
     """
     total = len(texts.labels)
     cut = total - count
@@ -262,3 +275,7 @@ def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
     )
     held = TokenPairs(texts.premises[cut:], texts.hypotheses[cut:], texts.labels[cut:], 0, 0)
     return kept, held
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,7 +1,7 @@
 """Pairs of sentences in files: SNLI's and MultiNLI's own, JSON lines, tab-separated; plain, .gz, or inside a zip.
 
-A line that cannot be read is named with its number. Pairs on whose label the annotators did not agree (`-`) are left
-out and counted, as everyone does: of SNLI's 550,152 training lines 549,367 stay.
+A line that cannot be read is named with its number. Pairs without a gold label (`-`: the annotators did not agree) are
+left out and counted, as is usual: of SNLI's 550,152 training lines 549,367 stay.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from esim.data.labels import LABELS
 from shared.data.archives import is_junk
 from shared.errors import UserError
 
-KINDS = (".jsonl", ".txt", ".tsv")
-"""Endings of files with pairs; where a split has several, the first kind is read."""
+SUFFIXES = (".jsonl", ".txt", ".tsv")
+"""Endings of files with pairs; a split that has several is read from the first of these."""
 SPLIT_WORDS = {"train": ("train",), "dev": ("dev", "valid", "validation", "val"), "test": ("test",)}
 NO_LABEL = ("-", "", "-1", "hidden")
-"""What stands where annotators did not agree, or where the label is kept secret."""
+"""Labels of pairs without a gold label: annotators did not agree, or the label is not published."""
 
 _KEYS = {
     "label": ("gold_label", "label"),
@@ -48,18 +48,18 @@ class Source:
         return f"{self.path}/{self.member}" if self.member else str(self.path)
 
     @property
-    def kind(self) -> str:
-        """Ending, without .gz."""
+    def suffix(self) -> str:
+        """Suffix of the file name, without .gz."""
         return Path((self.member or self.path.name).removesuffix(".gz")).suffix
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open it for reading, and name it where it proves damaged.
+        """Open it for reading; errors name the file.
 
         Raises
         ------
         UserError
-            There is no such file, or it cannot be read; in the block too.
+            There is no such file, or it is damaged; raised in the `with` block too.
         """
         try:
             if self.member is not None:
@@ -75,7 +75,7 @@ class Source:
             raise UserError(f"{self}: not found. Expected a file with pairs.") from None
         except NotImplementedError as error:
             raise UserError(
-                f"{self}: is packed in a way that is not read here ({error})."
+                f"{self}: has a compression that is not supported ({error}). Unpack it first."
             ) from None
         except RuntimeError:  # of zipfile, about a password
             raise UserError(f"{self}: is encrypted. Unpack it first.") from None
@@ -90,9 +90,9 @@ class PairTexts:
     Parameters
     ----------
     premises, hypotheses : list of str (N,)
-        Sentences; of the parses, words joined by spaces.
+        Sentences; from parses, words joined by spaces.
     labels : list of int (N,)
-        Places in `LABELS`; -1 where there is none (only if `needs_label` is False).
+        Positions in `LABELS`; -1 where there is none (only if `needs_label` is False).
     unlabeled, bad : int
         Lines left out: without a label, and unreadable.
     """
@@ -118,7 +118,7 @@ def find_sources(path: Path) -> dict[str, Source]:
     Returns
     -------
     dict of str to Source
-        Keys out of train, dev, test; `dev_mismatched` beside MultiNLI's `dev`; `all` where the name does not say.
+        Keys from train, dev, test; `dev_mismatched` beside MultiNLI's `dev`; `all` where the name does not say.
 
     Raises
     ------
@@ -127,26 +127,26 @@ def find_sources(path: Path) -> dict[str, Source]:
     """
     if path.is_file() and path.suffix != ".zip":
         return {"all": Source(path)}
-    sources = [source for source in _listed(path) if source.kind in KINDS]
-    found: dict[str, Source] = {}
-    for kind in KINDS:
+    sources = [source for source in _listed(path) if source.suffix in SUFFIXES]
+    splits: dict[str, Source] = {}
+    for suffix in SUFFIXES:
         for source in sources:
             split = _split_of(source)
-            if source.kind != kind or split is None:
+            if source.suffix != suffix or split is None:
                 continue
-            if split in found and found[split].kind == kind:
+            if split in splits and splits[split].suffix == suffix:
                 raise UserError(
-                    f"{path}: both {found[split]} and {source} could be {split}. Name the file, or move one away."
+                    f"{path}: both {splits[split]} and {source} could be {split}. Name the file, or move one away."
                 )
-            found.setdefault(split, source)
-    if not found and len(sources) == 1:
+            splits.setdefault(split, source)
+    if not splits and len(sources) == 1:
         return {"all": sources[0]}
-    if not found:
+    if not splits:
         raise UserError(
             f"{path}: holds no pairs. Expected files with train, dev or test in their names, ending in "
-            f"{', '.join(KINDS)}, as snli_1.0_train.jsonl."
+            f"{', '.join(SUFFIXES)}, as snli_1.0_train.jsonl."
         )
-    return found
+    return splits
 
 
 def read_pairs(
@@ -159,7 +159,7 @@ def read_pairs(
     source : Source
     on_bad_line : {"error", "skip"}
     parses : bool
-        Take the words from the parses that SNLI and MultiNLI bring along, not from the sentences.
+        Take the words from the parses in SNLI and MultiNLI, not from the sentences.
     needs_label : bool
         False: pairs without a label are kept, with -1.
 
@@ -168,9 +168,9 @@ def read_pairs(
     UserError
         Naming file and line: no JSON, a part is missing, the label is unknown, a sentence has no words.
     """
-    found = PairTexts()
+    pairs = PairTexts()
     with source.open() as file:
-        rows = _json_rows(file) if source.kind == ".jsonl" else _table_rows(file)
+        rows = _json_rows(file) if source.suffix == ".jsonl" else _table_rows(file)
         for number, row, problem in rows:
             if problem is None:
                 try:
@@ -183,15 +183,15 @@ def read_pairs(
                     raise UserError(
                         f"{source}:{number}: {problem} Mend the line, or skip such lines with --on-bad-line skip."
                     )
-                found.bad += 1
+                pairs.bad += 1
                 continue
             if label is None:
-                found.unlabeled += 1
+                pairs.unlabeled += 1
                 continue
-            found.premises.append(premise)
-            found.hypotheses.append(hypothesis)
-            found.labels.append(label)
-    return found
+            pairs.premises.append(premise)
+            pairs.hypotheses.append(hypothesis)
+            pairs.labels.append(label)
+    return pairs
 
 
 def parse_leaves(parse: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tokens of a file of pairs, kept in a cache, because splitting SNLI's sentences takes longer than reading them.
+"""The tokens of a file of pairs, kept in a cache, because tokenizing SNLI takes longer than reading the tokens.
 
 A cached file is plain text beside the data sets, `<data root>/tokens/<key>.txt`: a line of facts, then label, premise
 and hypothesis a line. Its name is the checksum of the source's content, the tokenizer, its version and this format.
@@ -23,7 +23,7 @@ from shared.text.tokenizers import tokenizer
 
 FORMAT = 1
 WORTH_CACHING = 1 << 20
-"""Bytes of a file from which on its tokens are kept."""
+"""Bytes of a file from which on its tokens are cached."""
 
 Tokens = tuple[str, ...]
 
@@ -48,7 +48,7 @@ class TokenPairs:
 
 
 def split_with(name: str) -> tuple[Callable[[str], list[str]], bool]:
-    """Return the function behind `--tokenizer`, and whether it is given parses."""
+    """Return the function behind `--tokenizer`, and whether it takes parses."""
     if name == "parse":
         return tokenizer("space"), True
     if name == "parse_lower":
@@ -59,27 +59,27 @@ def split_with(name: str) -> tuple[Callable[[str], list[str]], bool]:
 def token_pairs(
     source: Source, tokenizer_name: str, *, on_bad_line: str = "error", is_cached: bool = True
 ) -> TokenPairs:
-    """Read the pairs of a file and split their sentences, or read what was kept of that.
+    """Read the pairs of a file and tokenize their sentences, or read the cached tokens.
 
     Parameters
     ----------
     source : Source
     tokenizer_name : str
-        As `split_with` takes it.
+        Value of `--tokenizer`.
     on_bad_line : {"error", "skip"}
     is_cached : bool
-        Keep the tokens of a file of `WORTH_CACHING` bytes or more, and read them where they were kept before.
+        Read and write the cache; files below `WORTH_CACHING` bytes are not cached.
 
     Raises
     ------
     UserError
-        As `read_pairs`; also a sentence in which the tokenizer finds nothing.
+        As `read_pairs`; also a sentence without tokens.
     """
     path = _cache_path(source, tokenizer_name, on_bad_line) if is_cached else None
     if path is not None and path.exists():
-        kept = _read(path)
-        if kept is not None:
-            return kept
+        cached = _read(path)
+        if cached is not None:
+            return cached
     split, parses = split_with(tokenizer_name)
     texts = read_pairs(source, on_bad_line=on_bad_line, parses=parses)
 
@@ -87,22 +87,20 @@ def token_pairs(
     def tokens(text: str) -> Tokens:
         return tuple(split(text))
 
-    found = TokenPairs(
+    pairs = TokenPairs(
         [tokens(text) for text in texts.premises],
         [tokens(text) for text in texts.hypotheses],
         texts.labels,
         texts.unlabeled,
         texts.bad,
     )
-    for sentences, raw in ((found.premises, texts.premises), (found.hypotheses, texts.hypotheses)):
+    for sentences, raw in ((pairs.premises, texts.premises), (pairs.hypotheses, texts.hypotheses)):
         for sentence, text in zip(sentences, raw, strict=True):
             if not sentence:
-                raise UserError(
-                    f"{source}: the tokenizer finds no word in {text[:40]!r}. Mend or delete the pair."
-                )
+                raise UserError(f"{source}: {text[:40]!r} has no tokens. Mend or delete the pair.")
     if path is not None:
-        _write(path, found)
-    return found
+        _write(path, pairs)
+    return pairs
 
 
 def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path | None:
@@ -120,8 +118,8 @@ def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path |
 
 
 def _tokenizer_versions() -> list[str]:
-    found = versions(("nltk",))
-    return [found.get(name, "") for name in ("nltk", "dltasks-shared")]
+    installed = versions(("nltk",))
+    return [installed.get(name, "") for name in ("nltk", "dltasks-shared")]
 
 
 def _write(path: Path, pairs: TokenPairs) -> None:
@@ -136,7 +134,7 @@ def _write(path: Path, pairs: TokenPairs) -> None:
 
 
 def _read(path: Path) -> TokenPairs | None:
-    """Return what was kept, or None where the file is not whole."""
+    """Return the cached tokens, or None where the file is damaged."""
     premises, hypotheses, labels = [], [], []
     try:
         with path.open(encoding="utf-8", newline="\n") as file:

@@ -1,1 +1,1 @@
-"""The model."""
+"""The model, in the paper's parts: `esim.py` first."""

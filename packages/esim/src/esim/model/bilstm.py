@@ -1,13 +1,16 @@
-"""A bidirectional LSTM over packed tokens, made for training on a CPU.
+"""A bidirectional LSTM over packed tokens, fast to train on a CPU.
 
 Shapes: N packed tokens, S sentences, T longest sentence, D inputs, H hidden size.
 
 `torch.nn.LSTM` on packed input makes, per time step and direction, a small product for the weights' gradient that costs
-as much memory traffic as the weights themselves. Here one function computes forward and backward passes: the input's
-share of the gates is one product over all tokens of the batch, and so is each weight's gradient; what is left per time
-step is one product with the state. Sentences drop out of the steps as they end, so padding costs nothing, and the
-reverse direction begins at each sentence's own last word. The formulas are those of `torch.nn.LSTM`, whose parameters
-this module holds; on a GPU it calls cuDNN through it.
+as much memory traffic as the weights themselves. Here one autograd function computes forward and backward passes: the
+input's part of the gates is one product over all tokens of the batch, and so is each weight's gradient; what is left
+per time step is one product with the state. A sentence that has ended takes no part in later steps, so padding costs
+nothing, and the reverse direction begins at each sentence's own last word. Equations and parameters are those of
+`torch.nn.LSTM`; on a GPU this module calls cuDNN through it.
+
+    i, f, o = sigmoid(W x_t + b + U h_{t-1}),   g = tanh(W x_t + b + U h_{t-1})
+    c_t = f * c_{t-1} + i * g,                  h_t = o * tanh(c_t)
 """
 
 from __future__ import annotations
@@ -33,19 +36,19 @@ class BiLSTM(nn.Module):
     inputs, hidden : int
         D and H.
     orthogonal : bool
-        False: recurrent weights begin by Glorot and Bengio 2010 too, and no gate is open.
+        False: recurrent weights too are drawn by Glorot and Bengio 2010, and all biases start at 0.
 
     Attributes
     ----------
     lstm : nn.LSTM
-        Holds the weights: gates in torch's order (input, forget, cell, output). Input weights start by Glorot and
-        Bengio 2010, recurrent ones orthogonal, biases at 0 but the forget gate's at 1.
+        Holds the weights: gates in torch's order (input, forget, cell, output). Input weights are drawn by Glorot and
+        Bengio 2010, recurrent ones are orthogonal, biases start at 0, those of the forget gate at 1.
     """
 
     def __init__(self, inputs: int, hidden: int, *, orthogonal: bool = True) -> None:
         super().__init__()
         self.lstm = nn.LSTM(inputs, hidden, bidirectional=True)
-        start_weights(self.lstm, orthogonal=orthogonal)
+        init_weights(self.lstm, orthogonal=orthogonal)
 
     def forward(self, packed: Tensor, packing: Packing) -> Tensor:
         """Read sentences in both directions.
@@ -71,11 +74,11 @@ class BiLSTM(nn.Module):
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
         weights = [weight.to(dtype) for weight in weights]
-        return _TwoDirections.apply(packed.to(dtype), packing.sizes, *weights)
+        return _BiLSTMFunction.apply(packed.to(dtype), packing.sizes, *weights)
 
 
-def start_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
-    """Draw first weights as `BiLSTM` describes."""
+def init_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
+    """Draw initial weights as `BiLSTM` describes."""
     hidden = lstm.hidden_size
     for name, weight in lstm.named_parameters():
         if name.startswith("weight_ih"):
@@ -88,19 +91,21 @@ def start_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
             nn.init.ones_(weight.data[hidden : 2 * hidden])
 
 
-class _TwoDirections(torch.autograd.Function):
+class _BiLSTMFunction(torch.autograd.Function):
     """Both directions over packed tokens, with the gradients written out."""
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, sizes: tuple[int, ...], *weights: Tensor) -> Tensor:
         inputs = even_rows(packed)
         states, saved = [], []
-        for direction in (0, 1):
+        for direction in (0, 1):  # forward, reverse
             w_in, w_state, b_in, b_state = weights[4 * direction : 4 * direction + 4]
-            gates = torch.addmm(b_in + b_state, inputs, w_in.t())  # (N, 4 H): the input's share
-            found = _read(gates, w_state.t().contiguous(), sizes, is_reverse=direction == 1)
-            states.append(found[0])
-            saved += [gates, *found]
+            gates = torch.addmm(b_in + b_state, inputs, w_in.t())  # (N, 4 H): W x + b of all steps
+            h, c, tanh_c = _forward_steps(
+                gates, w_state.t().contiguous(), sizes, is_reverse=direction == 1
+            )
+            states.append(h)
+            saved += [gates, h, c, tanh_c]
         ctx.sizes, ctx.count = sizes, len(packed)
         ctx.save_for_backward(inputs, *weights, *saved)
         return torch.cat(states, 1)[: len(packed)]
@@ -116,13 +121,13 @@ class _TwoDirections(torch.autograd.Function):
             w_in, w_state = weights[4 * direction : 4 * direction + 2]
             gates, states, cells, tanhs = saved[4 * direction : 4 * direction + 4]
             is_reverse = direction == 1
-            now, before = _neighbours(ctx.sizes, is_reverse=is_reverse)
+            now, before = _previous_tokens(ctx.sizes, is_reverse=is_reverse)
             factors, to_cell = _local_gradients(gates, cells, tanhs, now, before)
-            d_gates = _read_backwards(
+            d_gates = _backward_steps(
                 d_states.contiguous(), factors, to_cell, gates, w_state, ctx.sizes, is_reverse=is_reverse
             )  # fmt: skip
             d_bias = d_gates.sum(0)
-            earlier = torch.zeros_like(states).index_copy_(0, now, states[before])
+            earlier = torch.zeros_like(states).index_copy_(0, now, states[before])  # h_{t-1}
             d_weights += [d_gates.t() @ inputs, d_gates.t() @ earlier, d_bias, d_bias]
             if not ctx.needs_input_grad[0]:
                 continue
@@ -130,21 +135,21 @@ class _TwoDirections(torch.autograd.Function):
         return None if d_inputs is None else d_inputs[: ctx.count], None, *d_weights
 
 
-def _read(
+def _forward_steps(
     gates: Tensor, w_state: Tensor, sizes: Sequence[int], *, is_reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run one direction; return states, cells and the cells' tanh, each (N, H).
+    """Run one direction; return states h, cells c and tanh(c), each (N, H).
 
-    `gates` (N, 4 H) holds the input's share of the sums and is overwritten with the gates themselves. Cells are float32
-    at least: in bf16 a long sum loses its small terms.
+    `gates` (N, 4 H) holds W x + b and is overwritten with the gates themselves. Cells are float32 at least: in bf16 a
+    long sum loses its small terms.
     """
     hidden = len(w_state)
     states = gates.new_empty(len(gates), hidden)
     tanhs = torch.empty_like(states)
     cells = torch.empty_like(states, dtype=torch.promote_types(gates.dtype, torch.float32))
     for part in (states, tanhs, cells):
-        part[sum(sizes) :] = 0  # rows that only fill up
-    # All views at once: one by one they would cost as much as the arithmetic of a small model.
+        part[sum(sizes) :] = 0  # rows that only round the number of tokens up
+    # All views at once: made one by one they would take as long as the arithmetic of a small model.
     i, f, g, o = gates.split(hidden, 1)
     i_f = gates[:, : 2 * hidden]
     views = [_by_step(part, sizes) for part in (gates, i, f, g, o, i_f, states, tanhs, cells)]
@@ -156,16 +161,16 @@ def _read(
             known, before = len(gate), len(last_state)
             if known < before:
                 last_state, last_cell = last_state[:known], last_cell[:known]
-            (gate[:before] if before < known else gate).addmm_(last_state, w_state)
+            (gate[:before] if before < known else gate).addmm_(last_state, w_state)  # + U h_{t-1}
         i_f.sigmoid_()
         o.sigmoid_()
-        torch.mul(i, g.tanh_(), out=cell)
+        torch.mul(i, g.tanh_(), out=cell)  # c = i * g
         if last_state is not None and last_cell is not None:
             if before < known:
                 cell[:before].addcmul_(f[:before], last_cell)
             else:
-                cell.addcmul_(f, last_cell)
-        torch.mul(tanh.copy_(cell).tanh_(), o, out=state)
+                cell.addcmul_(f, last_cell)  # + f * c_{t-1}
+        torch.mul(tanh.copy_(cell).tanh_(), o, out=state)  # h = o * tanh(c)
         last_state, last_cell = state, cell
     return states, cells, tanhs
 
@@ -173,28 +178,29 @@ def _read(
 def _local_gradients(
     gates: Tensor, cells: Tensor, tanhs: Tensor, now: Tensor, before: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return what one word's gradients are multiplied with, for all words at once.
+    """Return the derivatives within one time step, for all tokens at once.
 
     Returns
     -------
     factors : float tensor (N, 4, H)
-        By the gates' sums: of the cell for input, forget and cell gate, of the state for the output gate.
+        With respect to each gate's preactivation: of the cell for input, forget and cell gate, of the state for the
+        output gate.
     to_cell : float tensor (N, H)
-        Of the state by the cell.
+        Of the state with respect to the cell.
     """
     hidden = tanhs.shape[1]
     i, f, g, o = gates.split(hidden, 1)
     earlier = torch.zeros_like(tanhs).index_copy_(0, now, cells[before].to(tanhs.dtype))
     factors = torch.empty(len(gates), 4, hidden, dtype=gates.dtype)
-    for place, (output, other) in enumerate(((i, g), (f, earlier), (g, i), (o, tanhs))):
-        if place == 2:
-            torch.ops.aten.tanh_backward.grad_input(other, output, grad_input=factors[:, place])
+    for gate, (output, other) in enumerate(((i, g), (f, earlier), (g, i), (o, tanhs))):
+        if gate == 2:
+            torch.ops.aten.tanh_backward.grad_input(other, output, grad_input=factors[:, gate])
         else:
-            torch.ops.aten.sigmoid_backward.grad_input(other, output, grad_input=factors[:, place])
+            torch.ops.aten.sigmoid_backward.grad_input(other, output, grad_input=factors[:, gate])
     return factors, torch.ops.aten.tanh_backward(o, tanhs)
 
 
-def _read_backwards(
+def _backward_steps(
     d_states: Tensor,
     factors: Tensor,
     to_cell: Tensor,
@@ -204,16 +210,16 @@ def _read_backwards(
     *,
     is_reverse: bool,
 ) -> Tensor:
-    """Return the loss' gradient by the gates' sums, (N, 4 H), of one direction; `d_states` is overwritten."""
+    """Return the gradient of the gates' preactivations, (N, 4 H), of one direction; `d_states` is overwritten."""
     hidden = to_cell.shape[1]
     d_gates = torch.empty_like(gates)
-    d_gates[len(d_states) :] = 0  # rows that only fill up
+    d_gates[len(d_states) :] = 0  # rows that only round the number of tokens up
     by_gate, forget = d_gates.view(-1, 4, hidden), gates[:, hidden : 2 * hidden]
     parts = (
         d_states, to_cell, factors[:, :3], factors[:, 3], forget, d_gates, by_gate[:, :3], by_gate[:, 3]
     )  # fmt: skip
     steps = list(zip(*(_by_step(part, sizes) for part in parts), strict=True))
-    d_cell = later = None  # of this step's cells, through the step behind it
+    d_cell = later = None  # the gradient that reaches this step's cells from the next step
     for d_state, through, factor, factor_o, f, d_gate, d_ifg, d_o in (
         steps if is_reverse else reversed(steps)
     ):
@@ -240,8 +246,8 @@ def _by_step(part: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     return part[: sum(sizes)].split(list(sizes))
 
 
-def _neighbours(sizes: tuple[int, ...], *, is_reverse: bool) -> tuple[Tensor, Tensor]:
-    """Return the tokens that have a token before them in a direction, and those tokens before them."""
+def _previous_tokens(sizes: tuple[int, ...], *, is_reverse: bool) -> tuple[Tensor, Tensor]:
+    """Return the tokens that have a predecessor in a direction, and their predecessors."""
     starts = torch.tensor([0, *accumulate(sizes)])
     # Step t + 1 has the first sizes[t + 1] sentences of step t.
     counts = torch.tensor(sizes[1:], dtype=torch.int64)

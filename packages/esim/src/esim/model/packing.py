@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each token of a batch lies.
+    """Where each token of a batch is stored.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Packing:
     sentence : int64 tensor (N,)
         Sentence of each packed token, 0 to S - 1.
     rows : int64 tensor (N,)
-        Place of each packed token where the padded premises (B, T) and hypotheses (B, T) are laid out in one row.
+        Row of each packed token in the padded premises and hypotheses, flattened to (B Tp + B Th, ...).
     masks : two bool tensors (B, T)
         True where there is a token.
     lengths : int64 tensor (S,)
@@ -68,22 +68,22 @@ class Packing:
                 raise ValueError("expected as many premise lengths as hypothesis lengths, (B,)")
             if len(part) and not 0 <= int(part.min()) <= int(part.max()) <= width:
                 raise ValueError(f"lengths must be from 0 to {width}, got {part.tolist()}")
-        both, pairs = torch.cat(pair), len(pair[0])
+        both, pairs = torch.cat(pair), len(pair[0])  # (S,)
         order = torch.argsort(both, descending=True, stable=True)
         steps = int(both.max()) if pairs else 0
-        place, row = (torch.arange(steps)[:, None] < both[order]).nonzero(as_tuple=True)
-        sentence = order[row]
-        number = torch.arange(pairs)  # where each sentence starts in the padded layout:
-        starts = torch.cat([number * widths[0], pairs * widths[0] + number * widths[1]])
+        time, rank = (torch.arange(steps)[:, None] < both[order]).nonzero(as_tuple=True)  # (N,)
+        sentence = order[rank]
+        number = torch.arange(pairs)
+        first_rows = torch.cat([number * widths[0], pairs * widths[0] + number * widths[1]])  # (S,)
         masks = tuple(
             (torch.arange(width) < part[:, None]).to(device)
             for part, width in zip(pair, widths, strict=True)
         )
         return cls(
             (widths[0], widths[1]),
-            tuple(torch.bincount(place, minlength=steps).tolist()),
+            tuple(torch.bincount(time, minlength=steps).tolist()),
             sentence.to(device),
-            (starts[sentence] + place).to(device),
+            (first_rows[sentence] + time).to(device),
             (masks[0], masks[1]),
             both.to(device),
         )
@@ -95,7 +95,8 @@ class Packing:
 
     def pack(self, premises: Tensor, hypotheses: Tensor) -> Tensor:
         """Return the real tokens (N, ...) of padded premises and hypotheses (B, T, ...)."""
-        return _Take.apply(torch.cat([premises.flatten(0, 1), hypotheses.flatten(0, 1)]), self.rows)
+        flat = torch.cat([premises.flatten(0, 1), hypotheses.flatten(0, 1)])  # (B Tp + B Th, ...)
+        return _SelectRows.apply(flat, self.rows)
 
     def pad(self, packed: Tensor) -> tuple[Tensor, Tensor]:
         """Return packed states (N, H) as padded premises and hypotheses (B, T, H), 0 where there is no token."""
@@ -108,8 +109,8 @@ class Packing:
         )
 
 
-class _Take(torch.autograd.Function):
-    """Rows of a tensor, each at most once: so the gradient is copied into its place, not added up there."""
+class _SelectRows(torch.autograd.Function):
+    """`index_select` of distinct rows: their gradient is copied to its row, where autograd would add it up."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rows: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +27,7 @@ class TrainedModel:
         In evaluation mode.
     vocabulary : Vocabulary
     config : TrainConfig
-        What it was trained with.
+        The settings it was trained with.
     path : Path
         The run's folder.
     """
@@ -37,7 +39,7 @@ class TrainedModel:
 
 
 def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
-    """Read the best model of a run, or the last one where none was measured yet.
+    """Read the best model of a run, or the last one where none was evaluated yet.
 
     Raises
     ------
@@ -51,3 +53,11 @@ def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> Trained
     model = Esim(config, len(vocabulary))
     load_weights(folder, model)
     return TrainedModel(model.to(device).eval(), vocabulary, config, run.path)
+
+
+def current_names(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's figures under today's names: runs before version 0.2 called `valid_*` `dev_*`."""
+    return {
+        f"valid_{name.removeprefix('dev_')}" if name.startswith("dev_") else name: value
+        for name, value in figures.items()
+    }

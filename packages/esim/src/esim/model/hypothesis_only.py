@@ -1,7 +1,6 @@
-"""What can be told from the hypothesis alone: naive Bayes on its words and pairs of words.
+"""Naive Bayes on the hypothesis alone: how much of the label shows without any premise.
 
-SNLI's annotators wrote `nobody` and `sleeping` for contradictions, so part of the labels shows without any premise. A
-model's accuracy is to be read against this figure.
+SNLI's annotators wrote `nobody` and `sleeping` for contradictions. Read a model's accuracy against this.
 
 References
 ----------
@@ -23,12 +22,12 @@ SMOOTHING = 0.5
 
 
 class HypothesisOnly:
-    """Naive Bayes over the words of hypotheses and their neighbours.
+    """Naive Bayes over the unigrams and bigrams of hypotheses.
 
     Parameters
     ----------
     pairs : Pairs
-        To learn from.
+        Training pairs.
     """
 
     def __init__(self, pairs: Pairs) -> None:
@@ -36,25 +35,27 @@ class HypothesisOnly:
         for sentence, label in zip(pairs.hypotheses, pairs.labels.tolist(), strict=True):
             for feature in set(_features(sentence)):
                 counts.setdefault(feature, np.full(len(LABELS), SMOOTHING))[label] += 1
-        pairs_of = np.bincount(pairs.labels, minlength=len(LABELS)) + 2 * SMOOTHING
-        self._prior = np.log(pairs_of / pairs_of.sum())
-        self._chances = {feature: np.log(count / pairs_of) for feature, count in counts.items()}
+        totals = np.bincount(pairs.labels, minlength=len(LABELS)) + 2 * SMOOTHING
+        self._log_prior = np.log(totals / totals.sum())
+        self._log_likelihoods = {
+            feature: np.log(count / totals) for feature, count in counts.items()
+        }
 
     def predict(self, pairs: Pairs) -> NDArray[np.int64]:
-        """Return the likeliest label of each pair (N,); features that were never met say nothing."""
-        found = np.empty(len(pairs), dtype=np.int64)
+        """Return the most probable label of each pair (N,); features not seen in training are ignored."""
+        labels = np.empty(len(pairs), dtype=np.int64)
         for number, sentence in enumerate(pairs.hypotheses):
-            known = (self._chances.get(feature) for feature in set(_features(sentence)))
-            found[number] = (self._prior + sum(c for c in known if c is not None)).argmax()
-        return found
+            seen = (self._log_likelihoods.get(feature) for feature in set(_features(sentence)))
+            labels[number] = (self._log_prior + sum(c for c in seen if c is not None)).argmax()
+        return labels
 
     def accuracy(self, pairs: Pairs) -> float:
-        """Return the share of pairs that are told right, 0 to 1."""
+        """Return the fraction of pairs whose label is predicted, 0 to 1."""
         return float((self.predict(pairs) == pairs.labels).mean())
 
 
 def _features(sentence: NDArray[np.int32]) -> Iterator[int]:
-    """Yield a number for each word and each pair of neighbours."""
+    """Yield a number for each word and each bigram."""
     words = [int(word) + 1 for word in sentence]
     yield from words
     for first, second in zip([0, *words], [*words, 0], strict=True):
