@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import sys
 import zlib
 from collections.abc import Iterator
@@ -14,6 +16,14 @@ from typing import IO
 from shared.errors import UserError
 
 BYTES = 1 << 20
+PACKED = (".gz", ".bz2", ".xz")
+"""File name endings of packed text, in upper or lower case."""
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
+
+
+def without_packing(path: Path) -> Path:
+    """Return `a.csv` for `a.csv.gz`, and any other name as it is."""
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
 def read_pieces(
@@ -27,7 +37,7 @@ def read_pieces(
     Parameters
     ----------
     path : Path
-        Plain text, or `.gz`.
+        Plain text, or packed: `.gz`, `.bz2`, `.xz`.
     encoding : str
     expected : str
         What the message says where the file is missing.
@@ -35,7 +45,7 @@ def read_pieces(
     Raises
     ------
     UserError
-        The file is missing, holds NUL bytes, is not text in this encoding, or is a damaged .gz; the line is named.
+        The file is missing, holds NUL bytes, is not text in this encoding (the line is named), or is packed and damaged.
     """
     try:
         # utf-8-sig is UTF-8 that drops a byte order mark.
@@ -52,10 +62,12 @@ def read_pieces(
         raise UserError(f"{path}: not found. Expected {expected}.") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder. Expected {expected}.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: is a damaged .gz file ({error}). Fetch or pack it again."
-        ) from None
+    except _DAMAGED as error:
+        raise _damaged(path, error) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from None  # bz2 says it so
 
 
 def read_lines(
@@ -77,9 +89,10 @@ def read_lines(
 
 
 def standard_input() -> Iterator[str]:
-    """Yield the lines of standard input with their ends, as UTF-8 wherever the machine is set to something else.
+    """Yield the lines of standard input with their line feeds, as UTF-8 wherever the machine is set to something else.
 
-    A byte order mark is dropped. A line has to fit into memory, all of them need not.
+    Lines end with LF or CRLF, as in files, and the CR of CRLF is dropped; a CR alone is a character like others. A byte
+    order mark is dropped. A line has to fit into memory, all of them need not.
 
     Raises
     ------
@@ -92,9 +105,9 @@ def standard_input() -> Iterator[str]:
         return
     done = 0
     try:
-        for line in io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""):
+        for line in io.TextIOWrapper(binary, encoding="utf-8-sig", newline="\n"):
             done += 1
-            yield line
+            yield line.removesuffix("\r\n") + "\n" if line.endswith("\r\n") else line
     except UnicodeDecodeError as error:
         raise UserError(
             f"standard input:{done + 1}: or a line soon after it is not UTF-8 ({error.reason}). "
@@ -137,5 +150,15 @@ def _nul(path: Path, line: int) -> UserError:
     return UserError(f"{path}:{line}: holds a NUL byte, so it is not text. Expected a text file.")
 
 
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: is a damaged {path.suffix} file ({error}). Fetch or pack it again.")
+
+
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    suffix = path.suffix.lower()
+    if suffix in (".zst", ".zip", ".7z", ".rar"):
+        raise UserError(
+            f"{path}: is packed in a way that is not read here. Expected plain text or {', '.join(PACKED)}; unpack it."
+        )
+    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    return openers[suffix](path, "rb") if suffix in openers else path.open("rb")  # type: ignore[operator,return-value]

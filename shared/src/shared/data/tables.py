@@ -1,0 +1,286 @@
+"""Rows of CSV, TSV and JSONL files, read as a stream and strictly: what does not parse is named by file and line.
+
+CSV is RFC 4180: fields may be quoted, a quote inside is doubled, quoted fields may hold line breaks. TSV has no quoting
+(a quote is a character like others). JSONL has one object a line. Lines end with LF or CRLF. A file may be packed
+(`.gz`, `.bz2`, `.xz`) and may begin with a byte order mark.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from shared.errors import UserError
+from shared.text.text_files import PACKED, read_pieces, without_packing
+
+SUFFIXES = {
+    ".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": "", ".jsonlines": ""
+}  # fmt: skip
+"""File name endings and their separator; none in JSONL."""
+LONGEST_FIELD = 1 << 24
+"""Characters; a quote that is never closed is noticed after as many at the latest."""
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's name is that of a CSV, TSV or JSONL file, packed or not."""
+    return without_packing(path).suffix.lower() in SUFFIXES
+
+
+class Table:
+    """A table whose rows are read once, from the first to the last.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        With their line feeds.
+    name : str
+        What messages call the table.
+    separator : str
+        One character; empty for JSONL. A tab means TSV: fields are not quoted.
+    """
+
+    def __init__(self, lines: Iterable[str], name: str, separator: str) -> None:
+        self.name = name
+        self.separator = separator
+        self._lines = iter(lines)
+        self._columns: list[str] | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, separator: str | None = None, encoding: str = "utf-8") -> Table:
+        """Open a file.
+
+        Parameters
+        ----------
+        path : Path
+        separator : str, optional
+            Default: by the file's name.
+        encoding : str
+
+        Raises
+        ------
+        UserError
+            The separator is not one character, or neither given nor known by the file's name. Reading raises what
+            `shared.text.text_files.read_pieces` raises.
+        """
+        if separator is None:
+            suffix = without_packing(path).suffix.lower()
+            if suffix not in SUFFIXES:
+                raise UserError(
+                    f"{path}: is not a table by its name. Expected {', '.join(SUFFIXES)} (also with "
+                    f"{', '.join(PACKED)}), or name the --separator."
+                )
+            separator = SUFFIXES[suffix]
+        separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+        if len(separator) > 1 or separator in ("\n", "\r", '"'):
+            raise UserError(f"--separator is {separator!r}, expected one character or `tab`.")
+        pieces = read_pieces(path, encoding, expected="a CSV, TSV or JSONL file")
+        return cls(_lines_of(pieces), str(path), separator)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns: the header, or the keys of the first object.
+
+        Raises
+        ------
+        UserError
+            The table is empty, its header cannot be read or has a name twice.
+        """
+        if self._columns is None:
+            first = next(self._lines, "")
+            while first and not first.strip():
+                first = next(self._lines, "")
+            if not first:
+                raise UserError(f"{self.name}: is empty. Expected a table with a header.")
+            if self.separator:
+                self._lines = chain([first], self._lines)
+                _, names = next(self._records(raise_problem))
+                self._columns = [name.strip() for name in names]
+            else:
+                self._columns = list(_object_of(first, f"{self.name}:1", raise_problem) or ())
+                self._lines = chain([first], self._lines)
+            twice = {name for name in self._columns if name and self._columns.count(name) > 1}
+            if twice:
+                raise UserError(
+                    f"{self.name}:1: the column {min(twice)!r} is there twice. Rename one of them."
+                )
+        return self._columns
+
+    def rows(
+        self,
+        wanted: Sequence[str],
+        *,
+        optional: Collection[str] = (),
+        on_bad: Callable[[str], object] | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Yield the line number and the wanted values of each row.
+
+        Parameters
+        ----------
+        wanted : sequence of str
+            Names of columns, or numbers from 1: a table whose columns are all named by number has no header.
+        optional : collection of str
+            Those of `wanted` that may be missing: their value is None.
+        on_bad : callable, optional
+            Takes the problem of a bad row, with file and line; it raises or, if the row is to be skipped, returns.
+            Default: raise a UserError.
+
+        Yields
+        ------
+        line : int
+            The first line of the row, from 1.
+        values : list (len(wanted),)
+            Text in CSV and TSV, any JSON value in JSONL.
+
+        Raises
+        ------
+        UserError
+            A wanted column does not exist; a row is bad.
+        """
+        on_bad = on_bad or raise_problem
+        if not self.separator:
+            yield from self._objects(wanted, optional, on_bad)
+            return
+        if all(name.isdecimal() for name in wanted):
+            places: list[int | None] = [int(name) - 1 for name in wanted]
+            width = None
+        else:
+            places = [self._place(name, name in optional) for name in wanted]
+            width = len(self.columns)
+        for line, fields in self._records(on_bad):
+            if width is None:
+                width = len(fields)
+                if (
+                    not 0
+                    <= min(p for p in places if p is not None)
+                    <= max(p or 0 for p in places)
+                    < width
+                ):
+                    raise UserError(
+                        f"{self.name}:{line}: has {width} columns, expected number {', '.join(wanted)} among them."
+                    )
+            if len(fields) != width:
+                on_bad(
+                    f"{self.name}:{line}: has {len(fields)} fields, expected {width}. "
+                    + ("A comma inside a field needs quotes around it" if self.separator == "," else
+                       "Remove or add a separator")
+                )  # fmt: skip
+                continue
+            yield line, [None if place is None else fields[place] for place in places]
+
+    def _place(self, name: str, is_optional: bool) -> int | None:
+        """Return the index of a column."""
+        from shared.command.config import near
+
+        if name in self.columns:
+            return self.columns.index(name)
+        if is_optional:
+            return None
+        hint = near(name, self.columns)
+        others = [mark for mark in ",;\t|" if len(self.columns) == 1 and mark in self.columns[0]]
+        if others and others[0] != self.separator:
+            hint = f" (is the separator {others[0]!r}? Name it with --separator)"
+        shown = ", ".join(repr(column) for column in self.columns[:20])
+        raise UserError(f"{self.name}:1: has no column {name!r}{hint}. Its columns: {shown}.")
+
+    def _records(self, on_bad: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the first line and the fields of each record; blank lines are left out."""
+        csv.field_size_limit(LONGEST_FIELD)
+        quoting = csv.QUOTE_NONE if self.separator == "\t" else csv.QUOTE_MINIMAL
+        done = 0 if self._columns is None else 1
+        reader = csv.reader(self._lines, delimiter=self.separator, quoting=quoting, strict=True)
+        offset = done
+        while True:
+            line = done + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                done = offset + reader.line_num
+                on_bad(f"{self.name}:{line}: {_csv_problem(str(error))}")
+                continue
+            done = offset + reader.line_num
+            if fields:
+                yield line, fields
+
+    def _objects(
+        self, wanted: Sequence[str], optional: Collection[str], on_bad: Callable[[str], object]
+    ) -> Iterator[tuple[int, list[Any]]]:
+        for line, text in enumerate(self._lines, start=1):
+            where = f"{self.name}:{line}"
+            values = _object_of(text, where, on_bad) if text.strip() else None
+            if values is None:
+                continue
+            missing = [name for name in wanted if name not in values and name not in optional]
+            if missing:
+                keys = ", ".join(repr(key) for key in list(values)[:20])
+                on_bad(f"{where}: {missing[0]!r} is missing. Its keys: {keys}")
+                continue
+            yield line, [values.get(name) for name in wanted]
+
+
+def raise_problem(problem: str) -> NoReturn:
+    """Raise a UserError: the default of `on_bad`."""
+    raise UserError(f"{problem}.")
+
+
+def _lines_of(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield lines of any length with their line feeds."""
+    rest: list[str] = []
+    for piece in pieces:
+        lines = piece.split("\n")
+        if len(lines) > 1:
+            yield "".join([*rest, lines[0], "\n"])
+            for line in lines[1:-1]:
+                yield line + "\n"
+            rest = []
+        rest.append(lines[-1])
+    if last := "".join(rest):
+        yield last
+
+
+def _object_of(text: str, where: str, on_bad: Callable[[str], object]) -> dict[str, Any] | None:
+    """Return the object of a line; None where there is none and `on_bad` did not raise."""
+    twice: list[str] = []
+
+    def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice.extend(name for name in values if names.count(name) > 1)
+        return values
+
+    try:
+        values = json.loads(text, object_pairs_hook=as_dict)
+    except (ValueError, RecursionError) as error:
+        on_bad(
+            f"{where}: is not JSON ({str(error).split(': line')[0]}). Expected one object a line"
+        )
+        return None
+    if not isinstance(values, dict):
+        on_bad(f"{where}: is a JSON {type(values).__name__}. Expected one object a line")
+        return None
+    if twice:
+        on_bad(f"{where}: {twice[0]!r} is there twice")
+        return None
+    return values
+
+
+def _csv_problem(message: str) -> str:
+    """Say in plain words what the csv module found."""
+    if "unexpected end of data" in message:
+        return "a quote is opened in this row and never closed"
+    if "expected after" in message:
+        return (
+            "a quoted field does not end at its closing quote. "
+            'Expected a quote inside a quoted field to be doubled ("")'
+        )
+    if "new-line character" in message:
+        return "has a carriage return without a line feed. Expected lines to end with LF or CRLF"
+    if "field limit" in message:
+        return f"a field has more than {LONGEST_FIELD:,} characters. Is a quote not closed?"
+    return f"cannot be read ({message})"
