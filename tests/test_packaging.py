@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ def requirements(wheel: Path) -> list[str]:
         return Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", [])
 
 
-def build_wheel(package: Path, out: Path, cwd: Path, **env: str) -> Path:
+def build_wheel(package: Path | str, out: Path, cwd: Path, **env: str) -> Path:
     clean = {name: value for name, value in os.environ.items() if name != "DLTASKS_RELEASE"}
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", out, package], check=True, cwd=cwd, env=clean | env)
@@ -73,6 +74,57 @@ def test_release_has_ranges_and_no_folder(checkout: Path, tmp_path: Path) -> Non
     wheel = build_wheel(package, tmp_path / "out", cwd=tmp_path, DLTASKS_RELEASE="1")
     assert "file:" not in " ".join(requirements(wheel))
     assert "dltasks-shared[data,report]<0.2,>=0.1" in requirements(wheel)
+
+
+@pytest.fixture
+def repository(checkout: Path) -> tuple[str, str]:
+    """Return the address of a repository that holds the checkout, and its commit."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+    for words in (("init", "--quiet"), ("add", "."), (*who, "commit", "--quiet", "-m", "All")):
+        subprocess.run(["git", *words], cwd=checkout, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True
+    )
+    return checkout.as_uri(), done.stdout.strip()
+
+
+def test_package_from_git_needs_no_folder_that_pip_removes(
+    repository: tuple[str, str], tmp_path: Path
+) -> None:
+    """Two packages ask for the very same `shared`, so that one command can install both."""
+    url, commit = repository
+    asked = set()
+    for task in ("cbow", "esim"):
+        package = f"git+{url}#subdirectory=packages/{task}"
+        wheel = build_wheel(package, tmp_path / task, cwd=tmp_path)
+        asked |= {Requirement(text).url for text in requirements(wheel) if "dltasks-shared" in text}
+    expected = url.replace("file://", "git+file://localhost")
+    assert asked == {f"{expected}@{commit}#subdirectory=shared"}
+
+
+@pytest.mark.parametrize(
+    "origin, url",
+    [
+        ("https://example.org/a/b.git", "https://example.org/a/b.git"),
+        ("https://me:secret@example.org/a/b", "https://example.org/a/b"),
+        ("ssh://git@example.org:22/a/b", "ssh://git@example.org:22/a/b"),
+        ("ssh://git:secret@example.org/a/b", "ssh://git@example.org/a/b"),
+        ("git@example.org:a/b.git", "ssh://git@example.org/a/b.git"),
+        ("file:///a/b", "file://localhost/a/b"),
+        ("/a b", "file://localhost/a%20b"),
+    ],
+)
+def test_address_of_a_repository_is_written_as_pip_reads_it_and_without_a_password(
+    origin: str, url: str
+) -> None:
+    path = PACKAGES[0] / "hatch_build.py"
+    spec = importlib.util.spec_from_file_location("hook", path)
+    assert spec is not None and spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    assert hook.without_password(origin) == url
 
 
 def test_package_folder_outside_a_checkout_falls_back_to_the_range(
