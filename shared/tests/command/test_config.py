@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from shared.command.config import (
+    OnlyWith,
     Problems,
     described_fields,
     differences,
@@ -22,6 +23,11 @@ from shared.errors import UserError
 class DemoConfig:
     """Settings of a made-up verb."""
 
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "negatives": {"objective": ("negative",)},
+        "unigram_power": {"objective": ("negative", "nce")},
+        "shrink_by": {"shrink": ...},
+    }
     RENAMED: ClassVar[dict[str, str]] = {"step_size": "learning_rate"}
 
     recipe: str | None = None
@@ -38,6 +44,14 @@ class DemoConfig:
     """Shrink windows."""
     widths: tuple[int, ...] = (1, 2)
     """Layer widths."""
+    names: tuple[str, ...] | None = None
+    """Names of layers."""
+    negatives: int = 5
+    """Negative samples."""
+    shrink_by: float = 0.5
+    """Factor."""
+    unigram_power: float = 0.75
+    """Power."""
 
     def __post_init__(self) -> None:
         with Problems() as problem:
@@ -121,6 +135,7 @@ def test_underscores_are_accepted_and_booleans_have_a_no(recipes: dict[str, Path
         (["--recipe", "fsat"], "--recipe fsat does not exist (did you mean fast?)"),
         (["--data"], "--data has no value"),
         (["--widths", "[1, x]"], "--widths is x, expected a list, each a whole number"),
+        (["--widths", "1,x"], "--widths is x, expected a list, each a whole number"),
         (["--recipe"], "--recipe has no value"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
     ],
@@ -145,6 +160,7 @@ def test_bad_command_lines_are_named_in_one_line(
         ("objective: null", "--objective is null, expected one of softmax, negative."),
         ("- 1", "holds a list"),
         ("a: [", "mine.yaml:1: is not YAML"),
+        ("epochs: 3\ndata: x\nepochs: 4", "mine.yaml:3: 'epochs' is there twice. Remove one"),
     ],
 )
 def test_bad_files_are_named_in_one_line(text: str, expected: str, tmp_path: Path) -> None:
@@ -201,6 +217,39 @@ def test_field_without_docstring_is_refused() -> None:
 
     with pytest.raises(TypeError, match="width has no attribute docstring"):
         described_fields(Undocumented)
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--negatives", "7"], "--negatives has no effect with --objective softmax, only with --objective negative."),
+        (["--negatives=5"], "--negatives has no effect"),  # the default, but asked for
+        (["--unigram-power", "1"], "only with --objective negative or nce. Leave it out."),
+        (["--shrink-by", "0.1"], "--shrink-by has no effect without --shrink. Leave it out."),
+        (["--shrink-by", "0.1", "--no-shrink"], "--shrink-by has no effect without --shrink."),
+    ],
+)  # fmt: skip
+def test_flag_that_has_no_effect_is_refused(words: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        demo(words)
+    assert expected in str(caught.value)
+
+
+def test_flag_is_taken_where_it_has_an_effect_and_a_file_may_hold_all_settings(
+    tmp_path: Path,
+) -> None:
+    assert demo(["--negatives", "7", "--objective", "negative"]).negatives == 7
+    assert demo(["--shrink-by", "0.1", "--shrink"]).shrink_by == 0.1
+    (tmp_path / "saved.yaml").write_text(dump(DemoConfig(negatives=9)))
+    assert demo(["--config", str(tmp_path / "saved.yaml")]).negatives == 9
+
+
+@pytest.mark.parametrize("value", ["1,2,4", "[1,2,4]", "1, 2, 4"])
+def test_list_is_written_with_or_without_brackets(value: str) -> None:
+    assert demo(["--widths", value]).widths == demo([f"--widths={value}"]).widths == (1, 2, 4)
+    assert demo(["--widths", "8"]).widths == (8,)
+    assert demo(["--names", "a,b"]).names == ("a", "b")
+    assert demo(["--names", "null"]).names is None
 
 
 def test_differences_name_the_flag_and_both_values() -> None:

@@ -2,8 +2,8 @@
 
 A field's attribute docstring is its help text; `__post_init__` checks values and reports every problem at once through
 `Problems`. Values are layered: defaults < saved run (on resume) < recipe < `--config FILE` < flags, in whatever order
-they are typed. Unknown flags and unknown keys are errors. All parsing goes through jsonargparse, which is imported
-here only, and only when a verb runs.
+they are typed. Unknown flags, unknown keys and repeated keys are errors, and so are flags that have no effect with the
+other settings (`ONLY_WITH`). Parsing goes through jsonargparse (`shared.command.parser`), imported when a verb runs.
 
     @dataclass(frozen=True)
     class TrainConfig:
@@ -14,65 +14,32 @@ here only, and only when a verb runs.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
-import re
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import yaml
 
+from shared.command.fields import (
+    OnlyWith,
+    Problems,
+    described_fields,
+    flag,
+    near,
+    positional,
+    unused,
+)
+from shared.command.parser import instance_of, make_parser, typed
 from shared.errors import UserError
 
+__all__ = [
+    "OnlyWith", "Problems", "described_fields", "differences", "dump", "flag", "load", "load_recipe", "near", "parse",
+    "positional", "read_mapping", "recipe_file", "recipes_of",
+]  # fmt: skip
+
 T = TypeVar("T")
-
-
-def positional(**kwargs: Any) -> Any:
-    """Return a dataclass field that is a positional argument, not a `--flag`."""
-    return dataclasses.field(metadata={"positional": True}, **kwargs)
-
-
-class Problems:
-    """Collects what is wrong with a configuration, to say all of it at once.
-
-    Use it in `__post_init__`::
-
-        with Problems() as problem:
-            problem(self.window < 1, "window", self.window, ">= 1")
-
-    Raises
-    ------
-    UserError
-        On leaving the block, if there is any problem.
-    """
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def __call__(self, is_wrong: bool, name: str, got: object, expected: str) -> None:
-        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`."""
-        if is_wrong:
-            self.problems.append(f"{flag(name)} is {got}, expected {expected}")
-
-    def __enter__(self) -> Problems:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if kind is None and self.problems:
-            raise UserError("; ".join(self.problems) + ".")
-
-
-def flag(name: str) -> str:
-    """Return the command-line spelling of a field: `learning_rate` -> `--learning-rate`."""
-    return "--" + name.replace("_", "-")
 
 
 def parse(
@@ -106,18 +73,23 @@ def parse(
     Raises
     ------
     UserError
-        An unknown flag, recipe or key; a value of the wrong type or out of range.
+        An unknown flag, recipe or key; a value of the wrong type or out of range; a flag that has no effect with the
+        other settings (see `shared.command.fields.unused`; recipes and files may hold such settings).
     SystemExit
         After `--help` and `--print-config`.
     """
-    words = [_hyphenated(word) for word in arguments]
-    parser = _parser(prog, description, classes)
+    words = _with_lists([_hyphenated(word) for word in arguments], classes)
+    parser = make_parser(prog, description, classes)
     if recipes is not None:
         _add_layer_flags(parser, recipes)
         words, layers = _take_layers(words, recipes)
         parser.set_defaults(_layered_defaults(classes[0], layers, recipes))
     values = vars(parser.parse_args(words))
-    instances: list[Any] = [_instance(cls, values) for cls in classes]
+    instances: list[Any] = [instance_of(cls, values) for cls in classes]
+    given = _given(words)
+    problems = [message for instance in instances for message in unused(instance, given)]
+    if problems:
+        raise UserError(f"{'; '.join(problems)}. Leave it out.")
     if values.get("print_config"):
         print(dump(instances[0]), end="")
         raise SystemExit(0)
@@ -167,9 +139,9 @@ def load(cls: type[T], path: Path) -> T:
         The file is missing or not a mapping; a key is unknown; a value is of the wrong type or out of range.
     """
     values = _settings_in(path, cls)
-    parser = _parser(str(path), "", [cls])
-    parser.set_defaults(_typed(cls, parser, values, path))
-    return _instance(cls, vars(parser.parse_args([])))
+    parser = make_parser(str(path), "", [cls])
+    parser.set_defaults(typed(cls, parser, values, path))
+    return instance_of(cls, vars(parser.parse_args([])))
 
 
 def dump(config: Any) -> str:
@@ -193,10 +165,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        The file cannot be read, is not YAML, or holds something else.
+        The file cannot be read, is not YAML, has a key twice, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}). Expected a YAML file."
@@ -204,6 +176,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a month 13
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f"{path}:{line + 1}" if line is not None else str(path)
+        if isinstance(error, _RepeatedKey):
+            raise UserError(f"{where}: {error.problem}. Remove one of the two.") from None
         raise UserError(f"{where}: is not YAML. Expected lines of `name: value`.") from None
     if values is None:
         return {}
@@ -212,72 +186,20 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parser(prog: str, description: str, classes: Sequence[type]) -> Any:
-    """Build the jsonargparse parser whose arguments are the fields of `classes`."""
-    import jsonargparse
-
-    class Parser(jsonargparse.ArgumentParser):
-        def error(self, message: str, ex: Exception | None = None) -> typing.NoReturn:
-            raise UserError(_one_line(message, self)) from None
-
-    positionals = [
-        field.name.upper() + ("..." if typing.get_origin(kind) is tuple else "")
-        for cls in classes
-        for field, kind, _ in described_fields(cls)
-        if field.metadata.get("positional")
-    ]
-    usage = " ".join([prog, *positionals, "[options]"])
-    parser = Parser(prog=prog, usage=usage, description=description, allow_abbrev=False)
-    for cls in classes:
-        for field, kind, text in described_fields(cls):
-            _add_field(parser, field, kind, text, jsonargparse.ActionYesNo)
-    return parser
+class _RepeatedKey(yaml.MarkedYAMLError):
+    """A mapping has a key twice, of which YAML readers take the last in silence."""
 
 
-def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
-    """Return (field, type, attribute docstring) for each field of a dataclass.
-
-    Raises
-    ------
-    TypeError
-        A field has no docstring: what cannot be explained in `--help` should not be a flag.
-    """
-    from docstring_parser import parse_from_object
-
-    # Base classes first, so that an attribute docstring may be inherited or overridden.
-    texts: dict[str, str] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        texts |= {p.arg_name: p.description or "" for p in parse_from_object(base).params}
-    types = typing.get_type_hints(cls)
-    fields = dataclasses.fields(typing.cast(Any, cls))
-    for field in fields:
-        if not texts.get(field.name):
-            raise TypeError(f"{cls.__name__}.{field.name} has no attribute docstring.")
-    return [(f, types[f.name], " ".join(texts[f.name].split())) for f in fields]
-
-
-def _add_field(
-    parser: Any, field: dataclasses.Field, kind: Any, text: str, yes_no: Callable[..., Any]
-) -> None:
-    is_required = (
-        field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    )
-    default = None if is_required else _default(field)
-    if field.metadata.get("positional"):
-        many = (
-            {"nargs": "*" if not is_required else "+"} if typing.get_origin(kind) is tuple else {}
-        )
-        kind = typing.get_args(kind)[0] if many else kind
-        optional = {} if is_required or many else {"nargs": "?"}
-        defaults = {} if is_required else {"default": list(default or ()) if many else default}
-        parser.add_argument(field.name, type=kind, help=text, **many, **optional, **defaults)
-    elif kind is bool:
-        action = yes_no(no_prefix="no-")
-        parser.add_argument(flag(field.name), action=action, default=default, help=text)
-    else:
-        parser.add_argument(
-            flag(field.name), type=kind, default=default, help=text, required=is_required
-        )
+class _StrictLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is not None and name in seen:
+                mark = key.start_mark
+                raise _RepeatedKey(problem=f"{name!r} is there twice", problem_mark=mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _add_layer_flags(parser: Any, recipes: Mapping[str, Path]) -> None:
@@ -334,25 +256,10 @@ def _layered_defaults(
     values: dict[str, Any] = {}
     for path in layers:
         layer = _settings_in(path, cls)
-        values |= _typed(cls, _parser(str(path), "", [cls]), layer, path)
+        values |= typed(cls, make_parser(str(path), "", [cls]), layer, path)
         if path in names:
             values["recipe"] = names[path]
     return values
-
-
-def _typed(cls: type, parser: Any, values: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Check the values of a file against the fields' types, and convert them (`6e-4` is a number)."""
-    types = typing.get_type_hints(cls)
-    for name, value in values.items():
-        # The parser takes null for "not given", of any type.
-        if value is None and type(None) not in typing.get_args(types[name]):
-            expected = _type_in_words(types[name])
-            raise UserError(f"{path}: {flag(name)} is null, expected {expected}.")
-    try:
-        known = parser.parse_object(dict(values), defaults=False)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return {name: getattr(known, name) for name in values}
 
 
 def _settings_in(path: Path, cls: type) -> dict[str, Any]:
@@ -377,60 +284,44 @@ def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], path: Path)
             )
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean x or y?)` for the known spellings near `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
-
-
-def _instance(cls: type[T], values: Mapping[str, Any]) -> T:
-    fields = {field.name for field in dataclasses.fields(typing.cast(Any, cls))}
-    chosen = {name: value for name, value in values.items() if name in fields}
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
-
-
-def _default(field: dataclasses.Field) -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    return typing.cast(Callable[[], Any], field.default_factory)()
-
-
 def _hyphenated(word: str) -> str:
     """Accept `--learning_rate` for `--learning-rate`, as in Python code and YAML."""
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else word
 
 
+def _given(words: Sequence[str]) -> list[str]:
+    """Return the names of the fields that flags set: `--no-nesterov` -> `nesterov`."""
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    names = [name[2:].replace("-", "_") for name in flags]
+    return [*names, *(name.removeprefix("no_") for name in names if name.startswith("no_"))]
+
+
+def _with_lists(words: Sequence[str], classes: Sequence[type]) -> list[str]:
+    """Let `--lengths 1,2,4` stand for `--lengths [1,2,4]`."""
+    lists = {
+        flag(name)
+        for cls in classes
+        for name, kind in typing.get_type_hints(cls).items()
+        if tuple in {typing.get_origin(part) for part in (kind, *typing.get_args(kind))}
+    }
+    result: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name in lists:
+            word = f"{name}={_listed(value)}"
+        elif result and result[-1] in lists:
+            word = _listed(word)
+        result.append(word)
+    return result
+
+
+def _listed(value: str) -> str:
+    is_list = value.startswith("[") or value in ("null", "") or value.startswith("--")
+    return value if is_list else f"[{value}]"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _one_line(message: str, parser: Any) -> str:
-    """Turn a message of jsonargparse into one that names the flag as the user typed it."""
-    message = " ".join(message.split())
-    if match := re.match(r"unrecognized arguments: (\S+)", message):
-        word = match[1].partition("=")[0]
-        known = [text for action in parser._actions for text in action.option_strings]
-        return f"{word} is not known to `{parser.prog}`{near(word, known)}. See `{parser.prog} --help`."
-    if match := re.match(r'Parser key "([^"]+)".*?(?:[Gg]ot|Given) value:(.*)', message):
-        types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
-        got = match[2].strip() or "empty"
-        return f"{flag(match[1])} is {got}, expected {_type_in_words(types.get(match[1]))}."
-    if match := re.match(r"argument (--\S+): expected one argument", message):
-        return f"{match[1]} has no value. Expected one after it."
-    return message
-
-
-def _type_in_words(kind: Any) -> str:
-    """Say what a type expects: `int | None` -> `a whole number or null`."""
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
-    if typing.get_origin(kind) is tuple:
-        return f"a list, each {_type_in_words(arguments[0])}"
-    if arguments:
-        return " or ".join(_type_in_words(argument) for argument in arguments)
-    words = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
-    return words.get(kind, str(kind))

@@ -1,0 +1,147 @@
+"""Fields of a configuration: help texts, types in words, which option needs which setting, and collected problems."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from shared.errors import UserError
+
+OnlyWith: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Option -> setting -> the values of the setting with which the option has an effect; see `unused`."""
+
+
+def positional(**kwargs: Any) -> Any:
+    """Return a dataclass field that is a positional argument, not a `--flag`."""
+    return dataclasses.field(metadata={"positional": True}, **kwargs)
+
+
+class Problems:
+    """Collects what is wrong with a configuration, to say all of it at once.
+
+    Use it in `__post_init__`::
+
+        with Problems() as problem:
+            problem(self.window < 1, "window", self.window, ">= 1")
+
+    Raises
+    ------
+    UserError
+        On leaving the block, if there is any problem.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def __call__(self, is_wrong: bool, name: str, got: object, expected: str) -> None:
+        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`."""
+        if is_wrong:
+            self.problems.append(f"{flag(name)} is {got}, expected {expected}")
+
+    def __enter__(self) -> Problems:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if kind is None and self.problems:
+            raise UserError("; ".join(self.problems) + ".")
+
+
+def flag(name: str) -> str:
+    """Return the command-line spelling of a field: `learning_rate` -> `--learning-rate`."""
+    return "--" + name.replace("_", "-")
+
+
+def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
+    """Return (field, type, attribute docstring) for each field of a dataclass.
+
+    Raises
+    ------
+    TypeError
+        A field has no docstring: what cannot be explained in `--help` should not be a flag.
+    """
+    from docstring_parser import parse_from_object
+
+    # Base classes first, so that an attribute docstring may be inherited or overridden.
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        texts |= {p.arg_name: p.description or "" for p in parse_from_object(base).params}
+    types = typing.get_type_hints(cls)
+    fields = dataclasses.fields(typing.cast(Any, cls))
+    for field in fields:
+        if not texts.get(field.name):
+            raise TypeError(f"{cls.__name__}.{field.name} has no attribute docstring.")
+    return [(f, types[f.name], " ".join(texts[f.name].split())) for f in fields]
+
+
+def default_of(field: dataclasses.Field) -> Any:
+    """Return the default of a field that has one."""
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return typing.cast(Callable[[], Any], field.default_factory)()
+
+
+def unused(config: Any, given: Iterable[str]) -> list[str]:
+    """Return a message for each given option that has no effect with the other settings.
+
+    A configuration class says which options need which settings in the class variable `ONLY_WITH`; those of its base
+    classes count too. `...` stands for any value but null and false::
+
+        ONLY_WITH: ClassVar[OnlyWith] = {
+            "beta2": {"optimizer": ("adam", "adamw")},
+            "average_from": {"average": ...},
+        }
+
+    Parameters
+    ----------
+    config : dataclass instance
+    given : iterable of str
+        Names of the fields that the user has set.
+    """
+    rules: dict[str, Any] = {}
+    for base in reversed(type(config).__mro__):
+        rules |= vars(base).get("ONLY_WITH", {})
+    messages = []
+    for name in given:
+        for setting, values in rules.get(name, {}).items():
+            actual = getattr(config, setting)
+            if values is ... and actual in (None, False):
+                messages.append(f"{flag(name)} has no effect without {flag(setting)}")
+            elif values is not ... and actual not in values:
+                shown = f"{flag(setting)} {_shown(actual)}"
+                expected = " or ".join(_shown(value) for value in values)
+                messages.append(
+                    f"{flag(name)} has no effect with {shown}, only with {flag(setting)} {expected}"
+                )
+    return messages
+
+
+def _shown(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean x or y?)` for the known spellings near `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def type_in_words(kind: Any) -> str:
+    """Say what a type expects: `int | None` -> `a whole number or null`."""
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + ", ".join(str(argument) for argument in arguments)
+    if typing.get_origin(kind) is tuple:
+        return f"a list, each {type_in_words(arguments[0])}"
+    if arguments:
+        return " or ".join(type_in_words(argument) for argument in arguments)
+    words = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    return words.get(kind, str(kind))
