@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from esim.model.packing import Packing
-from shared.torch.rounding import even_rows
+from shared.torch.cpu import pad_rows
 
 
 class BiLSTM(nn.Module):
@@ -96,7 +96,7 @@ class _BiLSTMFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, sizes: tuple[int, ...], *weights: Tensor) -> Tensor:
-        inputs = even_rows(packed)
+        inputs = pad_rows(packed)
         states, saved = [], []
         for direction in (0, 1):  # forward, reverse
             w_in, w_state, b_in, b_state = weights[4 * direction : 4 * direction + 4]

@@ -22,7 +22,7 @@ from esim.model.bilstm import BiLSTM, init_weights
 from esim.model.packing import Packing
 from shared.text.vocabulary import Vocabulary
 from shared.torch.masking import masked_softmax
-from shared.torch.rounding import even_rows
+from shared.torch.cpu import pad_rows
 
 VOCABULARY = "vocab.txt"
 UNKNOWN_ID = 0
@@ -191,7 +191,7 @@ class Composition(nn.Module):
         """
         own, other, difference, product = self.projection.weight.chunk(4, dim=1)
         weight = torch.cat([own + difference, other - difference, product], dim=1)  # (H, 6 H)
-        parts = even_rows(torch.cat([a, aligned, a * aligned], 1))  # (N, 6 H)
+        parts = pad_rows(torch.cat([a, aligned, a * aligned], 1))  # (N, 6 H)
         return F.linear(parts, weight, self.projection.bias)[: len(a)]
 
 
