@@ -177,7 +177,7 @@ def test_reviews_with_any_names_texts_and_films_are_read_or_named(
             (root / "train" / "pos" / name).write_bytes(text)
         except (OSError, ValueError):  # the file system does not take the name
             continue
-    data = read_or_named(lambda: load(str(root), valid_share=0.25, limit=None, seed=1), root)
+    data = read_or_named(lambda: load(str(root), valid_fraction=0.25, limit=None, seed=1), root)
     assert data is None or len(data.train) + len(data.valid) >= 8
 
 

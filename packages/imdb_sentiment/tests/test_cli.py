@@ -12,7 +12,8 @@ import pytest
 from conftest import write_reviews
 
 from imdb_sentiment.cli import VERBS
-from imdb_sentiment.config import RECIPES, TrainConfig
+from imdb_sentiment.commands.options import RECIPES
+from imdb_sentiment.config import TrainConfig
 from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -54,17 +55,23 @@ def test_recipe_reads_strictly_and_says_what_to_expect(
 BAD_TRAINING = {
     "batch 0": (["--batch-size", "0"], "--batch-size is 0, expected >= 1"),
     "dropout 1": (["--dropout", "1"], "--dropout is 1.0, expected 0 to below 1"),
-    "valid share": (["--valid-share", "1"], "--valid-share is 1.0, expected above 0 and below 1"),
+    "valid fraction": (
+        ["--valid-fraction", "1"],
+        "--valid-fraction is 1.0, expected above 0 and below 1",
+    ),
     "limit": (["--limit", "9999"], "--limit 9999: there are only"),
     "two at once": (["--max-tokens", "0", "--layers", "0"], "--max-tokens is 0, expected >= 1"),
     "cnn with a state": (
         ["--model", "cnn", "--pooling", "last"],
         "--pooling is last, expected max_mean, max or mean",
     ),
-    "front padding": (["--padding", "front"], "--padding is front, expected batch, unless an LSTM"),
-    "last place of a batch": (
-        ["--pooling", "last_place"],
-        "--pooling is last_place, expected last, unless --padding is front",
+    "front padding": (
+        ["--padding", "front"],
+        "--pooling is max_mean, expected last or last_position with --padding front",
+    ),
+    "last position of a batch": (
+        ["--pooling", "last_position"],
+        "--pooling is last_position, expected last, unless --padding is front",
     ),
     "n-grams": (["--ngrams", "9"], "--ngrams is 9, expected 1 to 4"),
     "unknown model": (["--model", "lstmm"], "--model is lstmm, expected one of"),
@@ -209,7 +216,7 @@ def test_network_recipes_run(name: str, imdb: Caller, tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "all" / name / "summary.json").read_text())
     assert {"valid_accuracy", "test_accuracy"} <= set(summary["metrics"])
     page = (tmp_path / "all" / name / "report.html").read_text()
-    assert ("What holds it back" in page) == (name == "baseline")
+    assert ("Defects of the coursework" in page) == (name == "baseline")
     if name == "baseline":
         assert summary["metrics"]["padding"] > 0.99  # three words of 592
         assert f"{summary['metrics']['padding']:.0%} of what is computed" in page
@@ -236,7 +243,7 @@ def test_onnx_is_torchs_for_any_number_and_length_of_reviews(
 ) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    from imdb_sentiment.model.trained import NetworkClassifier, load_run
+    from imdb_sentiment.model.trained import NetworkClassifier, load
 
     run: Path | str = lstm_run
     if model != "lstm":
@@ -259,7 +266,7 @@ def test_onnx_is_torchs_for_any_number_and_length_of_reviews(
     code, printed, error = imdb("export", run, "--out", "onnx")
     assert (code, error) == (0, "")
     assert "probabilities are torch's to" in printed
-    classifier = load_run(run).classifier
+    classifier = load(run).classifier
     assert isinstance(classifier, NetworkClassifier)
     session = onnxruntime.InferenceSession(
         str(tmp_path / "onnx/model.onnx"), providers=["CPUExecutionProvider"]

@@ -43,13 +43,13 @@ def test_unlabelled_reviews_are_never_read(tmp_path: Path) -> None:
     small(tmp_path)
     (tmp_path / "train/unsup").mkdir()
     (tmp_path / "train/unsup/0_0.txt").write_text("unlabelled")
-    found = load(str(tmp_path), valid_share=0.2, limit=None, seed=1)
+    found = load(str(tmp_path), valid_fraction=0.2, limit=None, seed=1)
     assert "unlabelled" not in found.train.texts + found.valid.texts + found.test.texts
     assert len(found.train) + len(found.valid) == 40
 
 
 def test_no_film_is_in_both_train_and_valid(sample_folder: Path) -> None:
-    found = load(str(sample_folder), valid_share=0.2, limit=None, seed=1)
+    found = load(str(sample_folder), valid_fraction=0.2, limit=None, seed=1)
     assert not set(found.train.films) & set(found.valid.films)
     assert len(set(found.valid.films)) >= 10
     assert len(found.valid) == pytest.approx(0.2 * 800, abs=10)
@@ -71,7 +71,7 @@ def test_validation_depends_on_films_alone() -> None:
 
 
 def test_without_lists_the_last_ids_of_each_class_are_valid(tmp_path: Path) -> None:
-    found = load(str(small(tmp_path)), valid_share=0.2, limit=None, seed=5)
+    found = load(str(small(tmp_path)), valid_fraction=0.2, limit=None, seed=5)
     assert found.valid.names == [f"train/neg/{i}_2.txt" for i in range(16, 20)] + [
         f"train/pos/{i}_9.txt" for i in range(16, 20)
     ]
@@ -88,7 +88,7 @@ def test_subset_is_balanced_and_a_larger_one_holds_it(sample_folder: Path) -> No
         subset(reviews, 1000, seed=3)
 
 
-def test_rating_targets_are_places_among_the_eight(tmp_path: Path) -> None:
+def test_rating_targets_are_positions_among_the_eight(tmp_path: Path) -> None:
     small(tmp_path)
     assert set(read_split(tmp_path, "test").targets("rating").tolist()) == {1, 6}
     (tmp_path / "test/pos/50_10.txt").write_text("x")
@@ -125,24 +125,24 @@ def test_bad_data_is_named(case: str, tmp_path: Path) -> None:
     spoil, message = BAD[case]
     spoil(small(tmp_path))
     with pytest.raises(UserError, match=message) as caught:
-        load(str(tmp_path), valid_share=0.2, limit=None, seed=1)
+        load(str(tmp_path), valid_fraction=0.2, limit=None, seed=1)
     assert "\n" not in str(caught.value)
 
 
-def test_too_few_reviews_to_choose_by_are_refused(tmp_path: Path) -> None:
+def test_too_few_reviews_for_validation_are_refused(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_reviews(tmp_path, split, ["good"], ["bad"])
     with pytest.raises(UserError, match="too few reviews: valid would have 0"):
-        load(str(tmp_path), valid_share=0.1, limit=None, seed=1)
+        load(str(tmp_path), valid_fraction=0.1, limit=None, seed=1)
 
 
-def test_desktop_files_are_passed_over(tmp_path: Path) -> None:
+def test_desktop_files_are_skipped(tmp_path: Path) -> None:
     small(tmp_path)
     (tmp_path / "train/pos/.DS_Store").write_bytes(b"\0\xff")
     assert len(read_split(tmp_path, "train")) == 40
 
 
-def test_audit_names_copies_leaks_and_contradictions(tmp_path: Path) -> None:
+def test_audit_names_duplicates_leaks_and_contradictions(tmp_path: Path) -> None:
     small(tmp_path)
     text = "The very same review, word for word."
     (tmp_path / "train/pos/70_8.txt").write_text(text)
@@ -152,10 +152,10 @@ def test_audit_names_copies_leaks_and_contradictions(tmp_path: Path) -> None:
     (tmp_path / "test/pos/74_9.txt").write_text("")
     found = audit({name: read_split(tmp_path, name) for name in ("train", "test")})
     group = ["train/pos/70_8.txt", "test/neg/71_3.txt", "test/neg/72_3.txt"]
-    assert found.same_across == [group]
+    assert found.duplicates_across == [group]
     assert found.leaks == 2
     assert found.contradictory == [group]
-    assert found.same_within == {"test": [group[1:]]}
+    assert found.duplicates_within == {"test": [group[1:]]}
     assert found.empty == ["test/pos/73_2.txt", "test/pos/74_9.txt"]
     assert found.odd_ratings == ["test/pos/73_2.txt"]
 
@@ -176,7 +176,7 @@ def test_sample_is_the_same_every_time(sample_folder: Path, tmp_path: Path) -> N
 
 
 def test_real_reviews_are_what_their_makers_say(real_data: Path) -> None:
-    found = load(str(real_data), valid_share=0.1, limit=None, seed=1)
+    found = load(str(real_data), valid_fraction=0.1, limit=None, seed=1)
     assert len(found.train) + len(found.valid) == 25000
     assert not set(found.train.films) & set(found.valid.films)
     assert sorted(set(found.test.ratings.tolist())) == list(data.RATINGS)

@@ -17,7 +17,7 @@ from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model import hub
 from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
 from imdb_sentiment.model.low_rank import LowRankLinear, merge_low_rank
-from imdb_sentiment.model.trained import load_run, network_probabilities
+from imdb_sentiment.model.trained import load, network_probabilities
 from imdb_sentiment.train_network import make_optimizers
 from shared.errors import UserError
 from shared.torch.torchvision_guard import make_torchvision_importable
@@ -28,7 +28,7 @@ WORDS = ["film", "good", "bad", "the", "is", "not", "bor", "##ing", "a", "superb
 
 @pytest.fixture(scope="session")
 def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a BERT of one small layer, whose tokenizer file cuts and pads at 8 by itself, as some do."""
+    """Return a BERT of one small layer, whose tokenizer file truncates and pads at 8 by itself, as some do."""
     make_torchvision_importable()
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -58,11 +58,11 @@ def read(folder: Path, **settings: object) -> tuple[EncoderClassifier, EncoderCo
     config = TrainConfig(
         **{"model": "encoder", "encoder": str(folder), "max_tokens": 20, "dropout": 0.0, **settings}  # type: ignore[arg-type]
     )
-    network, codec = pretrained_encoder(config)
+    network, codec = pretrained_encoder(config, 2)
     return network.eval(), codec
 
 
-def test_review_is_read_between_its_marks_and_cut_where_we_say(small_encoder: Path) -> None:
+def test_review_is_between_special_tokens_and_truncated_at_max_tokens(small_encoder: Path) -> None:
     _, codec = read(small_encoder, max_tokens=6, truncation="tail")
     short, long = codec.encode(["Good film<br />.", "the film is not boring . a superb story"])
     cls, sep = 2, 3
@@ -79,16 +79,16 @@ def test_review_is_read_between_its_marks_and_cut_where_we_say(small_encoder: Pa
     )  # not the file's own 8
 
 
-def test_empty_review_is_its_two_marks(small_encoder: Path) -> None:
+def test_empty_review_is_its_two_special_tokens(small_encoder: Path) -> None:
     network, codec = read(small_encoder)
     assert [ids.tolist() for ids in codec.encode([""])] == [[2, 3]]
     assert np.isfinite(network_probabilities(network, codec.encode([""]))).all()
 
 
-def test_places_are_where_the_pieces_stand(small_encoder: Path) -> None:
+def test_spans_are_the_positions_of_the_subwords(small_encoder: Path) -> None:
     _, codec = read(small_encoder)
     text = "The film<br />is boring."
-    spans = codec.places(text)
+    spans = codec.spans(text)
     assert spans is not None
     assert [text[a:b] for a, b in spans] == ["", "The", "film", "is", "bor", "ing", ".", ""]
     assert len(spans) == len(codec.encode([text])[0])
@@ -105,7 +105,7 @@ def test_padding_is_neither_attended_to_nor_pooled(small_encoder: Path, pooling:
     assert torch.allclose(network(ids, lengths)[0], network(noisy, lengths)[0], atol=1e-5)
 
 
-def test_cls_is_the_first_place(small_encoder: Path) -> None:
+def test_cls_is_the_first_position(small_encoder: Path) -> None:
     network, codec = read(small_encoder, encoder_pooling="cls")
     ids, lengths = network.batch(codec.encode(["good film", "a superb story ."]))
     mask = torch.arange(ids.shape[1]) < lengths[:, None]
@@ -113,7 +113,7 @@ def test_cls_is_the_first_place(small_encoder: Path) -> None:
     assert torch.allclose(network(ids, lengths)[0], network.head(states[:, 0])[0], atol=1e-5)
 
 
-def test_low_rank_begins_as_the_encoder_and_is_all_that_learns(small_encoder: Path) -> None:
+def test_low_rank_starts_as_the_encoder_and_is_all_that_is_trained(small_encoder: Path) -> None:
     plain, codec = read(small_encoder)
     network, _ = read(small_encoder, lora_rank=2)
     network.head.load_state_dict(plain.head.state_dict())
@@ -125,7 +125,7 @@ def test_low_rank_begins_as_the_encoder_and_is_all_that_learns(small_encoder: Pa
     assert sum("low_rank" in name for name in learned) == 4
 
 
-def test_merged_low_rank_does_the_same(small_encoder: Path) -> None:
+def test_merged_low_rank_computes_the_same(small_encoder: Path) -> None:
     network, codec = read(small_encoder, lora_rank=2)
     for module in network.modules():
         if isinstance(module, LowRankLinear):
@@ -137,7 +137,7 @@ def test_merged_low_rank_does_the_same(small_encoder: Path) -> None:
     assert torch.allclose(before, network(ids, lengths)[0], atol=1e-5)
 
 
-def test_head_learns_at_its_own_rate(small_encoder: Path) -> None:
+def test_head_has_its_own_learning_rate(small_encoder: Path) -> None:
     network, _ = read(small_encoder, learning_rate=1e-4, head_rate=10.0, weight_decay=0.1)
     (optimizer,) = make_optimizers(network.config, network)
     groups = {(g["lr"], g["weight_decay"]) for g in optimizer.param_groups}
@@ -158,7 +158,7 @@ def test_run_needs_nothing_but_its_own_folder(
     )  # fmt: skip
     assert (code, error) == (0, "")
     shutil.rmtree(borrowed)
-    classifier = load_run(tmp_path / "run").classifier
+    classifier = load(tmp_path / "run").classifier
     chances = classifier.probabilities(["good film", "", "bad " * 50])
     assert np.allclose(chances.sum(1), 1)
     assert imdb("explain", "run", "not a good film", "--method", "gradient")[0] == 0

@@ -7,11 +7,20 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import read_split
+from imdb_sentiment.data.dataset import Data, read_split, task_classes
+from imdb_sentiment.measure import measure
 from imdb_sentiment.model import linear
-from imdb_sentiment.model.linear import LinearClassifier, fit, make_counter, scale_of, unit
-from imdb_sentiment.model.ngrams import FeatureCounter, RunCounter
-from imdb_sentiment.model.trained import load_run
+from imdb_sentiment.model.linear import (
+    LinearClassifier,
+    fit,
+    make_counter,
+    scale_of,
+    term_frequency,
+    unit,
+)
+from imdb_sentiment.model.ngrams import FeatureCounter, NgramCounter, document_frequency
+from imdb_sentiment.model.trained import load
+from imdb_sentiment.train_linear import fit_and_validate
 from shared.errors import UserError
 
 TEXTS = ["a b a b c", "b c d", "", "a b c d e a b", "c", "d e f", "a b"]
@@ -19,25 +28,29 @@ TEXTS = ["a b a b c", "b c d", "", "a b c d e a b", "c", "d e f", "a b"]
 
 @pytest.mark.parametrize("longest", [1, 2, 3, 4])
 @pytest.mark.parametrize("least", [1, 2])
-def test_runs_are_those_of_scikit_learn(longest: int, least: int) -> None:
-    counter = RunCounter(longest, least)
+def test_ngrams_are_those_of_scikit_learn(longest: int, least: int) -> None:
+    counter = NgramCounter(longest, least)
     ours = counter.fit(list(map(str.split, TEXTS))).toarray()
     theirs = CountVectorizer(
-        tokenizer=str.split, token_pattern=None, ngram_range=(1, longest), min_df=least, binary=True
+        tokenizer=str.split,
+        token_pattern=None,
+        ngram_range=(1, longest),
+        min_df=least,
+        binary=False,
     )
     expected = theirs.fit_transform(TEXTS).toarray()
-    names = [counter.run_of(column) for column in range(counter.features)]
+    names = [counter.name_of(column) for column in range(counter.features)]
     order = [names.index(name) for name in theirs.get_feature_names_out()]
     assert len(names) == expected.shape[1]
     assert np.array_equal(ours[:, order], expected)
 
 
-def test_runs_of_real_text_are_those_of_scikit_learn(sample_folder: Path) -> None:
+def test_ngrams_of_reviews_are_those_of_scikit_learn(sample_folder: Path) -> None:
     texts = read_split(sample_folder, "train").texts
     counter = make_counter(TrainConfig(model="nbsvm", tokenizer="review"))
     ours = counter.fit(texts[:500])
     theirs = CountVectorizer(
-        tokenizer=counter.tokenize, token_pattern=None, ngram_range=(1, 3), min_df=2, binary=True
+        tokenizer=counter.tokenize, token_pattern=None, ngram_range=(1, 3), min_df=2, binary=False
     )
     expected = theirs.fit_transform(texts[:500])
     assert ours.shape == expected.shape
@@ -46,10 +59,10 @@ def test_runs_of_real_text_are_those_of_scikit_learn(sample_folder: Path) -> Non
     assert (counter.transform(texts[:500]) != ours).nnz == 0
 
 
-def test_no_run_goes_from_one_review_into_the_next() -> None:
-    counter = RunCounter(2, 1)
+def test_no_ngram_crosses_the_end_of_a_review() -> None:
+    counter = NgramCounter(2, 1)
     counter.fit([["x", "y"], ["z", "x"], ["y", "z"]])
-    assert sorted(counter.run_of(i) for i in range(counter.features)) == [
+    assert sorted(counter.name_of(i) for i in range(counter.features)) == [
         "x",
         "x y",
         "y",
@@ -59,10 +72,10 @@ def test_no_run_goes_from_one_review_into_the_next() -> None:
     ]
 
 
-def test_beginnings_of_words_are_features_beside_the_words() -> None:
-    counter = FeatureCounter(str.split, 3, 1, stem_letters=5)
+def test_prefixes_are_features_beside_the_words() -> None:
+    counter = FeatureCounter(str.split, 3, 1, prefix_letters=5)
     counts = counter.fit(["very disappointing !", "disappointed fans"]).toarray()
-    names = [counter.run_of(column) for column in range(counter.features)]
+    names = [counter.name_of(column) for column in range(counter.features)]
     assert counter.parts["words"].features == 5 + 3 + 1
     assert names[9:] == ["very", "disap-", "fans", "very disap-", "disap- fans"]
     assert counts[:, names.index("disap-")].tolist() == [1, 1]
@@ -89,34 +102,25 @@ def test_rows_have_length_one_and_empty_ones_stay_empty() -> None:
     assert not last_empty[1].any() and last_empty[0].any()
 
 
-def test_columns_too_rare_in_the_fitted_rows_have_no_weight() -> None:
-    config = TrainConfig(model="nbsvm", ngrams=1, min_reviews=2)
-    counter = FeatureCounter(str.split, 1, 2)
-    counts = counter.fit(["good", "bad", "good", "bad", "later", "later"])
-    model = fit(config, counter, counts[:4], np.array([1, 0, 1, 0]))
-    later = counter.parts["words"].words.tokens.index("later")
-    assert model.scales[0, later] == 0
-    assert model.scales[0, counter.parts["words"].words.tokens.index("good")] > 0
-
-
 def test_saved_model_judges_as_before(tmp_path: Path, sample_folder: Path) -> None:
-    config = TrainConfig(model="nbsvm", stem_letters=5)
+    config = TrainConfig(model="nbsvm", prefix_letters=5)
     reviews = read_split(sample_folder, "train")
     counter = make_counter(config)
-    model = fit(config, counter, counter.fit(reviews.texts), reviews.labels)
+    weights = fit(config, counter.fit(reviews.texts), reviews.labels, 2)
+    model = LinearClassifier(config, ("bad", "good"), counter, weights)
     model.save(tmp_path)
-    again = LinearClassifier.load(config, tmp_path)
+    again = LinearClassifier.load(config, ("bad", "good"), tmp_path)
     texts = ["a clever film", "", "?!", "zzz", reviews.texts[0]]
     assert np.array_equal(model.probabilities(texts), again.probabilities(texts))
     (tmp_path / linear.FILE).write_bytes(b"not safetensors")
     with pytest.raises(UserError, match="cannot be read"):
-        LinearClassifier.load(config, tmp_path)
+        LinearClassifier.load(config, ("bad", "good"), tmp_path)
 
 
 def test_probabilities_do_not_depend_on_how_many_are_asked_for(
     linear_run: Path, sample_folder: Path
 ) -> None:
-    model = load_run(linear_run).classifier
+    model = load(linear_run).classifier
     texts = read_split(sample_folder, "test").texts[:40]
     together = model.probabilities(texts)
     assert np.allclose(together, np.concatenate([model.probabilities([text]) for text in texts]))
@@ -127,7 +131,8 @@ def test_ratings_give_eight_probabilities(sample_folder: Path) -> None:
     config = TrainConfig(model="tfidf", task="rating")
     reviews = read_split(sample_folder, "train")
     counter = make_counter(config)
-    model = fit(config, counter, counter.fit(reviews.texts), reviews.targets("rating"))
+    weights = fit(config, counter.fit(reviews.texts), reviews.targets("rating"), 8)
+    model = LinearClassifier(config, task_classes("rating"), counter, weights)
     chances = model.probabilities(reviews.texts)
     assert chances.shape == (800, 8)
     assert np.allclose(chances.sum(1), 1)
@@ -136,4 +141,36 @@ def test_ratings_give_eight_probabilities(sample_folder: Path) -> None:
 
 def test_no_common_word_is_an_error_of_the_user() -> None:
     with pytest.raises(UserError, match="No word is in 2 of the 2 training reviews"):
-        RunCounter(2, 2).fit([["a", "b"], ["c", "d"]])
+        NgramCounter(2, 2).fit([["a", "b"], ["c", "d"]])
+
+
+def test_validation_is_that_of_a_model_which_has_never_seen_the_validation_reviews(
+    sample_folder: Path,
+) -> None:
+    """The n-grams that only validation makes frequent enough must not enter the smoothing sums."""
+    reviews = read_split(sample_folder, "train")
+    part = np.arange(800) % 20
+    train, valid = reviews.take(np.flatnonzero(part < 1)), reviews.take(np.flatnonzero(part > 5))
+    data = Data(train, valid, valid, True, {})
+    config = TrainConfig(model="nbsvm", prefix_letters=5, smoothing=3.0)
+    _, together = fit_and_validate(config, data)
+    counter = make_counter(config)
+    weights = fit(config, counter.fit(train.texts), train.labels, 2)
+    alone = LinearClassifier(config, ("negative", "positive"), counter, weights)
+    expected = measure(alone.probabilities(valid.texts), valid, config)
+    assert together["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert together["accuracy"] == expected["accuracy"]
+
+
+@pytest.mark.parametrize("frequency, expected", [("binary", 1), ("raw", 3), ("log", 1 + np.log(3))])
+def test_term_frequency_is_what_it_is_called(frequency: str, expected: float) -> None:
+    config = TrainConfig(model="tfidf", term_frequency=frequency)  # type: ignore[arg-type]
+    counter = FeatureCounter(str.split, 1, 1)
+    terms = term_frequency(config, counter.fit(["good good good", "bad"])).toarray()
+    assert terms[0, counter.parts["words"].words.id("good")] == pytest.approx(expected)
+
+
+def test_document_frequency_counts_reviews_not_occurrences() -> None:
+    counter = FeatureCounter(str.split, 1, 1)
+    counts = counter.fit(["good good good", "good bad"])
+    assert document_frequency(counts).tolist() == [2, 1]

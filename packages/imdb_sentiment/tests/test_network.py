@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from imdb_sentiment import train_network as fitting
+from imdb_sentiment import train_network
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.dataset import Reviews
-from imdb_sentiment.model import base as model_module
-from imdb_sentiment.model.network import Network, build_network, stem_numbers
+from imdb_sentiment.model import trained as model_module
+from imdb_sentiment.model.build import build_network, prefix_numbers
+from imdb_sentiment.model.network import Network
 from imdb_sentiment.model.trained import network_probabilities
-from imdb_sentiment.train_network import Examples, LossOf, make_optimizers, with_least_steps
+from imdb_sentiment.train_network import Examples, Loss, make_optimizers, with_min_steps
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
@@ -24,7 +25,7 @@ PAD_WORD = "<pad>"
 FAMILIES: dict[str, dict[str, Any]] = {
     "lstm": {"model": "lstm"},
     "lstm last": {"model": "lstm", "pooling": "last", "layers": 2, "bidirectional": False},
-    "stems": {"model": "lstm", "stem_letters": 5},
+    "prefixes": {"model": "lstm", "prefix_letters": 5},
     "handwritten": {"model": "handwritten_lstm", "pooling": "mean"},
     "cnn": {"model": "cnn", "pooling": "max", "widths": (1, 3)},
 }
@@ -73,10 +74,10 @@ def test_each_process_judges_its_part_and_all_know_the_whole(
         judged.append(own)
         return parts
 
-    monkeypatch.setattr(fitting, "of_all", of_all)
+    monkeypatch.setattr(train_network, "of_all", of_all)
     for rank in range(3):
         process: Any = SimpleNamespace(process_index=rank, num_processes=3)
-        found = fitting.shared_probabilities(model, ids, process)
+        found = train_network.distributed_probabilities(model, ids, process)
         assert np.allclose(found, network_probabilities(model, ids), atol=1e-6)
         assert np.array_equal(judged[-1], parts[rank])
 
@@ -86,7 +87,7 @@ def test_batches_of_many_short_reviews_stay_within_the_room_for_them(
     padding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_module, "EVALUATION_TOKENS", 200)
-    pooling = "last_place" if padding == "front" else "max"
+    pooling = "last_position" if padding == "front" else "max"
     model = network(model="lstm", padding=padding, pooling=pooling, max_tokens=20)
     real, shapes = model.batch, []
 
@@ -112,7 +113,7 @@ def test_every_word_of_a_review_can_matter(family: str) -> None:
     assert all(seen) or (model.config.pooling == "max" and sum(seen) > 3)
 
 
-def test_last_takes_both_ways_after_their_last_word_and_last_place_does_not() -> None:
+def test_last_takes_both_directions_after_their_last_word_and_last_position_does_not() -> None:
     model = network(model="lstm", pooling="last")
     ids, lengths = model.batch([np.array([5, 6, 7], np.int32), np.array([8], np.int32)])
     outputs, _ = model.lstm(model.vectors(ids), lengths)  # type: ignore[operator]
@@ -121,10 +122,10 @@ def test_last_takes_both_ways_after_their_last_word_and_last_place_does_not() ->
     assert torch.equal(pooled[1], outputs[1, 0])
 
 
-def test_words_that_begin_alike_share_a_vector() -> None:
+def test_words_with_the_same_prefix_have_its_vector_in_common() -> None:
     tokens = ["<pad>", "<unk>", "disappointed", "disappointing", "dis", "film", "films"]
-    assert stem_numbers(tokens, 5).tolist() == [0, 1, 2, 2, 3, 4, 5]
-    config = TrainConfig(embedding_size=4, hidden_size=4, stem_letters=5)
+    assert prefix_numbers(tokens, 5).tolist() == [0, 1, 2, 2, 3, 4, 5]
+    config = TrainConfig(embedding_size=4, hidden_size=4, prefix_letters=5)
     model = build_network(config, Vocabulary(tokens, [1] * 7))
     vectors = model.vectors(torch.tensor([[0, 2, 3]]))[0]
     assert not vectors[0].any()
@@ -132,8 +133,8 @@ def test_words_that_begin_alike_share_a_vector() -> None:
     assert torch.allclose(vectors[1] - vectors[2], own[0] - own[1])
 
 
-def test_coursework_reads_padding_and_one_word_backwards() -> None:
-    model = network(model="lstm", padding="front", pooling="last_place", max_tokens=6)
+def test_coursework_reads_padding_and_one_word_backward() -> None:
+    model = network(model="lstm", padding="front", pooling="last_position", max_tokens=6)
     ids, lengths = model.batch([np.array([5, 6, 7], np.int32)])
     assert ids.tolist() == [[0, 0, 0, 5, 6, 7]]
     outputs, _ = model.lstm(model.vectors(ids), torch.tensor([6]))  # type: ignore[operator]
@@ -145,27 +146,27 @@ def test_row_of_padding_is_zero_and_stays_zero(family: str) -> None:
     model = network(**FAMILIES[family], weight_decay=0.1, adversarial=0.1, word_dropout=0.3)
     model.train()
     (optimizer,) = make_optimizers(model.config, model)
-    loss_of = LossOf(model.config, model, UNK)
+    loss_function = Loss(model.config, model, UNK)
     for seed in range(3):
         batch = of(model, sequences(seed=seed))
-        loss, _, _ = loss_of(model, batch)
+        loss, _, _ = loss_function(model, batch)
         loss.backward()
         optimizer.step()
     assert not model.embedding.weight[PAD].any()
     assert model.embedding.weight[UNK].any()
-    if model.stems is not None:
-        assert not model.stems.weight[0].any()
+    if model.prefixes is not None:
+        assert not model.prefixes.weight[0].any()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("task", ["polarity", "rating"])
-def test_one_batch_can_be_learned_by_heart(family: str, task: str) -> None:
+def test_one_batch_can_be_memorized(family: str, task: str) -> None:
     model = network(**FAMILIES[family], task=task, dropout=0.0, learning_rate=0.02)
     model.train()
     (optimizer,) = make_optimizers(model.config, model)
     batch = of(model, sequences())
     for _ in range(80):
-        loss, count, sums = LossOf(model.config, model, UNK)(model, batch)
+        loss, count, sums = Loss(model.config, model, UNK)(model, batch)
         optimizer.zero_grad()
         (loss / count).backward()
         optimizer.step()
@@ -182,7 +183,7 @@ def of(model: Network, ids: list[np.ndarray]) -> dict[str, Tensor]:
 def test_adversarial_change_has_its_length_and_raises_the_loss() -> None:
     model = network(model="lstm", adversarial=0.05)
     batch = of(model, sequences())
-    shift = LossOf(model.config, model, UNK)._shift(batch["ids"], batch)
+    shift = Loss(model.config, model, UNK)._adversarial_shift(batch["ids"], batch)
     vectors = model.vectors(batch["ids"])
     ratio = shift.flatten(1).norm(dim=1) / vectors.flatten(1).norm(dim=1)
     assert torch.allclose(ratio, torch.full_like(ratio, 0.05), atol=1e-4)
@@ -195,13 +196,15 @@ def test_adversarial_change_has_its_length_and_raises_the_loss() -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_word_vectors_learn_at_their_own_rate() -> None:
-    model = network(model="cnn", pooling="max", learning_rate=0.01, vector_rate=0.1, stem_letters=5)
+def test_word_vectors_have_their_own_learning_rate() -> None:
+    model = network(
+        model="cnn", pooling="max", learning_rate=0.01, vector_rate=0.1, prefix_letters=5
+    )
     (optimizer,) = make_optimizers(model.config, model)
     rates = {id(w): g["lr"] for g in optimizer.param_groups for w in g["params"]}
     own = {name: rates[id(weight)] for name, weight in model.named_parameters()}
     slow = {name for name, rate in own.items() if rate == pytest.approx(0.001)}
-    assert slow == {"embedding.weight", "stems.weight"}
+    assert slow == {"embedding.weight", "prefixes.weight"}
     assert own["head.classes.weight"] == 0.01
 
 
@@ -209,7 +212,7 @@ def test_dropped_words_are_unknown_and_padding_stays() -> None:
     model = network(model="lstm", word_dropout=0.5)
     ids, lengths = model.batch(sequences(60))
     torch.manual_seed(1)
-    dropped = LossOf(model.config, model, UNK)._with_dropped_words(ids)
+    dropped = Loss(model.config, model, UNK)._with_dropped_words(ids)
     is_real = torch.arange(ids.shape[1]) < lengths[:, None]
     assert torch.equal(dropped[~is_real], ids[~is_real])
     assert 0.4 < float((dropped[is_real] == UNK).float().mean()) < 0.6
@@ -236,7 +239,7 @@ def examples(count: int = 50, **settings: Any) -> Examples:
     return Examples(model.config, model.pad_id, ids, reviews, labels)
 
 
-def test_batches_hold_each_review_once_and_reviews_of_like_length() -> None:
+def test_batches_hold_each_review_once_and_reviews_of_similar_length() -> None:
     own = examples(batch_size=8)
     shares = [own.order().share(0, step, 0, 1) for step in range(own.order().steps(0))]
     assert sorted(np.concatenate([s.indices for s in shares]).tolist()) == list(range(50))
@@ -254,25 +257,25 @@ def test_batch_carries_label_and_rating_of_its_own_reviews() -> None:
     assert batch["ratings"].tolist() == [6 if i % 2 else 1 for i in share.indices]
 
 
-def test_crop_is_a_stretch_of_the_review() -> None:
+def test_crop_is_a_contiguous_part_of_the_review() -> None:
     own = examples(batch_size=8, crop=4)
     share = own.order().share(0, 0, 0, 1)
     batch = own.fetch(share)
-    for place, index in enumerate(share.indices.tolist()):
+    for row, index in enumerate(share.indices.tolist()):
         whole = own.sequences[index].tolist()
-        length = int(batch["lengths"][place])
-        got = batch["ids"][place, :length].tolist()
+        length = int(batch["lengths"][row])
+        got = batch["ids"][row, :length].tolist()
         assert length == min(4, len(whole))
         assert any(whole[a : a + length] == got for a in range(len(whole)))
 
 
-def test_least_steps_makes_more_epochs_of_few_reviews() -> None:
-    config = TrainConfig(epochs=3, least_steps=100)
-    assert with_least_steps(config, 20).epochs == 5
-    assert with_least_steps(config, 1000).epochs == 3
+def test_min_steps_makes_more_epochs_of_few_reviews() -> None:
+    config = TrainConfig(epochs=3, min_steps=100)
+    assert with_min_steps(config, 20).epochs == 5
+    assert with_min_steps(config, 1000).epochs == 3
     # Of 7 batches an epoch makes 3 updates of 2 and leaves one batch.
-    assert with_least_steps(replace(config, accumulation=2, least_steps=10), 7).epochs == 4
-    assert with_least_steps(TrainConfig(epochs=3, steps=7, least_steps=100), 20).epochs == 3
+    assert with_min_steps(replace(config, accumulation=2, min_steps=10), 7).epochs == 4
+    assert with_min_steps(TrainConfig(epochs=3, steps=7, min_steps=100), 20).epochs == 3
 
 
 def test_settings_that_contradict_each_other_are_refused_at_once() -> None:

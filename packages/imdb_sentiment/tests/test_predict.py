@@ -48,7 +48,7 @@ def test_predict_holds_no_more_than_a_batch(
     linear_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Endless input: reviews are asked for as they are judged, and are not kept."""
-    from imdb_sentiment import predict
+    from imdb_sentiment.commands import predict
 
     asked = 0
 
@@ -59,14 +59,14 @@ def test_predict_holds_no_more_than_a_batch(
             yield f"review {number}\n"
 
     monkeypatch.setattr(predict, "standard_input", endless)
-    reviews = predict._reviews(PredictOptions(str(linear_run)))
+    reviews = predict.texts_of(PredictOptions(str(linear_run)))
     first = list(itertools.islice(reviews, 5))
     assert first[4] == "review 4"
     assert asked == 4
 
 
 def test_csv_cells_may_be_a_megabyte() -> None:
-    from imdb_sentiment.predict import csv_column
+    from imdb_sentiment.commands.predict import csv_column
 
     (cell,) = csv_column(["text\n", f'"{"good " * 200_000}"\n'], "text", "big.csv")
     assert len(cell) == 1_000_000
@@ -88,14 +88,14 @@ def test_review_of_a_megabyte_is_judged_and_explained(
 
 
 def test_explanation_blames_the_words_that_judge(lstm_run: Path, linear_run: Path) -> None:
-    from imdb_sentiment.commands.explain import explain
-    from imdb_sentiment.model.trained import load_run
+    from imdb_sentiment.model.trained import load
+    from imdb_sentiment.predict import explain
 
     text = "I saw Talipo with a man last week. The music is dreadful."
     for run, method in ((lstm_run, "occlusion"), (lstm_run, "gradient"), (linear_run, "occlusion")):
-        spans, effects, chance = explain(load_run(run).classifier, text, method=method)
+        spans, effects, probability = explain(load(run).classifier, text, method=method)
         words = [text[a:b] for a, b in spans]
-        assert chance < 0.5
+        assert probability < 0.5
         lowest = [words[i] for i in np.argsort(effects)[:2].tolist()]
         assert "dreadful" in lowest, (method, words, effects)
 
@@ -118,11 +118,11 @@ def test_mistakes_page_shows_the_surest_first(
     assert code == 0
     summary = json.loads((linear_run / "summary.json").read_text())
     wrong = round(400 * (1 - summary["metrics"]["test_accuracy"]))
-    assert f"{wrong} of 400 reviews are judged wrongly" in printed
+    assert f"{wrong} of 400 predictions are wrong" in printed
     page = (tmp_path / "page.html").read_text()
     shares = [
         float(part.split("%")[0])
-        for part in page.split("Said to be ")[1:]
+        for part in page.split("Predicted ")[1:]
         for part in [part.split(" with ")[1]]
     ]
     assert shares == sorted(shares, reverse=True) and len(shares) == 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.text import SPECIALS, WordCodec, mark_tokens, truncate, word_places
+from imdb_sentiment.data.text import SPECIALS, WordCodec, mark_tokens, truncate, word_spans
 
 
 def test_marks_and_contractions_are_tokens_and_html_is_not() -> None:
@@ -46,20 +46,20 @@ def test_review_without_a_token_is_one_unknown(text: str) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["marks", "review"])
-def test_places_are_where_the_tokens_stand(tokenizer: str) -> None:
+def test_spans_are_the_positions_of_the_tokens(tokenizer: str) -> None:
     text = "It's<br />SO good!! And then... the_end, <BR> well."
     built = codec([text], tokenizer=tokenizer, max_tokens=6, truncation="head_tail")
-    spans = built.places(text)
+    spans = built.spans(text)
     assert spans is not None
     (ids,) = built.encode([text])
     words = [built.vocabulary.tokens[i] for i in ids.tolist()]
     assert [text[a:b].lower() for a, b in spans] == words
 
 
-def test_places_are_not_guessed_where_lower_case_has_other_letters() -> None:
-    assert codec(["x"]).places("İstanbul is good") is None
+def test_spans_are_not_guessed_where_lower_case_has_other_letters() -> None:
+    assert codec(["x"]).spans("İstanbul is good") is None
 
 
-def test_word_places_leave_out_breaks_and_marks() -> None:
+def test_word_spans_leave_out_breaks_and_marks() -> None:
     text = "Don't<br />stop, now!"
-    assert [text[a:b] for a, b in word_places(text)] == ["Don't", "stop", "now"]
+    assert [text[a:b] for a, b in word_spans(text)] == ["Don't", "stop", "now"]

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from imdb_sentiment import measure as evaluate
-from imdb_sentiment import train
-from imdb_sentiment import train_network as fitting
+from imdb_sentiment import train, train_network
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
-from imdb_sentiment.data.dataset import load, read_split
-from imdb_sentiment.measure import measure, positive_chance
-from imdb_sentiment.model.trained import NetworkClassifier, load_run
+from imdb_sentiment.data.dataset import load as load_data
+from imdb_sentiment.data.dataset import read_split
+from imdb_sentiment.measure import measure, positive_probability, read
+from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
@@ -33,7 +32,7 @@ CONFIG = TrainConfig(
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    classifier = load_run(run).classifier
+    classifier = load(run).classifier
     assert isinstance(classifier, NetworkClassifier)
     return classifier.network.state_dict()
 
@@ -58,7 +57,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
 ) -> None:
     config = replace(CONFIG, data=str(sample_folder), **changes)
     train.train(config, RunOptions(out=str(tmp_path / "whole"), quiet=True))
-    real, calls = fitting.LossOf.__call__, 0
+    real, calls = train_network.Loss.__call__, 0
 
     def loss_then_signal(self: Any, *inputs: Any) -> Any:
         nonlocal calls
@@ -67,7 +66,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
             os.kill(os.getpid(), signal.SIGTERM)
         return real(self, *inputs)
 
-    monkeypatch.setattr(fitting.LossOf, "__call__", loss_then_signal)
+    monkeypatch.setattr(train_network.Loss, "__call__", loss_then_signal)
     out = RunOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
     with pytest.raises(Interrupted, match="--resume"):
         train.train(config, out)
@@ -107,15 +106,15 @@ def test_best_weights_are_chosen_on_valid_and_test_is_not_looked_at(
 ) -> None:
     """Test reviews are judged once, when training is over."""
     config = replace(CONFIG, data=str(sample_folder))
-    whole = load(str(sample_folder), valid_share=0.1, limit=None, seed=1)
+    whole = load_data(str(sample_folder), valid_fraction=0.1, limit=None, seed=1)
     seen: list[int] = []
-    real = fitting.measure
+    real = train_network.measure
 
-    def watched(chances: np.ndarray, reviews: Any, config: Any) -> Any:
+    def watched(probabilities: np.ndarray, reviews: Any, *rest: Any) -> Any:
         seen.append(len(reviews))
-        return real(chances, reviews, config)
+        return real(probabilities, reviews, *rest)
 
-    monkeypatch.setattr(fitting, "measure", watched)
+    monkeypatch.setattr(train_network, "measure", watched)
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert run is not None
     valid, test = len(whole.valid), len(whole.test)
@@ -129,9 +128,9 @@ def test_vocabulary_is_of_training_reviews_only(tmp_path: Path, sample_folder: P
     config = replace(CONFIG, data=str(sample_folder), steps=1, min_count=1)
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert run is not None
-    classifier = load_run(run).classifier
+    classifier = load(run).classifier
     assert isinstance(classifier, NetworkClassifier)
-    found = load(str(sample_folder), valid_share=0.1, limit=200, seed=1)
+    found = load_data(str(sample_folder), valid_fraction=0.1, limit=200, seed=1)
     words = set(classifier.codec.vocabulary.tokens)  # type: ignore[attr-defined]
     name = next(t for t in found.valid.texts[0].split() if t.istitle() and len(t) == 6)
     assert name.lower() not in words
@@ -149,7 +148,7 @@ def test_given_vectors_begin_training(tmp_path: Path, sample_folder: Path) -> No
     )
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert run is not None
-    classifier = load_run(run).classifier
+    classifier = load(run).classifier
     assert isinstance(classifier, NetworkClassifier)
     row = classifier.network.state_dict()["embedding.weight"][
         classifier.codec.vocabulary.id("boring")  # type: ignore[attr-defined]
@@ -203,7 +202,7 @@ def test_refit_learns_from_the_reviews_for_choosing_too(
 
 def test_finished_run_is_left_alone(tmp_path: Path, linear_run: Path, sample_folder: Path) -> None:
     before = (linear_run / "summary.json").read_bytes()
-    from imdb_sentiment.commands.comparison import recipe
+    from imdb_sentiment.commands.recipe_runs import recipe
 
     train.train(
         recipe("nbsvm", data=str(sample_folder)),
@@ -221,14 +220,14 @@ def test_figures_are_what_they_are_called(sample_folder: Path) -> None:
     assert figures["positive_accuracy"] == 1.0
     assert figures["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean())
     eight = np.eye(8)
-    assert positive_chance(eight).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert positive_probability(eight).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     figures = measure(eight[[0, 1, 6, 7]], reviews, TrainConfig(task="rating"))
     assert figures["polarity_accuracy"] == 1
     stars = np.array([1, 2, 9, 10])
     assert figures["mean_absolute_error"] == pytest.approx(np.abs(stars - reviews.ratings).mean())
 
 
-def test_run_on_other_reviews_is_not_gone_on_with(tmp_path: Path, sample_folder: Path) -> None:
+def test_run_on_other_reviews_is_not_resumed(tmp_path: Path, sample_folder: Path) -> None:
     import shutil
 
     config = replace(CONFIG, data=str(sample_folder), steps=3)
@@ -244,8 +243,8 @@ def test_run_on_other_reviews_is_not_gone_on_with(tmp_path: Path, sample_folder:
 
 
 def test_valid_is_the_same_in_evaluate_as_in_training(lstm_run: Path, sample_folder: Path) -> None:
-    trained = load_run(lstm_run)
-    reviews = evaluate.read(str(sample_folder), "valid", trained.config)
+    trained = load(lstm_run)
+    reviews = read(str(sample_folder), "valid", trained.config)
     figures = measure(trained.classifier.probabilities(reviews.texts), reviews, trained.config)
     assert figures["accuracy"] == summary_of(lstm_run)["metrics"]["valid_accuracy"]
 

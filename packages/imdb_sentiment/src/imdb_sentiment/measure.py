@@ -1,19 +1,21 @@
-"""Measuring: figures of a model on reviews, and the verb `evaluate`.
+"""Every figure that is reported of a model, from its probabilities.
 
 N counts reviews, C classes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import RATINGS, Reviews, find, read_split, validation_mask
+from imdb_sentiment.data.dataset import CLASSES, RATINGS, Reviews, find, read_split, validation_mask
+from shared.calibration import calibration_error, reliability
 
 SMALLEST = 1e-12
+"""Least probability in a loss, which stays finite."""
 
 
 def read(data: str | None, split: str, config: TrainConfig) -> Reviews:
@@ -22,73 +24,69 @@ def read(data: str | None, split: str, config: TrainConfig) -> Reviews:
     Raises
     ------
     UserError
-        As for `data.read_split`.
+        As for `data.dataset.read_split`.
     """
     folder, _ = find(data)
     if split == "test":
         return read_split(folder, "test")
     reviews = read_split(folder, "train")
-    is_valid = validation_mask(reviews, config.valid_share)
+    is_valid = validation_mask(reviews, config.valid_fraction)
     return reviews.take(np.flatnonzero(is_valid if split == "valid" else ~is_valid))
 
 
 def measure(
-    chances: NDArray[np.float64], reviews: Reviews, config: TrainConfig
+    probabilities: NDArray[np.float64],
+    reviews: Reviews,
+    config: TrainConfig,
+    classes: Sequence[str] = CLASSES,
 ) -> dict[str, float]:
     """Return the figures of predictions.
 
     Parameters
     ----------
-    chances : float64 array (N, C)
+    probabilities : float64 array (N, C)
     reviews : Reviews
+        At least one.
     config : TrainConfig
         Tells the task.
+    classes : sequence of str (C,)
+        Names of the classes of the task `polarity`.
 
     Returns
     -------
     dict
-        `accuracy`, `loss` (nats a review), `reviews`; for two classes the accuracy of each; for ratings also
-        `polarity_accuracy` and `mean_absolute_error` (stars) of the expected rating.
+        `accuracy`, `loss` (nats per review), `calibration_error` (0 to 1), `reviews`; for classes the accuracy of each
+        that occurs; for ratings also `polarity_accuracy` and `mean_absolute_error` (stars) of the expected rating.
     """
     targets = reviews.targets(config.task)
-    right = chances.argmax(1) == targets
-    own = np.maximum(chances[np.arange(len(targets)), targets], SMALLEST)
+    is_right = probabilities.argmax(1) == targets
+    of_target = np.maximum(probabilities[np.arange(len(targets)), targets], SMALLEST)
     figures = {
-        "accuracy": float(right.mean()),
-        "loss": float(-np.log(own).mean()),
+        "accuracy": float(is_right.mean()),
+        "loss": float(-np.log(of_target).mean()),
+        "calibration_error": calibration_error(reliability(probabilities.max(1), is_right)),
         "reviews": len(reviews),
     }
     if config.task == "polarity":
-        for label, name in enumerate(("negative", "positive")):
-            has = targets == label
-            figures[f"{name}_accuracy"] = float(right[has].mean()) if has.any() else 0.0
+        for label, name in enumerate(classes):
+            is_own = targets == label
+            if is_own.any():  # a class that does not occur has no accuracy
+                figures[f"{name}_accuracy"] = float(is_right[is_own].mean())
         return figures
-    is_positive = positive_chance(chances) > 0.5
+    is_positive = positive_probability(probabilities) > 0.5
     figures["polarity_accuracy"] = float((is_positive == (reviews.labels == 1)).mean())
-    expected = chances @ np.array(RATINGS)
+    expected = probabilities @ np.array(RATINGS)
     figures["mean_absolute_error"] = float(np.abs(expected - reviews.ratings).mean())
     return figures
 
 
-def positive_chance(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+def positive_probability(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability (N,) that a review is positive, from those of two classes or of the ratings."""
-    if chances.shape[1] == 2:
-        return chances[:, 1]
-    return chances[:, np.array(RATINGS) > 5].sum(1)
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1]
+    return probabilities[:, np.array(RATINGS) > 5].sum(1)
 
 
-def figures_for_summary(name: str, figures: dict[str, float]) -> dict[str, float]:
+def figures_for_summary(split: str, figures: dict[str, float]) -> dict[str, float]:
     """Return figures under the names that `summary.json` has: `test_accuracy` and so on."""
-    return {f"{name}_{key}": value for key, value in figures.items()}
-
-
-def run_size(path: Path) -> int:
-    """Return the bytes of what a run's model needs for use."""
-    from shared.runs.run_directory import RunDirectory
-
-    best = RunDirectory.read(path, task="imdb-sentiment").checkpoints.best()
-    if best is None:
-        return 0
-    unused = {"training.pt", "trained.safetensors", "manifest.json"}
-    files = [f for f in best.folder.iterdir() if f.name not in unused and f.suffix != ".pt"]
-    return sum(file.stat().st_size for file in files)
+    return {f"{split}_{key}": value for key, value in figures.items()}

@@ -1,37 +1,40 @@
-"""The verb `predict`: reviews from the command line, a file, CSV or standard input, judged as they come."""
+"""Using a trained model: texts as a stream, and the words that a prediction relies on.
+
+N counts words of one text. Effects are in log-odds, so that they compare wherever the probability stands.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imdb_sentiment.commands.options import PredictOptions
+import numpy as np
+from numpy.typing import NDArray
+
+from imdb_sentiment.data.dataset import RATINGS
+from imdb_sentiment.data.text import Span, word_spans
+from imdb_sentiment.model.base import Classifier
+from imdb_sentiment.model.trained import NetworkClassifier, Prediction, TrainedModel
 from shared.errors import UserError
-from shared.text.text_files import read_pieces, standard_input
+from shared.text.text_files import read_pieces
 
-SHOWN = 60
-"""Characters of a review that are printed beside its judgement."""
-LONGEST_CELL = 1 << 27
-"""Characters that a CSV cell may have; Python's own limit is 131,072."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BATCH = 256
+SMALLEST = 1e-9
+"""Least probability in log-odds, which stay finite."""
 
 
-def _reviews(options: PredictOptions) -> Iterator[str]:
-    """Return the reviews one by one; no more of them is in memory than is asked for."""
-    if options.texts:
-        return iter(options.texts)
-    if options.file is None:
-        if options.column is None:
-            return (line.rstrip("\r\n") for line in standard_input())
-        return csv_column(standard_input(), options.column, "standard input")
-    path = Path(options.file)
-    is_table = options.column is not None or path.name.lower().endswith((".csv", ".csv.gz"))
-    if not is_table:
-        return whole_lines(path, "a text file with a review a line")
-    if options.column is None:
-        raise UserError(f"{path}: is CSV. Name the column that holds the reviews with --column.")
-    lines = (line + "\n" for line in whole_lines(path, "a CSV file"))
-    return csv_column(lines, options.column, str(path))
+def predict_stream(
+    model: TrainedModel, texts: Iterable[str], batch_size: int = BATCH
+) -> Iterator[tuple[str, Prediction]]:
+    """Yield each text with its prediction, in order; no more than `batch_size` texts are held in memory."""
+    texts = iter(texts)
+    while batch := list(islice(texts, batch_size)):
+        yield from zip(batch, model.predict(batch), strict=True)
 
 
 def whole_lines(path: Path, expected: str) -> Iterator[str]:
@@ -53,33 +56,95 @@ def whole_lines(path: Path, expected: str) -> Iterator[str]:
         yield "".join(parts)
 
 
-def csv_column(lines: Iterable[str], column: str, source: str) -> Iterator[str]:
-    """Yield one column of CSV with a header line; a review in quotes may span lines.
+def explain(
+    classifier: Classifier, text: str, *, method: str = "occlusion", most: int = 400
+) -> tuple[list[Span], NDArray[np.float64], float]:
+    """Return the effect of each word of a review on its prediction.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    text : str
+    method : {"occlusion", "gradient"}
+        occlusion: the log-odds with the word minus those without it; gradient: gradient times input, one pass.
+    most : int
+        Words to explain; occlusion evaluates the review once for each.
+
+    Returns
+    -------
+    spans : list of (start, end)
+        Positions of N words in the text.
+    effects : float64 array (N,)
+        Above 0: the word raises the log-odds of a positive review.
+    probability : float
+        Probability that the review is positive.
 
     Raises
     ------
     UserError
-        There is no header or no such column, or a row is too short; the line is named.
+        `gradient` with a linear model, or with a tokenizer whose tokens have no known position.
+
+    References
+    ----------
+    Zeiler and Fergus 2014, arXiv 1311.2901, section 4.1 (occlusion); Shrikumar et al. 2016, arXiv 1605.01713
+    (gradient times input).
     """
-    csv.field_size_limit(LONGEST_CELL)
-    rows = csv.reader(lines)
-    try:
-        header = next(rows, None)
-        if header is None:
-            raise UserError(f"{source}:1: is empty. Expected CSV with a header line.")
-        if column not in header:
+    probability = float(probability_of(classifier, [text])[0])
+    if method == "gradient":
+        if not isinstance(classifier, NetworkClassifier):
             raise UserError(
-                f'{source}:1: has no column "{column}". Expected one of: {", ".join(header)}.'
+                f"--method gradient: {classifier.config.model} is linear. Use --method occlusion."
             )
-        place = header.index(column)
-        for row in rows:
-            if not row:  # an empty line, often the last
-                continue
-            if len(row) <= place:
-                raise UserError(
-                    f"{source}:{rows.line_num}: has {len(row)} cells, so none for {column}. "
-                    f"Expected {len(header)}; mend or delete the row."
-                )
-            yield row[place]
-    except csv.Error as error:
-        raise UserError(f"{source}:{rows.line_num}: is no CSV ({error}). Mend the row.") from None
+        spans, effects = _gradient_times_input(classifier, text)
+        return spans[:most], effects[:most], probability
+    spans = word_spans(text)[:most]
+    effects = np.zeros(len(spans))
+    for start in range(0, len(spans), BATCH):
+        part = spans[start : start + BATCH]
+        without = [text[:a] + text[b:] for a, b in part]
+        change = log_odds(np.array(probability)) - log_odds(probability_of(classifier, without))
+        effects[start : start + len(part)] = change
+    return spans, effects, probability
+
+
+def probability_of(classifier: Classifier, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the probability (N,) that each text is positive: the last class, or more than 5 stars."""
+    return classifier.probabilities(texts)[:, _is_positive(classifier)].sum(1)
+
+
+def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log p / (1 - p), finite for 0 and 1 too."""
+    clipped = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
+    return np.log(clipped / (1 - clipped))
+
+
+def _is_positive(classifier: Classifier) -> list[bool]:
+    if classifier.config.task == "rating":
+        return [stars > 5 for stars in RATINGS]
+    return [False] * (len(classifier.classes) - 1) + [True]
+
+
+def _gradient_times_input(
+    classifier: NetworkClassifier, text: str
+) -> tuple[list[Span], NDArray[np.float64]]:
+    import torch
+
+    spans = classifier.codec.spans(text)
+    if spans is None:
+        raise UserError(
+            f"--method gradient: the tokenizer {classifier.config.tokenizer} does not give the positions of its tokens "
+            "in this text. Use --method occlusion."
+        )
+    network = classifier.network
+    ids, lengths = network.batch(classifier.codec.encode([text]))
+    device = next(network.parameters()).device
+    vectors = network.vectors(ids.to(device)).detach().requires_grad_()  # (1, T, D)
+    logits, _ = network.from_vectors(vectors, lengths.to(device))
+    is_positive = torch.tensor(_is_positive(classifier))
+    scores: Tensor = logits[0].float()
+    score = scores[is_positive].logsumexp(0) - scores[~is_positive].logsumexp(0)  # log-odds
+    (gradient,) = torch.autograd.grad(score, vectors)
+    effects = (gradient * vectors).sum(-1)[0].detach().cpu().double().numpy()
+    own = effects[-len(spans) :] if network.config.padding == "front" else effects[: len(spans)]
+    known = [i for i, (start, stop) in enumerate(spans) if stop > start]
+    return [spans[i] for i in known], own[known]

@@ -1,8 +1,12 @@
-"""Training of networks: what `shared.torch.loop` is given."""
+"""Training of networks: what `shared.torch.loop` is given.
+
+Shapes: B batch, T time in tokens, D dimension of a word vector, C classes, N reviews.
+"""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +18,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from imdb_sentiment.commands.report import write_page
 from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.data.cooccurrence import vectors_of
-from imdb_sentiment.data.dataset import RATINGS, Data, Reviews, glove_file
+from imdb_sentiment.data.dataset import RATINGS, Data, Reviews, glove_file, load_data, task_classes
 from imdb_sentiment.data.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.measure import figures_for_summary, measure
-from imdb_sentiment.model.network import TextNetwork, build_network, padded
-from imdb_sentiment.model.trained import load_run, network_probabilities
-from imdb_sentiment.train import load_data, say_end, say_start
+from imdb_sentiment.model.build import build_network
+from imdb_sentiment.model.network import TextNetwork, padded
+from imdb_sentiment.model.trained import load, network_probabilities, save_classes
+from imdb_sentiment.run_log import say_end, say_start
 from shared.command.options import RunOptions
 from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches, padding_fraction
@@ -38,8 +42,9 @@ POOL = 50
 """Batches that are sorted by length together: little padding, and still a different mixture in every epoch."""
 
 
-def train_network(config: TrainConfig, options: RunOptions, began: float) -> Path | None:
+def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train a network into a run folder; see `train.train`."""
+    began = time.monotonic()
     accelerator = make_accelerator(config)
     data = load_data(config)
     targets = {
@@ -47,36 +52,39 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))
     }
     with start_run(accelerator, "imdb_sentiment", config, options, MAY_CHANGE_ON_RESUME) as run:
-        if run.has_ended(write_page):
+        if run.has_ended():
             return run.path if accelerator.is_main_process else None
-        seed_everything(config.seed)  # the first weights are the same in all processes
-        network, codec = make_network(config, data, run)
+        seed_everything(config.seed)  # the initial weights are the same in all processes
+        classes = task_classes(config.task)
+        network, codec = make_network(config, data, len(classes), run)
         examples = Examples(
             config, network.pad_id, codec.encode(data.train.texts), data.train, targets["train"]
         )
         valid_ids = codec.encode(data.valid.texts)
         weights = sum(weight.numel() for weight in network.parameters())
-        say_start(run, config, data, f" with {weights:,} weights, {examples.padding():.1%} padding")
+        details = f"with {weights:,} weights, {examples.padding():.1%} padding"
+        say_start(run, config, data, details)
 
         def evaluate(plain: nn.Module) -> dict[str, float]:
             assert isinstance(plain, TextNetwork)
-            chances = shared_probabilities(plain, valid_ids, accelerator)
-            figures = measure(chances, data.valid, config)
+            probabilities = distributed_probabilities(plain, valid_ids, accelerator)
+            figures = measure(probabilities, data.valid, config, classes)
             return {"valid_accuracy": figures["accuracy"], "valid_loss": figures["loss"]}
 
         training = Training(
             accelerator=accelerator,
             run=run,
-            config=with_least_steps(config, examples.order().steps(0)),
+            config=with_min_steps(config, examples.order().steps(0)),
             model=network,
             optimizers=make_optimizers(config, network),
             order=examples.order(),
             fetch=examples.fetch,
-            loss_fn=LossOf(config, network, codec.unknown_id),
+            loss_fn=Loss(config, network, codec.unknown_id),
             evaluate=evaluate,
             metric=METRIC,
             highest=True,
-            extras=lambda path: save_description(network, codec, path),
+            state=getattr(network, "carried", None),
+            extras=lambda path: save_description(network, codec, classes, path),
             describe=describe,
             data=data.facts(),
             started=began,
@@ -84,10 +92,10 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
         outcome = training.fit()
         if not accelerator.is_main_process:
             return None
-        trained = load_run(run.path, device=accelerator.device).classifier
+        trained = load(run.path, device=accelerator.device)
         metrics: dict[str, Any] = {"padding": round(examples.padding(), 4)}
         for name, part in (("valid", data.valid), ("test", data.test)):
-            figures = measure(trained.probabilities(part.texts), part, config)
+            figures = measure(trained.probabilities(part.texts), part, config, classes)
             metrics |= figures_for_summary(name, figures)
         write_summary(
             run,
@@ -103,44 +111,49 @@ def train_network(config: TrainConfig, options: RunOptions, began: float) -> Pat
             packages=("transformers",) if config.model == "encoder" else (),
         )
         say_end(run, metrics, outcome.seconds)
-        write_page(run)
         return run.path
 
 
-def shared_probabilities(
+def distributed_probabilities(
     network: TextNetwork, sequences: list[Ids], accelerator: Any
 ) -> NDArray[np.float64]:
-    """Return the probabilities (N, C) of encoded reviews (N,), each process having judged its part of them."""
+    """Return the probabilities (N, C) of encoded reviews (N,); each process computes its part of them."""
     world = accelerator.num_processes
     own = network_probabilities(network, sequences[accelerator.process_index :: world])
-    found = np.zeros((len(sequences), own.shape[1]))
+    probabilities = np.zeros((len(sequences), own.shape[1]))
     for rank, part in enumerate(of_all(accelerator, own)):
-        found[rank::world] = part
-    return found
+        probabilities[rank::world] = part
+    return probabilities
 
 
-def make_network(config: TrainConfig, data: Data, run: RunDirectory) -> tuple[TextNetwork, Codec]:
+def make_network(
+    config: TrainConfig, data: Data, classes: int, run: RunDirectory
+) -> tuple[TextNetwork, Codec]:
     """Return an untrained network (or a pretrained encoder with an untrained head) and its codec."""
     if config.model == "encoder":
         from imdb_sentiment.model.encoder import pretrained_encoder
 
-        return pretrained_encoder(config)
+        return pretrained_encoder(config, classes)
     codec = WordCodec.build(config, data.train.texts)
-    vectors = given_vectors(config, codec, data, run)
-    return build_network(config, codec.vocabulary, vectors=vectors), codec
+    vectors = initial_vectors(config, codec, data, run)
+    return build_network(config, codec.vocabulary, classes=classes, vectors=vectors), codec
 
 
-def save_description(network: TextNetwork, codec: Codec, folder: Path) -> None:
+def save_description(
+    network: TextNetwork, codec: Codec, classes: tuple[str, ...], folder: Path
+) -> None:
     """Write what a checkpoint needs beside its weights."""
     codec.save(folder)
-    if network.config.model == "encoder":
-        network.encoder.config.save_pretrained(folder)  # type: ignore[union-attr]
+    save_classes(classes, folder)
+    encoder: Any = getattr(network, "encoder", None)
+    if encoder is not None:
+        encoder.config.save_pretrained(folder)
 
 
-def given_vectors(
+def initial_vectors(
     config: TrainConfig, codec: WordCodec, data: Data, run: RunDirectory
 ) -> NDArray[np.float32] | None:
-    """Return the vectors (V, D) that a configuration begins with, or None for random ones.
+    """Return the pretrained vectors (V, D) of a configuration, or None for random ones.
 
     Raises
     ------
@@ -149,7 +162,7 @@ def given_vectors(
     """
     path: str | Path | None = config.vectors
     if path == "reviews":
-        # All of each review, not only what the network will read of it.
+        # Whole reviews, not only what the network will read of them.
         whole = WordCodec(replace(config, max_tokens=1 << 30), codec.vocabulary)
         return vectors_of(
             whole.encode(data.train.texts), codec.size, config.embedding_size, specials=len(SPECIALS),
@@ -168,16 +181,16 @@ def given_vectors(
     return vectors
 
 
-def with_least_steps(config: TrainConfig, batches: int) -> TrainConfig:
-    """Return the configuration with as many epochs, of so many batches, as `least_steps` needs, if that is more."""
+def with_min_steps(config: TrainConfig, batches: int) -> TrainConfig:
+    """Return the configuration with the epochs, of so many batches, that `min_steps` needs, if those are more."""
     if config.steps is not None or config.minutes is not None:
         return config
-    epochs = math.ceil(config.least_steps / max(1, batches // config.accumulation))
+    epochs = math.ceil(config.min_steps / max(1, batches // config.accumulation))
     return replace(config, epochs=max(config.epochs, epochs))
 
 
 class Examples:
-    """The training reviews as ids, and how they are dealt out.
+    """The training reviews as token ids, in batches.
 
     Parameters
     ----------
@@ -198,14 +211,14 @@ class Examples:
     ) -> None:
         self.config, self.pad_id = config, pad_id
         self.sequences, self.targets = sequences, targets
-        # 5 and 6, of which the publisher's reviews have none, are taken for 7.
+        # 5 and 6, which no review of the publisher has, count as 7.
         self.ratings = np.searchsorted(RATINGS, reviews.ratings)
         longest = config.crop or config.max_tokens
         self.lengths = np.array([min(len(ids), longest) for ids in sequences])
 
     def order(self) -> Order:
-        """Return the course of the training reviews."""
-        return Batches(self._deal)
+        """Return which reviews make which batch."""
+        return Batches(self._batches)
 
     def fetch(self, share: Share) -> dict[str, Any]:
         """Return a batch: ids (B, T), lengths, targets and ratings (B,)."""
@@ -219,12 +232,12 @@ class Examples:
         }
 
     def padding(self) -> float:
-        """Return the part of the batches that is padding, 0 to 1."""
+        """Return the fraction of the batches that is padding, 0 to 1."""
         if self.config.padding == "front":
             return float(1 - self.lengths.mean() / self.config.max_tokens)
-        return padding_fraction(self._deal(0), self.lengths)
+        return padding_fraction(self._batches(0), self.lengths)
 
-    def _deal(self, epoch: int) -> list[NDArray[np.int64]]:
+    def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
         pool = POOL if self.config.bucket else 1
         lengths = self.lengths if self.config.bucket else np.zeros_like(self.lengths)
         size, seed = self.config.batch_size, self.config.seed
@@ -238,8 +251,17 @@ class Examples:
         return ids[first : first + size]
 
 
-class LossOf:
-    """The loss of a batch: cross-entropy, with what the configuration adds to it."""
+class Loss:
+    """The loss of a batch: cross entropy, and what the configuration adds to it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    network : TextNetwork
+        The unwrapped network.
+    unknown_id : int
+        What a dropped word is replaced by.
+    """
 
     def __init__(self, config: TrainConfig, network: TextNetwork, unknown_id: int) -> None:
         self.config, self.network, self.unknown_id = config, network, unknown_id
@@ -247,65 +269,65 @@ class LossOf:
     def __call__(
         self, wrapped: nn.Module, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss' sum over the batch, the number of reviews, and sums of right answers and of plain loss."""
-        ids, lengths, targets = (
-            self._with_dropped_words(batch["ids"]),
-            batch["lengths"],
-            batch["targets"],
-        )
-        shift = self._shift(ids, batch) if self.config.adversarial else None
-        logits, ratings = wrapped(ids, lengths, shift)
+        """Return the loss summed over the batch, the number of reviews, and sums of correct ones and of plain loss."""
+        ids = self._with_dropped_words(batch["ids"])  # (B, T)
+        targets = batch["targets"]  # (B,)
+        shift = self._adversarial_shift(ids, batch) if self.config.adversarial else None
+        logits, ratings = wrapped(ids, batch["lengths"], shift)  # (B, C), (B, 8) or None
         loss = self._loss(logits, ratings, batch)
         with torch.no_grad():
             plain = F.cross_entropy(logits.float(), targets, reduction="sum")
-            right = (logits.argmax(-1) == targets).sum()
-        return loss, len(targets), {"accuracy": right, "nll": plain}
+            correct = (logits.argmax(-1) == targets).sum()
+        return loss, len(targets), {"accuracy": correct, "nll": plain}
 
     def _loss(self, logits: Tensor, ratings: Tensor | None, batch: Mapping[str, Tensor]) -> Tensor:
-        smooth = self.config.label_smoothing
-        loss = F.cross_entropy(
-            logits.float(), batch["targets"], reduction="sum", label_smoothing=smooth
-        )
+        scores, smoothing = logits.float(), self.config.label_smoothing
+        if self.config.softmax_first:
+            # DEFECT: cross_entropy takes -log softmax of its input. Of probabilities, in [0, 1], the softmax of the
+            # target is at most e / (e + C - 1): the loss has a floor (0.3133 for C = 2), and gradients are small.
+            scores = scores.softmax(-1)
+        # L = -sum_c q_c log p_c; label smoothing (Szegedy et al. 2016, arXiv 1512.00567, section 7) spreads q.
+        loss = F.cross_entropy(scores, batch["targets"], reduction="sum", label_smoothing=smoothing)
         if ratings is not None:
-            second = F.cross_entropy(ratings.float(), batch["ratings"], reduction="sum")
-            loss = loss + self.config.rating_weight * second
+            auxiliary = F.cross_entropy(ratings.float(), batch["ratings"], reduction="sum")
+            loss = loss + self.config.rating_weight * auxiliary
         return loss
 
-    def _shift(self, ids: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def _adversarial_shift(self, ids: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the small change of the word vectors (B, T, D) that raises the loss most.
 
         References
         ----------
-        Miyato et al. 2017, arXiv 1605.07725, equations 3 and 4; its length is relative to the vectors' own here, so
+        Miyato et al. 2017, arXiv 1605.07725, equations 3 to 5; epsilon is relative to the norm of the vectors here, so
         that larger vectors gain nothing.
         """
         vectors = self.network.vectors(ids).detach()
         shift = torch.zeros_like(vectors, requires_grad=True)
         logits, ratings = self.network(ids, batch["lengths"], shift)
-        loss = self._loss(logits, ratings, batch)
-        (gradient,) = torch.autograd.grad(loss, shift)
-        sizes = vectors.flatten(1).norm(dim=1) / gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
-        return self.config.adversarial * sizes[:, None, None] * gradient
+        (gradient,) = torch.autograd.grad(self._loss(logits, ratings, batch), shift)  # g, eq. 5
+        norms = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)  # ||g||, (B,)
+        sizes = vectors.flatten(1).norm(dim=1) / norms
+        return self.config.adversarial * sizes[:, None, None] * gradient  # epsilon g / ||g||
 
     def _with_dropped_words(self, ids: Tensor) -> Tensor:
-        share = self.config.word_dropout
-        if not share:
+        p = self.config.word_dropout
+        if not p:
             return ids
-        is_dropped = torch.rand(ids.shape, device=ids.device) < share
+        is_dropped = torch.rand(ids.shape, device=ids.device) < p
         if self.config.model == "encoder":
-            is_dropped[:, 0] = False  # its own mark
+            is_dropped[:, 0] = False  # its special token
         is_dropped &= ids != self.network.pad_id  # no mask is made of this: lengths are
         return ids.masked_fill(is_dropped, self.unknown_id)
 
 
 def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.optim.Optimizer]:
-    """Return the optimizer; word vectors and an encoder's head have rates of their own, and biases no decay."""
+    """Return the optimizer; word vectors and an encoder's head have learning rates of their own, biases no decay."""
     groups = []
     for name, weight in network.named_parameters():
         if not weight.requires_grad:
             continue
         factor = 1.0
-        if name.startswith(("embedding.", "stems.")):
+        if name.startswith(("embedding.", "prefixes.")):
             factor = config.vector_rate
         elif config.model == "encoder" and ("low_rank" in name or name.startswith("head.")):
             factor = config.head_rate
@@ -326,7 +348,7 @@ def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.opt
 
 
 def describe(figures: Mapping[str, Any]) -> str:
-    """Say the accuracy of a line of the log."""
+    """Return what a line of the log says beside the loss."""
     if "train_accuracy" in figures:
-        return f"accuracy {figures['train_accuracy']:.4f}"
+        return f"accuracy {100 * figures['train_accuracy']:.2f} %"
     return ""

@@ -1,10 +1,10 @@
-"""Training speed of one model: batches by length against the coursework's padding to 592, and LSTM against LSTM.
+"""The verb `bench`: training speed of one model, batches by length against the coursework's padding to 592.
 
 All engines make the same updates on the same reviews in one process, in turn, so that a machine whose speed drifts
 does so for all:
 
 - ours: batches of like length, padded to their longest review, in the recipe's number format;
-- coursework: every review padded to 592 in front, in float32, as it was;
+- coursework: every review padded in front to 592, in float32;
 - padded: the same in ours' number format;
 - packed: torch's `nn.LSTM` on packed sequences, same batches as ours;
 - handwritten: our own LSTM, same batches as ours.
@@ -23,14 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from imdb_sentiment.commands.comparison import recipe
 from imdb_sentiment.commands.options import BenchOptions
+from imdb_sentiment.commands.recipe_runs import recipe
 from imdb_sentiment.config import RECURRENT, TrainConfig
-from imdb_sentiment.data.dataset import Data, load
+from imdb_sentiment.data.dataset import Data, load_data, task_classes
 from imdb_sentiment.data.text import WordCodec
-from imdb_sentiment.model.network import build_network
+from imdb_sentiment.model.build import build_network
+from imdb_sentiment.model.lstm import State
 from imdb_sentiment.model.recurrent import RecurrentClassifier
-from imdb_sentiment.train_network import Examples, LossOf, make_optimizers
+from imdb_sentiment.train_network import Examples, Loss, make_optimizers
 from shared.data.samples import NOTICE
 from shared.errors import UserError
 from shared.torch.device import choose_device, choose_precision
@@ -50,20 +51,21 @@ def run(options: BenchOptions) -> int:
         )
     if options.threads:
         torch.set_num_threads(options.threads)
-    data = load(config.data, valid_share=config.valid_share, limit=None, seed=config.seed)
-    found = compare(config, data, batches=options.batches, rounds=options.rounds)
+    data = load_data(replace(config, limit=None))
+    figures = compare(config, data, batches=options.batches, rounds=options.rounds)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return 0
     if data.is_sample:
         print(NOTICE.format(command="imdb-sentiment"))
     print(
-        f"{found['data']}, recipe {options.recipe}, batch {config.batch_size}, {found['device']}, {found['precision']}"
+        f"{figures['data']}, recipe {options.recipe}, batch {config.batch_size}, "
+        f"{figures['device']}, {figures['precision']}"
     )
-    for name, speed in found["reviews_per_second"].items():
+    for name, speed in figures["reviews_per_second"].items():
         print(
-            f"  {name:<12} {speed:>9,.1f} reviews/s  {found['padding'][name]:>5.0%} padding  "
-            f"ours is {found['ratios'][name]:.2f} x as fast"
+            f"  {name:<12} {speed:>9,.1f} reviews/s  {figures['padding'][name]:>5.0%} padding  "
+            f"ours is {figures['ratios'][name]:.2f} x as fast"
         )
     return 0
 
@@ -74,8 +76,7 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
     Parameters
     ----------
     config : TrainConfig
-        Model, batch size, precision; nothing that makes training dearer but not the model is used: no adversarial
-        step, no crop.
+        Model, batch size, precision; adversarial steps and crops are left out.
     data : Data
     batches, rounds : int
         Updates in a round, and rounds.
@@ -83,12 +84,14 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
     Returns
     -------
     dict
-        `reviews_per_second` by engine (medians), `ratios`, the medians of ours over each, `padding` shares.
+        `reviews_per_second` by engine (medians), `ratios`, medians of ours over each, `padding` fractions.
     """
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     plain = replace(config, adversarial=0.0, crop=None, max_tokens=COURSEWORK_TOKENS, model="lstm")
-    front = replace(plain, padding="front", pooling="last_place", bucket=False, rating_weight=0.0)
+    front = replace(
+        plain, padding="front", pooling="last_position", bucket=False, rating_weight=0.0
+    )
     engines = {
         OURS: _Engine(plain, data, device, precision),
         "coursework": _Engine(front, data, device, "float32"),
@@ -122,7 +125,7 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
 
 
 class _Engine:
-    """Makes updates as `imdb-sentiment train` makes them."""
+    """One model with its batches and optimizer, which makes the updates of `imdb-sentiment train`."""
 
     def __init__(
         self, config: TrainConfig, data: Data, device: torch.device, precision: str, *, packed: bool = False
@@ -130,14 +133,16 @@ class _Engine:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
         codec = WordCodec.build(config, data.train.texts)
-        self.network = build_network(config, codec.vocabulary).to(device)
+        self.network = build_network(
+            config, codec.vocabulary, classes=len(task_classes(config.task))
+        ).to(device)
         if packed:
             assert isinstance(self.network, RecurrentClassifier)
             self.network.lstm = PackedLSTM(self.network.lstm)  # type: ignore[assignment]
         ids, targets = codec.encode(data.train.texts), data.train.targets(config.task)
         self.examples = Examples(config, self.network.pad_id, ids, data.train, targets)
         self.optimizers = make_optimizers(config, self.network)
-        self.loss_of = LossOf(config, self.network, codec.unknown_id)
+        self.loss = Loss(config, self.network, codec.unknown_id)
         self.half: Callable[[], Any] = contextlib.nullcontext
         if precision == "bf16":
             self.half = lambda: torch.autocast(device.type, torch.bfloat16)
@@ -154,7 +159,7 @@ class _Engine:
     def _update(self, share: Share) -> int:
         batch = {name: value.to(self.device) for name, value in self.examples.fetch(share).items()}
         with self.half():
-            loss, count, _ = self.loss_of(self.network, batch)
+            loss, count, _ = self.loss(self.network, batch)
         loss.backward()
         scale = torch.tensor(1 / count, device=self.device)
         scale_and_clip(self.network.parameters(), scale, self.config.clip_norm)
@@ -166,26 +171,28 @@ class _Engine:
 
 
 class PackedLSTM(nn.Module):
-    """`nn.LSTM` on packed sequences, with another LSTM's weights and interface: what most programs do."""
+    """`nn.LSTM` on packed sequences, with the weights and the interface of another LSTM: the usual way."""
 
     def __init__(self, weights: Any) -> None:
         super().__init__()
-        self.ways = weights.ways
+        self.directions = weights.directions
         self.lstm = nn.LSTM(
             weights.get_parameter("weight_ih_l0").shape[1],
             weights.hidden_size,
             weights.num_layers,
             batch_first=True,
-            bidirectional=weights.ways == 2,
+            bidirectional=weights.directions == 2,
         )
         self.lstm.load_state_dict(weights.state_dict())
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Read reviews; see `HandwrittenLSTM.forward`."""
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Return outputs and final state, see `HandwrittenLSTM.forward`."""
         packed = nn.utils.rnn.pack_padded_sequence(
             inputs, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        outputs, final = self.lstm(packed)
+        outputs, final = self.lstm(packed, state)
         padded, _ = nn.utils.rnn.pad_packed_sequence(
             outputs, batch_first=True, total_length=inputs.shape[1]
         )

@@ -1,4 +1,4 @@
-"""All models side by side: one table and one page with accuracy, seconds, size, reviews a second."""
+"""The verb `compare`: all models in one table and one page, with accuracy, seconds, size and speed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.commands.comparison import finished_run, studied
 from imdb_sentiment.commands.options import CompareOptions
-from imdb_sentiment.commands.report import percent
+from imdb_sentiment.commands.recipe_runs import configuration_of, finished_run
 from imdb_sentiment.data.dataset import find, read_split
-from imdb_sentiment.measure import run_size
-from imdb_sentiment.model.trained import load_run
+from imdb_sentiment.model.trained import load
 from shared.data.samples import NOTICE
 from shared.errors import UserError
-from shared.pages.report import Report
+from shared.pages.report import Report, percent
 from shared.runs.run_directory import RunDirectory
 
 TIMED = 1000
@@ -26,21 +24,21 @@ HEADER = ("recipe", "test", "valid", "trained on", "seconds", "MB", "reviews/s")
 
 @dataclass(frozen=True)
 class Row:
-    """One model's line of the table; only `problem` where it could not be trained.
+    """One model's row of the table; only `problem` if it could not be trained.
 
     Parameters
     ----------
     recipe : str
     test_accuracy, valid_accuracy : float or None
-        Shares, 0 to 1.
+        0 to 1.
     trained_on : int or None
         Reviews.
     seconds : float or None
-        Of training, reading the files included.
+        Training, reading the files included.
     megabytes : float or None
-        What use needs, on disk; 1e6 bytes each.
+        Files that prediction needs; 1e6 bytes each.
     reviews_per_second : float or None
-        From text to judgement.
+        Speed from text to prediction.
     problem : str or None
         Why it is left out.
     """
@@ -55,7 +53,7 @@ class Row:
     problem: str | None = None
 
     def cells(self) -> list[Any]:
-        """Return the line as texts, in the order of `HEADER`."""
+        """Return the row as texts, in the order of `HEADER`."""
         return [
             self.recipe,
             percent(self.test_accuracy),
@@ -102,9 +100,9 @@ def write_page(rows: list[Row], path: Path, data: str, is_sample: bool) -> Path:
     page = Report("All models", f"{data}{' (made up)' if is_sample else ''}")
     page.table(HEADER, [row.cells() for row in rows])
     page.text(
-        "seconds: training, reading the files included. MB: what use needs, on disk. reviews/s: of the first "
-        f"{TIMED:,} test reviews, from text to judgement. The linear models are fitted again on the reviews for "
-        "choosing, once those have been measured."
+        "seconds: training, reading the files included. MB: files that prediction needs. reviews/s: the first "
+        f"{TIMED:,} test reviews, from text to prediction. The linear models are fitted again on train and valid "
+        "together, after validation."
     )
     whole = [row for row in rows if row.test_accuracy is not None]
     if whole:
@@ -119,13 +117,13 @@ def write_page(rows: list[Row], path: Path, data: str, is_sample: bool) -> Path:
 
 def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list[str]) -> Row:
     try:
-        config = studied(name, options, folder, seed=options.seed)
+        config = configuration_of(name, options, folder, seed=options.seed)
         if config.model == "encoder":
             from imdb_sentiment.model.hub import require_encoder
 
             require_encoder(str(config.encoder))
     except UserError as error:
-        if name == "encoder" and options.encoder is None:  # the one that may not be there
+        if name == "encoder" and options.encoder is None:  # the one that may not be available
             return Row(name, problem=str(error))
         raise
     if options.limit is not None:
@@ -133,10 +131,10 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
     config = replace(config, limit=useful_limit(config.limit, folder))
     path = finished_run(config, out / name)
     summary = RunDirectory.read(path, task="imdb-sentiment").summary()
-    classifier = load_run(path).classifier
-    classifier.probabilities(test[:50])  # the first call allocates
+    model = load(path)
+    model.probabilities(test[:50])  # the first call allocates
     began = time.perf_counter()
-    classifier.probabilities(test)
+    model.probabilities(test)
     seconds = time.perf_counter() - began
     return Row(
         name,
@@ -150,9 +148,19 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
 
 
 def useful_limit(limit: int | None, folder: Path) -> int | None:
-    """Return a limit, or None where the data has no more reviews than that (a recipe made for larger data)."""
+    """Return a limit, or None if the data has no more reviews than that (a recipe made for larger data)."""
     if limit is None:
         return None
     counts = [sum(1 for _ in (folder / "train" / kind).glob("*.txt")) for kind in ("neg", "pos")]
-    # A tenth of each class or so is put aside for choosing.
+    # About a tenth of each class is for validation.
     return limit if limit <= 1.6 * min(counts) else None
+
+
+def run_size(path: Path) -> int:
+    """Return the bytes of the files that a run's model needs for prediction."""
+    best = RunDirectory.read(path, task="imdb-sentiment").checkpoints.best()
+    if best is None:
+        return 0
+    unused = {"training.pt", "trained.safetensors", "manifest.json"}
+    files = [f for f in best.folder.iterdir() if f.name not in unused and f.suffix != ".pt"]
+    return sum(file.stat().st_size for file in files)

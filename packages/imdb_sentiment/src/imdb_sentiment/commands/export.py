@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from imdb_sentiment import __version__
 from imdb_sentiment.commands.options import ExportOptions
 from imdb_sentiment.config import RECURRENT
-from imdb_sentiment.data.dataset import CLASSES, RATINGS
-from imdb_sentiment.model.trained import NetworkClassifier, load_run
+from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.errors import UserError
 from shared.files import require_empty, whole_folder, write_json
 from shared.torch.onnx_export import (
@@ -36,7 +35,7 @@ EXAMPLES = (
 
 def run(options: ExportOptions) -> int:
     """Write a run's best model (verb `export`)."""
-    trained = load_run(options.run)
+    trained = load(options.run)
     classifier = trained.classifier
     if not isinstance(classifier, NetworkClassifier):
         raise UserError(
@@ -148,13 +147,18 @@ def with_torchs_lstm(classifier: NetworkClassifier) -> nn.Module:
     from dataclasses import replace
 
     from imdb_sentiment.data.text import WordCodec
-    from imdb_sentiment.model.network import build_network
+    from imdb_sentiment.model.build import build_network
 
     own = classifier.network
     dimension = own.state_dict()["embedding.weight"].shape[1]
     config = replace(classifier.config, model="lstm")
     assert isinstance(classifier.codec, WordCodec)
-    same = build_network(config, classifier.codec.vocabulary, dimension=dimension)
+    same = build_network(
+        config,
+        classifier.codec.vocabulary,
+        classes=len(classifier.classes),
+        dimension=dimension,
+    )
     same.load_state_dict(own.state_dict())
     return same.eval()
 
@@ -172,10 +176,9 @@ class _Probabilities(nn.Module):
 
 def _description(classifier: NetworkClassifier) -> dict[str, Any]:
     config = classifier.config
-    classes = list(CLASSES) if config.task == "polarity" else [str(r) for r in RATINGS]
     return {
         "family": config.model,
-        "classes": classes,
+        "classes": list(classifier.classes),
         "tokenizer": config.tokenizer if config.model != "encoder" else "tokenizer.json",
         "pad_id": classifier.codec.pad_id,
         "unknown_id": classifier.codec.unknown_id,

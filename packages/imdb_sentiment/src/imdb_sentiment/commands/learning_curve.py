@@ -1,4 +1,4 @@
-"""Accuracy against the number of training reviews, a curve for each recipe."""
+"""The verb `learning-curve`: accuracy against the number of training reviews, a curve for each recipe."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.commands.comparison import finished_run, studied
 from imdb_sentiment.commands.options import CurveOptions
-from imdb_sentiment.commands.report import percent
+from imdb_sentiment.commands.recipe_runs import configuration_of, finished_run
 from imdb_sentiment.config import LINEAR
 from imdb_sentiment.data.dataset import find, load
-from shared.pages.report import Report, save_plot
+from shared.pages.report import Report, percent
 from shared.runs.run_directory import RunDirectory
 
 
@@ -22,11 +21,11 @@ def run(options: CurveOptions) -> int:
     folder, _ = find(options.data)
     figures: list[dict[str, Any]] = []
     for name in options.recipes:
-        config = studied(name, options, folder)
+        config = configuration_of(name, options, folder)
         if config.model in LINEAR:
-            # It would add the reviews for choosing to whatever the curve says.
+            # A refit would train on valid too, so with more reviews than the curve says.
             config = replace(config, refit=False)
-        for size in _sizes(options.sizes, str(folder), config.valid_share):
+        for size in _sizes(options.sizes, str(folder), config.valid_fraction):
             for seed in options.seeds:
                 path = finished_run(
                     replace(config, limit=size, seed=seed), out / f"{name}-{size}-seed{seed}"
@@ -61,9 +60,9 @@ def write_page(figures: list[dict[str, Any]], path: Path, data: str) -> Path:
     page = Report("Accuracy by number of training reviews", data)
     curves = curves_of(figures)
     axes = ("training reviews", "test accuracy, %")
-    page.lines("Learning curve", *axes, curves, caption="Mean over the seeds.", log_x=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_plot(path.with_suffix(".png"), "Learning curve", *axes, curves, log_x=True)
+    caption, png = "Mean over the seeds.", path.with_suffix(".png")
+    page.lines("Learning curve", *axes, curves, caption=caption, log_x=True, png=png)
     page.table(
         ["recipe", "reviews", "seed", "test", "valid", "seconds"],
         [
@@ -73,27 +72,27 @@ def write_page(figures: list[dict[str, Any]], path: Path, data: str) -> Path:
         ],
     )  # fmt: skip
     page.text(
-        "A larger number of reviews holds all of a smaller one's. Every point is measured on all test reviews; the "
-        "reviews for choosing are the same everywhere and not trained on."
+        "A larger training set contains all of a smaller one. Every point is measured on all test reviews; the "
+        "validation reviews are the same everywhere and not trained on."
     )
     return page.save(path)
 
 
 def curves_of(figures: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
     """Return (numbers of reviews, mean accuracies in %) by recipe."""
-    found: dict[str, dict[int, list[float]]] = {}
+    accuracies: dict[str, dict[int, list[float]]] = {}
     for point in figures:
-        by_size = found.setdefault(point["recipe"], {})
+        by_size = accuracies.setdefault(point["recipe"], {})
         by_size.setdefault(point["reviews"], []).append(100 * point["test_accuracy"])
     return {
         name: ([float(size) for size in sorted(by_size)], [sum(by_size[s]) / len(by_size[s]) for s in sorted(by_size)])
-        for name, by_size in found.items()
+        for name, by_size in accuracies.items()
     }  # fmt: skip
 
 
-def _sizes(wanted: tuple[int, ...], folder: str, valid_share: float) -> list[int]:
-    """Return the sizes that the data has reviews for; the first one beyond becomes all there are."""
-    labels = load(folder, valid_share=valid_share, limit=None, seed=0).train.labels
+def _sizes(wanted: tuple[int, ...], folder: str, valid_fraction: float) -> list[int]:
+    """Return the sizes that the data has reviews for; those above become the largest possible."""
+    labels = load(folder, valid_fraction=valid_fraction, limit=None, seed=0).train.labels
     positive = int(labels.sum())
     most = 2 * min(positive, len(labels) - positive)
     return sorted({min(size, most) for size in wanted})

@@ -1,4 +1,4 @@
-"""The most confident mistakes of a model, as a page: where it is wrong and does not know it."""
+"""The verb `mistakes`: a page with the most confident mistakes of a model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from imdb_sentiment.commands.options import MistakesOptions
-from imdb_sentiment.commands.report import percent
 from imdb_sentiment.data.dataset import CLASSES
 from imdb_sentiment.data.text import blank_breaks
-from imdb_sentiment.measure import positive_chance, read
-from imdb_sentiment.model.trained import load_run
-from shared.pages.report import Report
+from imdb_sentiment.measure import positive_probability, read
+from imdb_sentiment.model.trained import load
+from shared.pages.report import Report, percent
 
 SHOWN = 1500
 """Characters of a review that the page shows."""
 BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-"""Confidence of the judgement, for the table of how often it is right."""
+"""Edges of the bins of confidence, the probability of the predicted class."""
 
 
 def run(options: MistakesOptions) -> int:
     """Write the page (verb `mistakes`)."""
-    trained = load_run(options.run)
+    trained = load(options.run)
     reviews = read(options.data or trained.config.data, options.split, trained.config)
-    positive = positive_chance(trained.classifier.probabilities(reviews.texts))
+    positive = positive_probability(trained.probabilities(reviews.texts))
     confidence = np.where(positive > 0.5, positive, 1 - positive)
     is_wrong = (positive > 0.5) != (reviews.labels == 1)
     wrong = np.flatnonzero(is_wrong)
@@ -38,34 +37,33 @@ def run(options: MistakesOptions) -> int:
         f"{percent(1 - len(wrong) / len(reviews))}",
     )
     page.table(
-        ["confidence", "reviews", "right"],
+        ["confidence", "reviews", "accuracy"],
         [
             [f"{low:.0%} to {high:.0%}", int(has.sum()), percent(float(1 - is_wrong[has].mean()))]
             for low, high in pairwise(BANDS)
             if (has := (confidence >= low) & ((confidence < high) | (high == 1))).any()
         ],
-        caption="How often it is right where it is so sure",
+        caption="Accuracy by confidence",
     )
     stars = [
         [int(rating), int(has.sum()), percent(float(1 - is_wrong[has].mean()))]
         for rating in np.unique(reviews.ratings)
         if (has := reviews.ratings == rating).any()
     ]
-    page.table(["stars", "reviews", "right"], stars, caption="By what the reviewer gave")
-    for place in order.tolist():
-        said = "positive" if positive[place] > 0.5 else "negative"
-        page.heading(reviews.names[place])
+    page.table(
+        ["stars", "reviews", "accuracy"], stars, caption="Accuracy by the rating of the reviewer"
+    )
+    for index in order.tolist():
+        said = "positive" if positive[index] > 0.5 else "negative"
+        page.heading(reviews.names[index])
         page.text(
-            f"Said to be {said} with {confidence[place]:.2%}; it is {_LONG[CLASSES[reviews.labels[place]]]}, "
-            f"{reviews.ratings[place]} of 10 stars."
+            f"Predicted {said} with {confidence[index]:.2%}; it is {CLASSES[reviews.labels[index]]}, "
+            f"{reviews.ratings[index]} of 10 stars."
         )
-        text = " ".join(blank_breaks(reviews.texts[place]).split())
+        text = " ".join(blank_breaks(reviews.texts[index]).split())
         cut = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} [...] {text[-SHOWN // 2 :]}"
         page.html(f'<p class="review" style="overflow-wrap:anywhere">{html.escape(cut)}</p>')
     out = Path(options.out) if options.out else trained.path / "mistakes.html"
     page.save(out)
-    print(f"{len(wrong):,} of {len(reviews):,} reviews are judged wrongly. The page is {out}.")
+    print(f"{len(wrong):,} of {len(reviews):,} predictions are wrong. The page is {out}.")
     return 0
-
-
-_LONG = {"neg": "negative", "pos": "positive"}

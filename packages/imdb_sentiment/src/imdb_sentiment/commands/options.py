@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from imdb_sentiment.config import RECIPES, Split, StudyOptions
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
+
+Split = Literal["train", "valid", "test"]
+RECIPES = ("nbsvm", "tfidf", "cnn", "bilstm", "handwritten", "baseline", "encoder")
+"""In the order in which `compare` trains them: the quick ones first."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,20 @@ class PredictOptions:
     run: str = positional()
     """Run folder."""
     texts: tuple[str, ...] = positional(default=())
-    """Reviews, each one word of the command line (in quotes); default: standard input, a review a line."""
+    """Reviews, each in quotes; default: standard input, a review a line."""
     file: str | None = None
     """Text file with a review a line, or .csv (with --column)."""
     column: str | None = None
     """Column of a CSV file, or of CSV on standard input, that holds the reviews."""
     json: bool = False
     """Print a JSON object a line."""
-    batch: int = 256
+    batch_size: int = 256
     """Reviews held in memory, >= 1."""
 
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
-            problem(self.batch < 1, "batch", self.batch, ">= 1")
+            problem(self.batch_size < 1, "batch_size", self.batch_size, ">= 1")
             both = self.file is not None and bool(self.texts)
             problem(both, "file", self.file, "null where reviews are given")
             odd = self.column is not None and bool(self.texts)
@@ -62,12 +65,12 @@ class ExplainOptions:
     file: str | None = None
     """Text file that is one review."""
     method: Literal["occlusion", "gradient"] = "occlusion"
-    """occlusion: what changes without the word, for every model; gradient: gradient times input, quicker, for
+    """occlusion: change of the log-odds without the word, for every model; gradient: gradient times input, quicker, for
     networks."""
     reviews: int = 6
     """Test reviews where no text is given, >= 1."""
     words: int = 400
-    """Words of a review that are looked at, >= 1."""
+    """Words of a review to explain, from its beginning, >= 1."""
     out: str | None = None
     """HTML file; default: explain.html in the run folder."""
 
@@ -103,7 +106,7 @@ class MistakesOptions:
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """Which data to look through."""
+    """Which data to check."""
 
     data: str | None = None
     """Data as in `train`."""
@@ -118,6 +121,43 @@ class AuditOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.show < 1, "show", self.show, ">= 1")
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Options of the verbs that train several models."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    recipes: tuple[str, ...] = ()
+    """Recipes to train, in this order."""
+    encoder: str | None = None
+    """Folder or hub name for the recipe encoder; default: the recipe's, whose row `compare` leaves out if it is not
+    available."""
+    minutes: float | None = None
+    """Most minutes for each network, whose training is then planned to end in them, > 0; null: as the recipes say."""
+    epochs: int | None = None
+    """Passes of each network over its reviews, >= 1; null: as the recipes say."""
+    threads: int = 0
+    """CPU threads, >= 0; 0: as torch chooses."""
+    out: str | None = None
+    """Folder for the runs and the page; finished runs in it are not trained again; default:
+    runs/imdb_sentiment/<verb>."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            self.check(problem)
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range; a verb adds its own after `super().check(problem)`."""
+        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
+        minutes, epochs = self.minutes, self.epochs
+        problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
+        problem(epochs is not None and epochs < 1, "epochs", epochs, ">= 1")
+        problem(self.threads < 0, "threads", self.threads, ">= 0")
 
 
 @dataclass(frozen=True)
@@ -196,4 +236,4 @@ class FetchOptions(shared_options.FetchOptions):
     """What to download, and where to."""
 
     glove: bool = False
-    """GloVe 6B (862 MB), with which the coursework began, instead of the reviews."""
+    """GloVe 6B (862 MB), the coursework's word vectors, instead of the reviews."""

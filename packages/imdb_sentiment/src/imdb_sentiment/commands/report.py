@@ -1,4 +1,4 @@
-"""The page of a run: figures, curves, what holds it back, words."""
+"""The page of a run: figures, curves, and what it relies on."""
 
 from __future__ import annotations
 
@@ -8,17 +8,36 @@ from typing import Any
 from imdb_sentiment.config import LINEAR, TrainConfig
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
-from shared.pages.report import Report, make_page, save_plot
+from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
 STRONGEST = 20
-COURSEWORK = (
-    "This is the coursework's model to the letter, and these hold it back. The head reads the state at the last place: "
-    "there the backward way has read one word, so half of what the head gets knows almost nothing of the review. "
-    "Every review is filled up to {size} words in front, {padding:.0%} of what is computed, and the padding is read "
-    "as if it were words. With {limit} training reviews most words are met once or never. Pooling over a review's own "
-    "words, batches of like length and all reviews are what the recipe bilstm changes."
-)
+DEFECTS = {
+    "padding": (
+        "front",
+        "Every review is padded in front to {max_tokens} tokens, {padding:.0%} of what is computed, and the LSTM reads "
+        "the padding as if it were words.",
+    ),
+    "pooling": (
+        "last_position",
+        "The head reads the output at the last position, where the backward direction has read one word: half of what "
+        "the head gets says almost nothing of the review.",
+    ),
+    "carry_state": (
+        True,
+        "In training, the LSTM starts each batch from the final state of the batch before, which read other reviews.",
+    ),
+    "softmax_first": (
+        True,
+        "Softmax is applied twice: before the cross entropy and inside it. The loss of a review cannot fall below "
+        "0.3133, and a wrong answer that is certain hardly changes the weights.",
+    ),
+    "encoder_pooling": (
+        "last",
+        "The head reads the state at the last position of the batch, which is padding for all but its longest review.",
+    ),
+}
+"""Settings that reproduce mistakes of the coursework: value, and what is wrong with it."""
 
 
 def run(options: ReportOptions) -> int:
@@ -27,7 +46,7 @@ def run(options: ReportOptions) -> int:
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:
-    """Write a run's page, and its plot as PNG beside it where it has one.
+    """Write a run's page, and its plot as PNG beside it if it has one.
 
     Parameters
     ----------
@@ -44,75 +63,75 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     summary = run.summary()
     config = configuration.load(TrainConfig, run.path / "config.yaml")
     out = out or run.path / "report.html"
-    page = Report(f"imdb-sentiment: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["what", "came out"], _facts(summary, config))
-    if config.padding == "front":
-        page.heading("What holds it back")
-        limit = f"{config.limit:,}" if config.limit else "so few"
-        page.text(
-            COURSEWORK.format(
-                size=config.max_tokens, padding=summary["metrics"]["padding"], limit=limit
-            )
-        )
+    accuracy = percent(summary["metrics"]["test_accuracy"]) or ""
+    page = run_page(
+        "imdb-sentiment",
+        run,
+        _facts(summary, config),
+        subtitle=_subtitle(summary),
+        headline=(accuracy, "test accuracy"),
+    )
+    defects = defects_of(config)
+    if defects:
+        page.heading("Defects of the coursework in this run")
+        for setting, text in defects.items():
+            padding = summary["metrics"].get("padding", 0.0)
+            text = text.format(max_tokens=config.max_tokens, padding=padding)
+            page.text(f"{configuration.flag(setting)} {getattr(config, setting)}: {text}")
+        page.text("`imdb-sentiment ablate` measures what each of them costs.")
     if config.model in LINEAR:
-        _strongest(page, run.path, config)
+        _strongest(page, run.path)
     else:
         _curves(page, run.metrics.records(), out.parent)
-    page.heading("Run it again")
-    page.code(f"imdb-sentiment train --config {run.path.name}/config.yaml --out another-folder")
-    page.code(configuration.dump(config))
+    page.run_again("imdb-sentiment train", run, config)
     return page.save(out)
+
+
+def defects_of(config: TrainConfig) -> dict[str, str]:
+    """Return the settings of a run that reproduce mistakes of the coursework, and what is wrong with each."""
+    names = ("encoder_pooling",) if config.model == "encoder" else tuple(DEFECTS)[:-1]
+    names = () if config.model in LINEAR else (*names, "softmax_first")
+    return {name: DEFECTS[name][1] for name in names if getattr(config, name) == DEFECTS[name][0]}
 
 
 def accuracy_curves(records: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
     """Return (epochs, accuracies in %) on train and valid from a metrics log."""
-    found = {}
-    for name in ("train", "valid"):
-        epochs, values = curve(records, f"{name}_accuracy")
-        if epochs:
-            found[name] = (epochs, [100 * value for value in values])
-    return found
-
-
-def curve(records: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    """Return (epochs, values) of the records that have a figure."""
-    kept = [record for record in records if record.get(key) is not None]
-    return [record["epoch"] for record in kept], [record[key] for record in kept]
-
-
-def percent(share: float | None) -> str | None:
-    """Return 0.9123 as `91.23 %`."""
-    return None if share is None else f"{100 * share:.2f} %"
+    curves = {name: curve(records, f"{name}_accuracy", scale=100) for name in ("train", "valid")}
+    return {name: points for name, points in curves.items() if points[0]}
 
 
 def _curves(page: Report, records: list[dict[str, Any]], folder: Path) -> None:
     page.heading("Training")
-    curves = accuracy_curves(records)
-    caption = "Train: mean since the line of the log before, with dropout. Valid: without."
-    page.lines("Accuracy", "epoch", "accuracy, %", curves, caption=caption)
-    save_plot(folder / "accuracy.png", "Accuracy", "epoch", "accuracy, %", curves)
+    caption = "Train: mean since the last line of the log, with dropout. Valid: without."
+    page.lines(
+        "Accuracy",
+        "epoch",
+        "accuracy, %",
+        accuracy_curves(records),
+        caption=caption,
+        png=folder / "accuracy.png",
+    )
     losses = {
-        name: values
+        name: points
         for name, key in (("train", "train_nll"), ("valid", "valid_loss"))
-        if (values := curve(records, key))[0]
+        if (points := curve(records, key))[0]
     }
-    page.lines("Loss", "epoch", "nats a review", losses)
-    rates = curve(records, "learning_rate")
-    if len(set(rates[1])) > 1:
-        page.lines("Learning rate", "epoch", "learning rate", {"learning rate": rates})
+    page.lines("Loss", "epoch", "nats per review", losses)
+    page.learning_rate(records)
 
 
-def _strongest(page: Report, path: Path, config: TrainConfig) -> None:
+def _strongest(page: Report, path: Path) -> None:
     from imdb_sentiment.model.linear import LinearClassifier
-    from imdb_sentiment.model.trained import load_run
+    from imdb_sentiment.model.trained import load
 
-    model = load_run(path).classifier
+    model = load(path).classifier
     assert isinstance(model, LinearClassifier)
     low, high = model.strongest(STRONGEST)
-    first, last = ("negative", "positive") if config.task == "polarity" else ("other", "10 stars")
-    page.heading("What it goes by")
+    last = model.classes[-1]
+    first = model.classes[0] if len(model.classes) == 2 else f"other than {last}"
+    page.heading("The n-grams with the strongest effects")
     page.table(
-        [f"most {first}", "weight", f"most {last}", "weight "],
+        [f"most {first}", "effect", f"most {last}", "effect "],
         [[*a, *b] for a, b in zip(low, high, strict=False)],
     )
 
@@ -122,30 +141,31 @@ def _subtitle(summary: dict[str, Any]) -> str:
     made_up = " (made up)" if data["is_sample"] else ""
     counts = data["reviews"]
     return (
-        f"{data['name']}{made_up}: {counts['train']:,} training reviews, {counts['valid']:,} for choosing "
+        f"{data['name']}{made_up}: {counts['train']:,} training reviews, {counts['valid']:,} for validation "
         f"(split {data['split']}), {counts['test']:,} test reviews"
     )
 
 
-def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
+def _facts(summary: dict[str, Any], config: TrainConfig) -> list[tuple[str, Any]]:
     metrics = summary["metrics"]
-    rows = [
-        ["test accuracy", percent(metrics["test_accuracy"])],
-        ["valid accuracy", percent(metrics["valid_accuracy"])],
-    ]
-    for kind in ("negative", "positive", "polarity"):
-        if f"test_{kind}_accuracy" in metrics:
-            name = "as good or bad" if kind == "polarity" else f"of {kind} ones"
-            rows.append([f"test accuracy {name}", percent(metrics[f"test_{kind}_accuracy"])])
+    rows: list[tuple[str, Any]] = [("valid accuracy", percent(metrics["valid_accuracy"]))]
+    for key, value in metrics.items():
+        if not (key.startswith("test_") and key.endswith("_accuracy")):
+            continue
+        name = key.removeprefix("test_").removesuffix("_accuracy")
+        about = "as negative or positive" if name == "polarity" else f"of {name} reviews"
+        rows.append((f"test accuracy {about}", percent(value)))
     if "test_mean_absolute_error" in metrics:
-        rows.append(["test error, stars", f"{metrics['test_mean_absolute_error']:.2f}"])
+        rows.append(("test error, stars", f"{metrics['test_mean_absolute_error']:.2f}"))
+    rows.append(("test loss, nats per review", f"{metrics['test_loss']:.4f}"))
+    if "test_calibration_error" in metrics:
+        rows.append(("test calibration error", percent(metrics["test_calibration_error"])))
     rows += [
-        ["test loss, nats a review", f"{metrics['test_loss']:.4f}"],
-        ["model", f"{config.model}, {summary['weights']:,} weights"],
-        ["training time", f"{summary['seconds']:.1f} s"],
+        ("model", f"{config.model}, {summary['weights']:,} weights"),
+        ("training time", f"{summary['seconds']:.1f} s"),
     ]
     if summary.get("steps") is not None:
-        rows.append(["updates", f"{summary['steps']:,} (best after {summary['best_step']:,})"])
+        rows.append(("updates", f"{summary['steps']:,} (best after {summary['best_step']:,})"))
     if summary.get("reviews_per_second"):
-        rows.append(["reviews per second", f"{summary['reviews_per_second']:,}"])
-    return [*rows, ["seed", f"{config.seed}"], ["device", summary["device"]]]
+        rows.append(("reviews per second", f"{summary['reviews_per_second']:,}"))
+    return [*rows, ("seed", f"{config.seed}"), ("device", summary["device"])]

@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imdb_sentiment.config import Task
+from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
 from shared.data.datasets import data_root, describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 
 DATA_SET = "aclImdb"
-CLASSES = ("neg", "pos")
-"""Folders, in the order of the labels."""
+FOLDERS = ("neg", "pos")
+"""Folders of the classes, in the order of the labels."""
+CLASSES = ("negative", "positive")
+"""Names of the classes, in the order of the labels."""
 RATINGS = (1, 2, 3, 4, 7, 8, 9, 10)
 """The ratings that the data set has; 5 and 6 were left out by its makers."""
 LAYOUT = "Expected {train,test}/{pos,neg}/<id>_<rating>.txt."
@@ -36,9 +38,9 @@ _NAME = re.compile(r"(\d+)_(\d+)\.txt")
 _FILM = re.compile(r"/title/(tt\d+)")
 
 
-def class_count(task: Task) -> int:
-    """Return C, the number of classes of a task."""
-    return len(CLASSES) if task == "polarity" else len(RATINGS)
+def task_classes(task: str) -> tuple[str, ...]:
+    """Return the names of the classes (C,) that a task predicts, in the order of its targets."""
+    return CLASSES if task == "polarity" else tuple(map(str, RATINGS))
 
 
 @dataclass(frozen=True)
@@ -133,19 +135,39 @@ def find(given: str | None) -> tuple[Path, bool]:
     return data_or_sample(DATA_SET, given, sample.write)
 
 
-def load(given: str | None, *, valid_share: float, limit: int | None, seed: int) -> Data:
+def load_data(config: TrainConfig) -> Data:
+    """Read the data that a configuration names; `load` tells the errors."""
+    return load(
+        config.data,
+        valid_fraction=config.valid_fraction,
+        limit=config.limit,
+        seed=config.seed,
+        test_limit=config.test_limit,
+    )
+
+
+def load(
+    given: str | None,
+    *,
+    valid_fraction: float,
+    limit: int | None,
+    seed: int,
+    test_limit: int | None = None,
+) -> Data:
     """Read the data, and put some of the training reviews aside for validation.
 
     Parameters
     ----------
     given : str or None
         Value of `--data`.
-    valid_share : float
+    valid_fraction : float
         Part of the training reviews that becomes validation, above 0 and below 1.
     limit : int or None
-        Training reviews to keep, half of each class; validation and test stay whole.
+        Training reviews to keep, half of each class; validation stays whole.
     seed : int
-        Of the choice of those.
+        Seed of the choice of those.
+    test_limit : int or None
+        Test reviews to keep, half of each class, the same for every seed.
 
     Raises
     ------
@@ -154,15 +176,17 @@ def load(given: str | None, *, valid_share: float, limit: int | None, seed: int)
     """
     folder, is_sample = find(given)
     whole, test = read_split(folder, "train"), read_split(folder, "test")
-    is_valid = validation_mask(whole, valid_share)
+    is_valid = validation_mask(whole, valid_fraction)
     train, valid = (whole.take(np.flatnonzero(mask)) for mask in (~is_valid, is_valid))
     if limit is not None:
         train = subset(train, limit, seed)
+    if test_limit is not None:
+        test = subset(test, test_limit, seed=0, flag="--test-limit")
     for name, part in (("train", train), ("valid", valid)):
         if len(np.unique(part.labels)) < 2:
             raise UserError(
                 f"{folder / 'train'}: too few reviews: {name} would have {len(part)}, all of one class. "
-                "Give more reviews, or another --valid-share."
+                "Give more reviews, or another --valid-fraction."
             )
     return Data(train, valid, test, is_sample, describe(folder).as_dict())
 
@@ -181,7 +205,7 @@ def read_split(folder: Path, split: str) -> Reviews:
     ratings: list[int] = []
     films: list[str] = []
     names: list[str] = []
-    for label, kind in enumerate(CLASSES):
+    for label, kind in enumerate(FOLDERS):
         found = _files(folder / split / kind)
         listed = _films(folder / split / f"urls_{kind}.txt")
         for number, rating, name in found:
@@ -193,7 +217,7 @@ def read_split(folder: Path, split: str) -> Reviews:
     return Reviews(texts, np.array(labels), np.array(ratings), films, names)
 
 
-def validation_mask(reviews: Reviews, share: float) -> NDArray[np.bool_]:
+def validation_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
     """Choose whole films for validation, the same ones in every run.
 
     Reviews of one film name the same people and agree more than others, so a film on both sides makes validation too
@@ -204,19 +228,19 @@ def validation_mask(reviews: Reviews, share: float) -> NDArray[np.bool_]:
     ----------
     reviews : Reviews
         Each class by id.
-    share : float
-        Least part of the reviews to choose.
+    fraction : float
+        Least fraction of the reviews to choose.
 
     Returns
     -------
     bool array (N,)
     """
-    wanted = share * len(reviews)
+    wanted = fraction * len(reviews)
     if not all(reviews.films):
         mask = np.zeros(len(reviews), dtype=bool)
         for label in range(len(CLASSES)):
             own = np.flatnonzero(reviews.labels == label)
-            mask[own[len(own) - round(share * len(own)) :]] = True
+            mask[own[len(own) - round(fraction * len(own)) :]] = True
         return mask
     films, film_of, counts = np.unique(reviews.films, return_inverse=True, return_counts=True)
     order = sorted(range(len(films)), key=lambda i: hashlib.sha256(str(films[i]).encode()).digest())
@@ -226,7 +250,7 @@ def validation_mask(reviews: Reviews, share: float) -> NDArray[np.bool_]:
     return chosen[film_of]
 
 
-def subset(reviews: Reviews, count: int, seed: int) -> Reviews:
+def subset(reviews: Reviews, count: int, seed: int, flag: str = "--limit") -> Reviews:
     """Return `count` reviews, half of each class, in the order they had.
 
     A larger count with the same seed holds all of a smaller one's, so that a learning curve adds reviews.
@@ -242,7 +266,7 @@ def subset(reviews: Reviews, count: int, seed: int) -> Reviews:
         own = np.flatnonzero(reviews.labels == label)
         if half > len(own):
             raise UserError(
-                f"--limit {count}: there are only {len(own)} {CLASSES[label]} reviews to train on. "
+                f"{flag} {count}: there are only {len(own)} {FOLDERS[label]} reviews. "
                 f"Expected at most {2 * len(own)}."
             )
         kept.append(np.random.default_rng([seed, label]).permutation(own)[:half])

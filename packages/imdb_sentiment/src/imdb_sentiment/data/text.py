@@ -1,11 +1,12 @@
-"""From a review to the ids that a network reads.
+"""From a review to the token ids that a network reads.
 
-N counts reviews, T tokens of one. Ids of `WordCodec` are places in a `Vocabulary`, those of an encoder its own.
+N counts reviews, T tokens of one. Ids of `WordCodec` are those of a `Vocabulary`, those of an encoder its tokenizer's.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,40 +20,63 @@ from shared.text.vocabulary import Vocabulary
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 SPECIALS = (PAD, UNKNOWN)
-HEAD_SHARE = 4
-"""head_tail keeps the first 1 / HEAD_SHARE from the beginning (128 of 510 in Sun et al. 2019, arXiv 1905.05583)."""
+HEAD_DIVISOR = 4
+"""head_tail keeps size / HEAD_DIVISOR tokens of the head (128 of 510 in Sun et al. 2019, arXiv 1905.05583)."""
 
 Ids = NDArray[np.int32]
+Span = tuple[int, int]
 Tokenize = Callable[[str], list[str]]
 
 _BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
-# Words with their apostrophes ("don't"), runs of ! and ?, dots, and other marks one by one.
+# Words with their apostrophes ("don't"), sequences of ! and ?, dots, and other marks one by one.
 _MARKS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]+|\.\.+|[^\w\s]")
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ALPHANUMERIC = re.compile(r"[^\W_]+")
+# One character for one, so that spans stay right.
+_ASCII_MARKS = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u2032\u00b4\uff07", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\uff02", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d", "-"),
+        **dict(zip("\uff01\uff1f\uff0c\uff0e", "!?,.", strict=True)),
+    }
+)
+_ELLIPSIS = "\u2026"
+
+
+def plain_marks(text: str) -> str:
+    """Return a text with composed letters (NFC) and ASCII quotes, dashes, `!`, `?`, comma and period.
+
+    Word processors write ``don\u2019t`` for ``don't``: the same word, and one that a model must not miss.
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", text).translate(_ASCII_MARKS)
 
 
 def mark_tokens(text: str) -> list[str]:
     """Split a review into lower-case words and punctuation marks; HTML breaks are removed.
 
-    Marks carry opinion ("good?!", "so-called"), and "not good ." and "not . good" are different runs of three.
+    Marks carry opinion ("good?!", "so-called"), and "not good ." and "not . good" are different trigrams.
     """
-    return _MARKS.findall(_BREAK.sub(" ", text).lower())
+    tokens = _MARKS.findall(_BREAK.sub(" ", text).lower())
+    return ["..." if t == _ELLIPSIS else t for t in tokens] if _ELLIPSIS in text else tokens
 
 
 def tokenize_with(name: str) -> Tokenize:
-    """Return the tokenizer of that name: one of `shared.text.tokenizers`, or `marks`."""
-    return mark_tokens if name == "marks" else tokenizer(name)
+    """Return the tokenizer of that name, `marks` or one of `shared.text.tokenizers`, behind `plain_marks`."""
+    split = mark_tokens if name == "marks" else tokenizer(name)
+    return lambda text: split(plain_marks(text))
 
 
 def blank_breaks(text: str) -> str:
-    """Return a review with spaces in place of its HTML breaks; every other character stays where it was."""
+    """Return a review with spaces in place of its HTML breaks; every other character keeps its position."""
     return _BREAK.sub(lambda match: " " * len(match[0]), text)
 
 
-def word_places(text: str) -> list[tuple[int, int]]:
-    """Return (start, end) of every word of a text, HTML breaks not among them: what can be taken out of it."""
-    return [match.span() for match in _WORDS.finditer(blank_breaks(text))]
+def word_spans(text: str) -> list[Span]:
+    """Return (start, end) of every word of a text, HTML breaks not among them: what occlusion removes."""
+    return [match.span() for match in _WORDS.finditer(blank_breaks(text).translate(_ASCII_MARKS))]
 
 
 def truncate(ids: Ids, size: int, how: str) -> Ids:
@@ -68,15 +92,15 @@ def truncate(ids: Ids, size: int, how: str) -> Ids:
         return ids
     if how == "head":
         return ids[:size]
-    head = size // HEAD_SHARE if how == "head_tail" else 0
+    head = size // HEAD_DIVISOR if how == "head_tail" else 0
     return np.concatenate([ids[:head], ids[len(ids) - (size - head) :]])
 
 
 class Codec(ABC):
-    """Turns reviews into ids."""
+    """Turns reviews into token ids."""
 
     size: int
-    """Number of different ids."""
+    """Number of different ids, V."""
     pad_id: int
     unknown_id: int
 
@@ -85,12 +109,12 @@ class Codec(ABC):
         """Return the ids of each review, truncated, at least one."""
 
     @abstractmethod
-    def places(self, text: str) -> list[tuple[int, int]] | None:
-        """Return (start, end) in the text of each id of `encode([text])`; None where that cannot be told."""
+    def spans(self, text: str) -> list[Span] | None:
+        """Return (start, end) in the text of each id of `encode([text])`; None where that is not known."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what `load` needs."""
+        """Write the files that `load` reads."""
 
 
 class WordCodec(Codec):
@@ -113,7 +137,7 @@ class WordCodec(Codec):
 
     @classmethod
     def build(cls, config: TrainConfig, texts: Sequence[str]) -> WordCodec:
-        """Count the words of the training reviews, and of no others."""
+        """Make the vocabulary of the training reviews, and of no others."""
         tokenize = tokenize_with(config.tokenizer)
         vocabulary = Vocabulary.build(
             (token for text in texts for token in tokenize(text)),
@@ -132,22 +156,22 @@ class WordCodec(Codec):
         """Return the ids of each review; one without any word is a single `<unk>`."""
         return [self._encode(self._tokenize(text)) for text in texts]
 
-    def places(self, text: str) -> list[tuple[int, int]] | None:
-        """Return (start, end) of each id; None for tokenizers that do not tell where their tokens were."""
+    def spans(self, text: str) -> list[Span] | None:
+        """Return (start, end) of each id; None for tokenizers whose tokens have no known position."""
         pattern = {"marks": _MARKS, "review": _ALPHANUMERIC}.get(self.config.tokenizer)
         if pattern is None:
             return None
-        plain = blank_breaks(text)
-        spans = [match.span() for match in pattern.finditer(plain.lower())]
-        # A few letters change their number in lower case, and then all places behind them are wrong.
-        if len(plain.lower()) != len(plain) or len(spans) != len(self._tokenize(text)):
+        plain = plain_marks(blank_breaks(text)).lower()
+        spans = [match.span() for match in pattern.finditer(plain)]
+        # Composed letters and a few lower-case ones are fewer or more characters; then all positions behind are wrong.
+        if len(plain) != len(text) or len(spans) != len(self._tokenize(text)):
             return None
         if not spans:
             return [(0, 0)]
         keep = truncate(
             np.arange(len(spans), dtype=np.int32), self.config.max_tokens, self.config.truncation
         )
-        return [spans[place] for place in keep.tolist()]
+        return [spans[position] for position in keep.tolist()]
 
     def save(self, folder: Path) -> None:
         """Write the vocabulary."""

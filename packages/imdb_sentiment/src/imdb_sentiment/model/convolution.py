@@ -1,6 +1,6 @@
-"""A convolutional classifier: filters over neighbouring words, the strongest answer of each anywhere in the review.
+"""A convolutional classifier: filters over adjacent words, max-pooled over the review.
 
-Shapes: B batch, T time in tokens, D size of a word vector, H filters of each width.
+Shapes: B batch, T time in tokens, D dimension of a word vector, H filters of each width.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.model.network import Network, Words
+from imdb_sentiment.model.network import Network, Sizes
 from shared.torch.masking import mask_from_lengths
 
 
 class ConvolutionalClassifier(Network):
-    """Filters of several widths, pooled over a review's own tokens.
+    """Filters of several widths, pooled over the real tokens of a review.
 
     References
     ----------
-    Kim 2014, arXiv 1408.5882.
+    Kim 2014, arXiv 1408.5882, equations 2 to 4.
     """
 
-    def __init__(self, config: TrainConfig, words: Words) -> None:
+    def __init__(self, config: TrainConfig, sizes: Sizes) -> None:
         parts = 2 if config.pooling == "max_mean" else 1
-        size = parts * config.hidden_size * len(config.widths)
-        super().__init__(config, words, size)
+        pooled_size = parts * config.hidden_size * len(config.widths)
+        super().__init__(config, sizes, pooled_size)
         self.filters = nn.ModuleList(
-            nn.Linear(width * words.dimension, config.hidden_size) for width in config.widths
+            nn.Linear(width * sizes.dimension, config.hidden_size) for width in config.widths
         )
 
     def pooled(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Return what the head reads, (B, parts widths H), of word vectors (B, T, D)."""
+        """Return the features (B, parts widths H) that the head reads, of word vectors (B, T, D)."""
         is_real = mask_from_lengths(lengths, vectors.shape[1])[:, :, None]
-        vectors = vectors.masked_fill(~is_real, 0.0)  # a filter reads over a review's end
-        found = []
+        vectors = vectors.masked_fill(~is_real, 0.0)  # a filter reads past the end of a review
+        features = []
         for width, filters in zip(self.config.widths, self.filters, strict=True):
-            # A window begins at each of the review's tokens, so that one of a single word has one too.
+            # A window starts at each token of the review, so that a review of one word has one too.
             padded = nn.functional.pad(vectors, (0, 0, 0, width - 1))
             windows = torch.cat(
-                [padded[:, place : place + vectors.shape[1]] for place in range(width)], -1
-            )  # (B, T, width D)
-            found.append(torch.relu(filters(windows)))
-        return self.pool(torch.cat(found, -1), lengths)
+                [padded[:, offset : offset + vectors.shape[1]] for offset in range(width)], -1
+            )  # x_{i:i+h-1}, (B, T, width D)
+            features.append(torch.relu(filters(windows)))  # eq. 2 and 3, (B, T, H)
+        return self.pool(torch.cat(features, -1), lengths)  # eq. 4

@@ -1,6 +1,6 @@
 """Pretrained encoders of the Hugging Face library, as a classifier.
 
-Shapes: B batch, T time in the encoder's own pieces of words, D size of a vector, C classes.
+Shapes: B batch, T time in the encoder's own subwords, D size of a vector, C classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.text import Codec, Ids, blank_breaks, truncate
+from imdb_sentiment.data.text import Codec, Ids, Span, blank_breaks, truncate
 from imdb_sentiment.model.hub import require_encoder
 from imdb_sentiment.model.low_rank import add_low_rank
 from imdb_sentiment.model.network import Head, TextNetwork
@@ -25,13 +25,20 @@ from shared.torch.torchvision_guard import make_torchvision_importable
 
 
 class EncoderCodec(Codec):
-    """Ids of an encoder's own tokenizer, between its own marks.
+    """Token ids of an encoder's own tokenizer, between its special tokens.
 
     Parameters
     ----------
     config : TrainConfig
     tokenizer : transformers tokenizer
         A fast one.
+
+    Attributes
+    ----------
+    before, after : list of int
+        Special tokens that the tokenizer's template puts around a text.
+    cls_index : int or None
+        Position of the classification token, from the end of a sequence if negative (XLNet); None if there is none.
     """
 
     def __init__(self, config: TrainConfig, tokenizer: Any) -> None:
@@ -40,23 +47,25 @@ class EncoderCodec(Codec):
         self.pad_id = tokenizer.pad_token_id or 0
         mask = tokenizer.mask_token_id
         self.unknown_id = mask if mask is not None else tokenizer.unk_token_id or 0
-        marks = list(tokenizer("")["input_ids"])
-        self.before, self.after = marks[: len(marks) // 2], marks[len(marks) // 2 :]
-        self._room = config.max_tokens - len(marks)
+        self.before, self.after = _special_tokens(tokenizer)
+        self.cls_index = _cls_index(self.before, self.after, tokenizer.cls_token_id)
+        self._room = config.max_tokens - len(self.before) - len(self.after)
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the ids of each review, truncated between the marks."""
-        # truncation=False: some folders' tokenizer.json cuts at 128 pieces by itself.
-        pieces = self._pieces([blank_breaks(text) for text in texts])["input_ids"]
-        cut = [
-            truncate(np.array(ids, np.int32), self._room, self.config.truncation) for ids in pieces
+        """Return the ids of each review, truncated between the special tokens."""
+        # truncation=False: the tokenizer.json of some folders truncates at 128 tokens by itself.
+        subwords = self._subwords([blank_breaks(text) for text in texts])["input_ids"]
+        kept = [
+            truncate(np.array(ids, np.int32), self._room, self.config.truncation)
+            for ids in subwords
         ]
         before, after = (np.array(ids, np.int32) for ids in (self.before, self.after))
-        return [np.concatenate([before, ids, after]) for ids in cut]
+        return [np.concatenate([before, ids, after]) for ids in kept]
 
-    def places(self, text: str) -> list[tuple[int, int]] | None:
-        """Return (start, end) of each id; the marks are nowhere."""
-        spans = self._pieces([blank_breaks(text)], return_offsets_mapping=True)["offset_mapping"][0]
+    def spans(self, text: str) -> list[Span] | None:
+        """Return (start, end) of each id; those of special tokens are empty."""
+        options = {"return_offsets_mapping": True}
+        spans = self._subwords([blank_breaks(text)], **options)["offset_mapping"][0]
         keep = truncate(np.arange(len(spans), dtype=np.int32), self._room, self.config.truncation)
         own = [(int(spans[i][0]), int(spans[i][1])) for i in keep.tolist()]
         return [*[(0, 0)] * len(self.before), *own, *[(0, 0)] * len(self.after)]
@@ -65,12 +74,31 @@ class EncoderCodec(Codec):
         """Write the tokenizer's files."""
         self.tokenizer.save_pretrained(folder)
 
-    def _pieces(self, texts: list[str], **more: Any) -> Any:
+    def _subwords(self, texts: list[str], **more: Any) -> Any:
         if not texts:
             return {"input_ids": [], "offset_mapping": []}
         return self.tokenizer(
             texts, add_special_tokens=False, truncation=False, padding=False, verbose=False, **more
         )
+
+
+def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Return the ids that a tokenizer's template puts before and after a text."""
+    plain = list(tokenizer("good", add_special_tokens=False)["input_ids"])
+    whole = list(tokenizer("good")["input_ids"])
+    for start in range(len(whole) - len(plain) + 1):
+        if whole[start : start + len(plain)] == plain:
+            return whole[:start], whole[start + len(plain) :]
+    raise UserError(
+        f"--encoder: the template of {type(tokenizer).__name__} changes the text itself. "
+        "Expected one that adds special tokens around it."
+    )
+
+
+def _cls_index(before: list[int], after: list[int], cls: int | None) -> int | None:
+    if cls in before:
+        return before.index(cls)
+    return after.index(cls) - len(after) if cls in after else None
 
 
 class EncoderClassifier(TextNetwork):
@@ -80,42 +108,68 @@ class EncoderClassifier(TextNetwork):
     ----------
     config : TrainConfig
     encoder : transformers model
-    pad_id : int
+    codec : EncoderCodec
+    classes : int
+        C.
+
+    Raises
+    ------
+    UserError
+        `encoder_pooling` or `lora_rank` asks for something that this encoder does not have.
+
+    References
+    ----------
+    Devlin et al. 2019, arXiv 1810.04805, section 4.1 (cls); Sun et al. 2019, arXiv 1905.05583.
     """
 
-    def __init__(self, config: TrainConfig, encoder: Any, pad_id: int) -> None:
+    def __init__(
+        self, config: TrainConfig, encoder: Any, codec: EncoderCodec, classes: int
+    ) -> None:
         super().__init__()
-        self.config, self.pad_id = config, pad_id
+        self.config, self.pad_id, self.class_count = config, codec.pad_id, classes
+        self.cls_index = codec.cls_index
+        if config.encoder_pooling == "cls" and self.cls_index is None:
+            raise UserError(
+                f"--encoder-pooling is cls, but {type(encoder).__name__} has no classification token. Expected mean."
+            )
+        if hasattr(encoder, "encoder") and hasattr(encoder, "decoder"):  # T5, BART
+            encoder = encoder.encoder
         if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None  # read by nothing here; DDP waits for weights without a gradient
+            encoder.pooler = None  # not used here; DDP waits for weights without a gradient
         self.encoder = encoder
         if config.lora_rank and not add_low_rank(encoder, config.lora_rank):
             raise UserError(
                 f"--lora-rank: {type(encoder).__name__} has no query and value layers by a name known here. "
                 "Leave it out to train all weights."
             )
-        self.head = Head(config, encoder.config.hidden_size)
+        self.head = Head(config, encoder.config.hidden_size, classes)
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Return the vectors (B, T, D) of pieces of words, before positions are added."""
+        """Return the vectors (B, T, D) of subwords, before positions are added."""
         return self.encoder.get_input_embeddings()(ids)
 
     def from_vectors(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return scores (B, C), and (B, 8) or None; padding is neither attended to nor pooled."""
+        """Return logits (B, C), and (B, 8) or None; attention does not see padding."""
         is_real = mask_from_lengths(lengths, vectors.shape[1])
         states = self.encoder(inputs_embeds=vectors, attention_mask=is_real.long())[0]  # (B, T, D)
-        if self.config.encoder_pooling == "cls":
-            return self.head(states[:, 0])
-        return self.head(masked_mean(states, lengths))
+        if self.config.encoder_pooling == "last":
+            return self.head(states[:, -1])  # the coursework's: padding of all but the longest
+        if self.config.encoder_pooling == "mean":
+            return self.head(masked_mean(states, lengths))
+        index = self.cls_index or 0
+        if index >= 0:
+            return self.head(states[:, index])
+        rows = torch.arange(len(states), device=states.device)
+        return self.head(states[rows, lengths.to(states.device) + index])
 
 
-def pretrained_encoder(config: TrainConfig) -> tuple[EncoderClassifier, EncoderCodec]:
+def pretrained_encoder(config: TrainConfig, classes: int) -> tuple[EncoderClassifier, EncoderCodec]:
     """Read a pretrained encoder from a folder, the hub's cache or the hub.
 
     Raises
     ------
     UserError
-        It cannot be had, is damaged, or reads fewer pieces than `max_tokens`.
+        It is not available, is damaged, or reads fewer tokens than `max_tokens`.
     """
     name = str(config.encoder)
     require_encoder(name)
@@ -123,11 +177,9 @@ def pretrained_encoder(config: TrainConfig) -> tuple[EncoderClassifier, EncoderC
     source = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, use_fast=True)
-        # Pickled weights are refused; float32, since optimizers keep small changes.
-        encoder = transformers.AutoModel.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        # Pickled weights are refused.
+        encoder = transformers.AutoModel.from_pretrained(source, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(
             f"--encoder {name}: cannot be read ({detail}). Expected a folder as save_pretrained writes it."
@@ -136,37 +188,37 @@ def pretrained_encoder(config: TrainConfig) -> tuple[EncoderClassifier, EncoderC
     if most is not None and config.max_tokens > most:
         raise UserError(f"--max-tokens is {config.max_tokens}, but {name} reads at most {most}.")
     codec = EncoderCodec(config, tokenizer)
-    return EncoderClassifier(config, encoder, codec.pad_id), codec
+    # float32, whatever the file has: optimizers keep small changes.
+    return EncoderClassifier(config, encoder.float(), codec, classes), codec
 
 
 def longest_input(encoder: Any) -> int | None:
-    """Return how many pieces an encoder can read at once; None where nothing limits them."""
+    """Return how many tokens an encoder can read at once; None where nothing limits them."""
     most = getattr(encoder.config, "max_position_embeddings", None)
+    if most is None or most < 1:  # XLNet says -1
+        return None
     tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
     before = getattr(tables[0], "padding_idx", None) if tables else None
     # RoBERTa's positions begin behind the one of padding, so of its 514 it can use 512.
-    return most if most is None or before is None else most - before - 1
+    return most if before is None else most - before - 1
 
 
-def read_encoder(config: TrainConfig, folder: Path) -> tuple[EncoderClassifier, EncoderCodec]:
+def read_encoder(
+    config: TrainConfig, folder: Path, classes: int
+) -> tuple[EncoderClassifier, EncoderCodec]:
     """Return the encoder that a checkpoint describes, with weights still to be read, and its codec."""
     transformers = _transformers()
     settings = transformers.AutoConfig.from_pretrained(folder)
     codec = EncoderCodec(config, transformers.AutoTokenizer.from_pretrained(folder, use_fast=True))
-    return EncoderClassifier(
-        config, transformers.AutoModel.from_config(settings), codec.pad_id
-    ), codec
+    encoder = transformers.AutoModel.from_config(settings)
+    return EncoderClassifier(config, encoder.float(), codec, classes), codec
 
 
 def _transformers() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     make_torchvision_importable()
-    try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            'Encoders need transformers. Run: pip install "dltasks-imdb-sentiment[encoder]"'
-        ) from None
+    import transformers
+
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers

@@ -1,11 +1,11 @@
-"""Whether a pretrained encoder can be had, found out in seconds and before anything heavy is imported.
+"""Checks in seconds, before anything heavy is imported, that a pretrained encoder is available.
 
 A folder is read as it is. A name is looked up in the cache of the Hugging Face hub, and only then in the network.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
 import threading
 import urllib.error
@@ -13,14 +13,16 @@ import urllib.request
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.extras import require
 
+PACKAGE = "dltasks-imdb-sentiment"
 SECONDS = 3.0
 """How long the network may take to answer."""
-WITHOUT = "nbsvm, tfidf, cnn, bilstm and handwritten work without one."
+WITHOUT = "Recipes nbsvm, tfidf, cnn, bilstm and handwritten work without one."
 
 
 def require_encoder(name: str) -> None:
-    """Refuse an encoder that cannot be had.
+    """Refuse an encoder that is not available.
 
     Parameters
     ----------
@@ -33,11 +35,7 @@ def require_encoder(name: str) -> None:
         transformers is not installed; the folder has no config.json or no weights; the name is neither in the cache
         nor to be reached.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise UserError(
-            'Encoders need transformers. Run: pip install "dltasks-imdb-sentiment[encoder]". '
-            f"Recipes {WITHOUT}"
-        )
+    require(("transformers",), PACKAGE, "encoder", "Encoders need")
     folder = Path(name).expanduser()
     if folder.is_dir():
         _require_files(folder)
@@ -53,21 +51,35 @@ def require_encoder(name: str) -> None:
     if problem is not None:
         raise UserError(
             f"--encoder {name}: is not on this machine, and {problem}. Get it where there is a network with "
-            f"`hf download {name}`, copy the folder here and give --encoder FOLDER. Recipes {WITHOUT}"
+            f"`hf download {name}`, copy the folder here and give --encoder FOLDER. {WITHOUT}"
         )
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether a name cannot be one of the hub's, which have at most one slash and no dots in front."""
+    """Return whether a name cannot be one of the hub's, which have at most one slash and no dots in front."""
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def is_cached(name: str) -> bool:
-    """Whether the hub's cache has the model's configuration and weights."""
+    """Return whether the hub's cache has the model's configuration and weights, sharded ones too."""
     from huggingface_hub import try_to_load_from_cache
 
-    files = ("config.json", "model.safetensors")
-    return all(isinstance(try_to_load_from_cache(name, file), str) for file in files)
+    def path_of(file: str) -> str | None:
+        path = try_to_load_from_cache(name, file)
+        return path if isinstance(path, str) else None
+
+    if path_of("config.json") is None:
+        return False
+    if path_of("model.safetensors"):
+        return True
+    index = path_of("model.safetensors.index.json")
+    if index is None:
+        return False
+    try:
+        shards = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    return all(path_of(shard) for shard in shards)
 
 
 def _require_files(folder: Path) -> None:
@@ -82,27 +94,27 @@ def _require_files(folder: Path) -> None:
 
 
 def _network_problem(name: str) -> str | None:
-    """Return why the hub cannot give a model, or None if it can; never takes much longer than `SECONDS`."""
+    """Return why the hub cannot serve a model, or None if it can; never takes much longer than `SECONDS`."""
     if any(os.environ.get(key, "").lower() in ("1", "true", "yes", "on") for key in _OFFLINE):
         return "the hub is switched off (HF_HUB_OFFLINE)"
     end = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    found: list[str | None] = []
+    answers: list[str | None] = []
 
     def ask() -> None:
         request = urllib.request.Request(f"{end}/{name}/resolve/main/config.json", method="HEAD")
         try:
             urllib.request.urlopen(request, timeout=SECONDS).close()
-            found.append(None)
+            answers.append(None)
         except urllib.error.HTTPError as error:
-            found.append(f"the hub has no such model (HTTP {error.code})")
+            answers.append(f"the hub has no such model (HTTP {error.code})")
         except (OSError, ValueError):
-            found.append(f"{end} cannot be reached")
+            answers.append(f"{end} cannot be reached")
 
     # Looking up a host's address obeys no timeout, so it goes into a thread that is not waited for.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(SECONDS)
-    return found[0] if found else f"{end} does not answer"
+    return answers[0] if answers else f"{end} does not answer"
 
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")

@@ -1,4 +1,4 @@
-"""Linear models over runs of words: NB-SVM and TF-IDF with logistic regression, fitted by scikit-learn.
+"""Linear models over n-grams: NB-SVM and TF-IDF with logistic regression, fitted by scikit-learn.
 
 N counts reviews, F features, C classes, K fits (1 for two classes, else one per class against the rest).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,86 +17,95 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import class_count
 from imdb_sentiment.data.text import tokenize_with
-from imdb_sentiment.model.base import Classifier
-from imdb_sentiment.model.ngrams import FeatureCounter
+from imdb_sentiment.model.base import Classifier, check_classes
+from imdb_sentiment.model.ngrams import FeatureCounter, document_frequency
 from shared.errors import UserError
 
 FILE = "linear.safetensors"
 CHUNK = 2000
-"""Reviews that are counted at once; memory for more is not needed."""
+"""Reviews that are counted at once, which bounds the memory."""
+CONSTANT_SCORE = 20.0
+"""Log-odds of a class that all training reviews are of; minus that if none is."""
 
 
-class LinearClassifier(Classifier):
-    """Weighs which runs of words a review has.
-
-    A review is the vector of the runs it has, each times a weight of its own (`scales`), brought to length 1. For
-    NB-SVM that weight is how much likelier the run is in positive reviews, as naive Bayes counts it; for TF-IDF, how
-    rare it is. Logistic regression does the rest.
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of a linear model over counts of n-grams.
 
     Parameters
     ----------
-    config : TrainConfig
-    counter : FeatureCounter
     scales : float32 array (K, F)
+        Factor of each feature before fitting: log-count ratio r (NB-SVM) or inverse document frequency (TF-IDF).
     weights : float32 array (K, F)
     biases : float32 array (K,)
-
-    References
-    ----------
-    Wang and Manning 2012, "Baselines and bigrams", equations 1 to 3.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        counter: FeatureCounter,
-        scales: NDArray[np.float32],
-        weights: NDArray[np.float32],
-        biases: NDArray[np.float32],
-    ) -> None:
-        self.config, self.counter = config, counter
-        self.scales, self.weights, self.biases = scales, weights, biases
+    scales: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    biases: NDArray[np.float32]
 
-    @property
-    def weight_count(self) -> int:
-        """How many numbers were learned."""
-        return int(self.weights.size + self.biases.size)
-
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the probability of each class, (N, C)."""
-        parts = [
-            self.of_counts(self.counter.transform(texts[start : start + CHUNK]))
-            for start in range(0, len(texts), CHUNK)
-        ]
-        return np.concatenate([np.zeros((0, class_count(self.config.task))), *parts])
-
-    def of_counts(self, counts: Any) -> NDArray[np.float64]:
-        """Return the probabilities (N, C) of reviews given as rows of counts (N, F)."""
-        pairs = zip(self.scales, self.weights, self.biases, strict=True)
-        scores = np.stack([unit(counts, s) @ w + b for s, w, b in pairs], axis=1)  # (N, K)
+    def probabilities(self, terms: Any) -> NDArray[np.float64]:
+        """Return the probabilities (N, C) of reviews given as rows of term frequencies (N, F)."""
+        fits = zip(self.scales, self.weights, self.biases, strict=True)
+        scores = np.stack([unit(terms, s) @ w + b for s, w, b in fits], axis=1)  # w . x + b, (N, K)
         chances = 1 / (1 + np.exp(-scores.astype(np.float64)))
         if chances.shape[1] == 1:
             return np.concatenate([1 - chances, chances], axis=1)
         return chances / chances.sum(1, keepdims=True)
 
+
+class LinearClassifier(Classifier):
+    """Logistic regression over n-grams, scaled, and brought to length 1.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    classes : sequence of str (C,)
+    counter : FeatureCounter
+    weights : Weights
+
+    References
+    ----------
+    Wang and Manning 2012, "Baselines and bigrams: simple, good sentiment and topic classification", section 2.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        classes: Sequence[str],
+        counter: FeatureCounter,
+        weights: Weights,
+    ) -> None:
+        self.config, self.classes = config, check_classes(classes)
+        self.counter, self.weights = counter, weights
+
+    @property
+    def weight_count(self) -> int:
+        """Number of trained weights."""
+        return int(self.weights.weights.size + self.weights.biases.size)
+
+    def _probabilities(self, texts: list[str]) -> NDArray[np.float64]:
+        parts = [np.zeros((0, len(self.classes)))]
+        for start in range(0, len(texts), CHUNK):
+            counts = self.counter.transform(texts[start : start + CHUNK])
+            parts.append(self.weights.probabilities(term_frequency(self.config, counts)))
+        return np.concatenate(parts)
+
     def strongest(self, count: int) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Return the runs that speak most for the first and for the last class, with their weights."""
-        effect = self.scales[-1] * self.weights[-1]
+        """Return the n-grams with the strongest effect against and for the last class, with their effects."""
+        effect = self.weights.scales[-1] * self.weights.weights[-1]
         order = np.argsort(effect)
-        name = self.counter.run_of
+        name = self.counter.name_of
         low = [(name(int(i)), float(effect[i])) for i in order[:count]]
         return low, [(name(int(i)), float(effect[i])) for i in order[::-1][:count]]
 
     def save(self, folder: Path) -> None:
-        """Write runs and weights; nothing in the files is executed when they are read."""
-        arrays = self.counter.save(folder)
-        own = {"scales": self.scales, "weights": self.weights, "biases": self.biases}
-        save_file({**arrays, **own}, str(folder / FILE))
+        """Write n-grams and weights; nothing in the files is executed when they are read."""
+        save_file({**self.counter.save(folder), **asdict(self.weights)}, str(folder / FILE))
 
     @classmethod
-    def load(cls, config: TrainConfig, folder: Path) -> LinearClassifier:
+    def load(cls, config: TrainConfig, classes: Sequence[str], folder: Path) -> LinearClassifier:
         """Read what `save` wrote.
 
         Raises
@@ -111,44 +121,41 @@ class LinearClassifier(Classifier):
             ) from None
         counter = make_counter(config)
         counter.load(folder, arrays)
-        if counter.features != arrays["weights"].shape[1]:
+        weights = Weights(arrays["scales"], arrays["weights"], arrays["biases"])
+        if counter.features != weights.weights.shape[1]:
             raise UserError(f"{folder}: vocabulary and weights do not fit. Train again.")
-        return cls(config, counter, arrays["scales"], arrays["weights"], arrays["biases"])
+        return cls(config, classes, counter, weights)
 
 
 def make_counter(config: TrainConfig) -> FeatureCounter:
-    """Return the counter that a configuration asks for, which has counted nothing yet."""
+    """Return the counter of a configuration, not yet fitted."""
     return FeatureCounter(
-        tokenize_with(config.tokenizer), config.ngrams, config.min_reviews, config.stem_letters
+        tokenize_with(config.tokenizer), config.ngrams, config.min_reviews, config.prefix_letters
     )
 
 
-def fit(
-    config: TrainConfig, counter: FeatureCounter, counts: Any, targets: NDArray[np.int64]
-) -> LinearClassifier:
+def fit(config: TrainConfig, counts: Any, targets: NDArray[np.int64], classes: int) -> Weights:
     """Fit a linear model.
 
     Parameters
     ----------
     config : TrainConfig
-    counter : FeatureCounter
-        That made `counts`. Columns that are too rare in these rows are given no weight.
     counts : CSR matrix (N, F)
     targets : int64 array (N,)
+    classes : int
+        C.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    classes = class_count(config.task)
-    is_rare = np.asarray(counts.sum(0)).ravel() < config.min_reviews
-    found = []
+    terms = term_frequency(config, counts)
+    scales, weights, biases = [], [], []
     for positive in [1] if classes == 2 else range(classes):
         is_positive = targets == positive
-        scales = scale_of(config, counts, is_positive)
-        scales[is_rare] = 0
-        if is_positive.all() or not is_positive.any():  # a rating that no training review has
-            score = 20.0 if is_positive.all() else -20.0
-            found.append((scales, np.zeros(counts.shape[1]), score))
+        scales.append(scale_of(config, counts, is_positive))
+        if is_positive.all() or not is_positive.any():  # a class that no training review has
+            weights.append(np.zeros(counts.shape[1]))
+            biases.append(CONSTANT_SCORE if is_positive.all() else -CONSTANT_SCORE)
             continue
         regression = LogisticRegression(
             C=config.penalty_inverse, solver="liblinear", dual=True, random_state=config.seed
@@ -156,18 +163,28 @@ def fit(
         with warnings.catch_warnings():
             # liblinear's dual form stops at a number of passes; the accuracy has settled long before.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            regression.fit(unit(counts, scales), is_positive)
-        found.append((scales, regression.coef_[0], float(regression.intercept_[0])))
-    scales, weights, biases = (
-        np.stack([np.asarray(one[part], dtype=np.float32) for one in found]) for part in range(3)
-    )
-    return LinearClassifier(config, counter, scales, weights, biases)
+            regression.fit(unit(terms, scales[-1]), is_positive)
+        weights.append(regression.coef_[0])
+        biases.append(float(regression.intercept_[0]))
+    return Weights(*(np.array(part, dtype=np.float32) for part in (scales, weights, biases)))
+
+
+def term_frequency(config: TrainConfig, counts: Any) -> Any:
+    """Return the term frequency of a configuration, a CSR matrix (N, F), of counts: binary, raw, or 1 + log."""
+    from scipy import sparse
+
+    if config.term_frequency == "raw":
+        return counts
+    data = np.ones_like(counts.data)
+    if config.term_frequency == "log":
+        data += np.log(counts.data)
+    return sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def scale_of(
     config: TrainConfig, counts: Any, is_positive: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return each run's weight before fitting: log-count ratio (nbsvm) or inverse document frequency (tfidf).
+    """Return the factor of each feature: log-count ratio (nbsvm) or inverse document frequency (tfidf).
 
     Parameters
     ----------
@@ -180,20 +197,22 @@ def scale_of(
     -------
     float32 array (F,)
     """
+    in_reviews = document_frequency(counts)
     if config.model == "tfidf":
-        in_reviews = np.asarray(counts.sum(0)).ravel()
+        # Smoothed as in scikit-learn: ln((1 + N) / (1 + df)) + 1.
         return (np.log((1 + counts.shape[0]) / (1 + in_reviews)) + 1).astype(np.float32)
-    p = config.smoothing + np.asarray(counts[is_positive].sum(0)).ravel()
-    q = config.smoothing + np.asarray(counts[~is_positive].sum(0)).ravel()
-    return np.log((p / p.sum()) / (q / q.sum())).astype(np.float32)
+    # Wang and Manning 2012, section 2.1: p = alpha + sum of f of the positive, q of the negative, f binarized.
+    p = config.smoothing + document_frequency(counts[is_positive])
+    q = config.smoothing + document_frequency(counts[~is_positive])
+    return np.log((p / p.sum()) / (q / q.sum())).astype(np.float32)  # r
 
 
-def unit(counts: Any, scales: NDArray[np.float32]) -> Any:
-    """Return rows of counts (N, F) times scales (F,), each row brought to length 1; an empty row stays 0."""
+def unit(terms: Any, scales: NDArray[np.float32]) -> Any:
+    """Return term frequencies (N, F) times scales (F,), each row brought to length 1; an empty row stays 0."""
     from scipy import sparse
 
-    data = counts.data * scales[counts.indices]
-    scaled = sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+    data = terms.data * scales[terms.indices]  # f * r, or tf * idf
+    scaled = sparse.csr_matrix((data, terms.indices, terms.indptr), shape=terms.shape)
     lengths = np.sqrt(np.add.reduceat(np.append(data * data, 0), scaled.indptr[:-1]))
     sizes = np.diff(scaled.indptr)
     lengths[sizes == 0] = 1  # reduceat gives the next row's first number there

@@ -1,4 +1,4 @@
-"""LoRA: a frozen linear layer with a small learned change of low rank.
+"""LoRA: a frozen linear layer with a trained update of low rank.
 
 Shapes: I inputs, O outputs, R rank.
 """
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 SCALE = 2.0
-"""The change counts this much (alpha / R), whatever the rank."""
-QUERY_AND_VALUE = ("query", "value", "q_lin", "v_lin", "q_proj", "v_proj")
-"""What these two layers of attention are called in BERT, DistilBERT and others."""
+"""Factor of the update, alpha / R, whatever the rank."""
+QUERY_AND_VALUE = ("query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "q", "v")
+"""Names of the query and value layers in BERT, DistilBERT, BART, T5 and others."""
 
 
 class LowRankLinear(nn.Module):
-    """x W^T + b + SCALE x A^T B^T, with W and b as they were and only A (R, I) and B (O, R) learned.
+    """A linear layer with W and b frozen and an update of rank R: y = x W^T + b + SCALE (x A^T) B^T.
 
-    B begins as zero, so that the layer begins as the one it was made of.
+    Only A (R, I) and B (O, R) are trained. B starts as zero, so that the layer starts as the one it was made of.
 
     References
     ----------
@@ -35,35 +35,34 @@ class LowRankLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs (..., O) of inputs (..., I)."""
-        change = nn.functional.linear(
-            nn.functional.linear(inputs, self.low_rank_a), self.low_rank_b
-        )
-        return self.base(inputs) + SCALE * change
+        down = nn.functional.linear(inputs, self.low_rank_a)  # (..., R)
+        update = nn.functional.linear(down, self.low_rank_b)  # (..., O)
+        return self.base(inputs) + SCALE * update  # eq. 3
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """Return one plain layer that does the same."""
+        """Return one plain layer that computes the same."""
         self.base.weight += SCALE * self.low_rank_b @ self.low_rank_a
         return self.base
 
 
 def add_low_rank(encoder: nn.Module, rank: int) -> int:
-    """Freeze an encoder, and give its query and value layers a learned change; return how many there are."""
+    """Freeze an encoder and give its query and value layers a trained update; return how many there are."""
     for weight in encoder.parameters():
         weight.requires_grad = False
-    found = [
+    layers = [
         (parent, name, layer)
         for parent in encoder.modules()
         for name, layer in parent.named_children()
         if name in QUERY_AND_VALUE and isinstance(layer, nn.Linear)
     ]
-    for parent, name, layer in found:
+    for parent, name, layer in layers:
         setattr(parent, name, LowRankLinear(layer, rank))
-    return len(found)
+    return len(layers)
 
 
 def merge_low_rank(encoder: nn.Module) -> None:
-    """Make plain layers of all that `add_low_rank` changed, in place."""
+    """Replace every layer of `add_low_rank` by its merged one, in place."""
     for parent in list(encoder.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, LowRankLinear):

@@ -1,12 +1,11 @@
-"""What every network here does: ids to word vectors, something over time, pooling, a head.
+"""What the LSTM and the CNN share: word vectors, pooling over time, a head with the classes.
 
-Shapes: B batch, T time in tokens, D size of a word vector, C classes, V vocabulary size.
+Shapes: B batch, T time in tokens, D dimension of a word vector, H size of a hidden state, C classes, V vocabulary size.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,43 +15,44 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import RATINGS, class_count
-from imdb_sentiment.data.text import PAD, SPECIALS
+from imdb_sentiment.data.dataset import RATINGS
 from shared.text.batching import pad
-from shared.text.vocabulary import Vocabulary
 from shared.torch.masking import masked_max, masked_mean
 
 
 class TextNetwork(nn.Module):
-    """A model of reviews as ids: what training, evaluation, explanation and export use.
+    """Interface of all networks over token ids: what training, evaluation, explanation and export use.
 
     Attributes
     ----------
     config : TrainConfig
     pad_id : int
+    class_count : int
+        C.
     """
 
     config: TrainConfig
     pad_id: int
+    class_count: int
 
     @abstractmethod
     def vectors(self, ids: Tensor) -> Tensor:
-        """Return the vectors (B, T, D) of ids (B, T), without dropout: what explanations differentiate by."""
+        """Return the word vectors (B, T, D) of ids (B, T), without dropout: what saliency differentiates by."""
 
     @abstractmethod
     def from_vectors(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return scores (B, C), and scores of the ratings (B, 8) where they are learned too."""
+        """Return logits (B, C), and logits of the ratings (B, 8) if `rating_weight` trains them too."""
 
     def forward(
         self, ids: Tensor, lengths: Tensor, shift: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Read reviews.
+        """Return the logits of a batch.
 
         Parameters
         ----------
         ids : int64 tensor (B, T)
         lengths : int64 tensor (B,)
-            Tokens of each review.
+            Number of tokens of each review.
         shift : float tensor (B, T, D), optional
             Added to the word vectors (adversarial training).
 
@@ -72,7 +72,7 @@ class TextNetwork(nn.Module):
 def padded(
     sequences: list[NDArray[np.int32]], config: TrainConfig, pad_id: int
 ) -> tuple[Tensor, Tensor]:
-    """Return ids (B, T), padded as a configuration says, and lengths (B,); needs no network, as loading processes."""
+    """Return ids (B, T), padded as a configuration says, and lengths (B,); loader processes have no network."""
     is_front = config.padding == "front"
     length = config.max_tokens if is_front else None
     ids, lengths = pad(sequences, pad_id, front=is_front, length=length)
@@ -80,150 +80,127 @@ def padded(
 
 
 class Head(nn.Module):
-    """Dropout, a layer with tanh if wanted, classes; and a second set of classes for the rating if that is learned."""
-
-    def __init__(self, config: TrainConfig, size: int) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(config.dropout)
-        inner = config.head_size
-        self.inner = nn.Linear(size, inner) if inner else None
-        self.classes = nn.Linear(inner or size, class_count(config.task))
-        has_ratings = config.rating_weight > 0
-        self.ratings = nn.Linear(inner or size, len(RATINGS)) if has_ratings else None
-
-    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return scores (B, C), and (B, 8) or None."""
-        hidden = self.dropout(pooled)
-        if self.inner is not None:
-            hidden = torch.tanh(self.inner(hidden))
-        ratings = self.ratings(hidden) if self.ratings is not None else None
-        return self.classes(hidden), ratings
-
-
-@dataclass(frozen=True)
-class Words:
-    """What a network has to know of its vocabulary.
+    """Dropout, an optional hidden layer, a linear layer to the classes, and a second one to the ratings if wanted.
 
     Parameters
     ----------
+    config : TrainConfig
     size : int
+        Features of a pooled review.
+    classes : int
+        C.
+    """
+
+    def __init__(self, config: TrainConfig, size: int, classes: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.dropout)
+        hidden = config.head_size
+        self.inner = nn.Linear(size, hidden) if hidden else None
+        self.activation = torch.relu if config.head_activation == "relu" else torch.tanh
+        self.classes = nn.Linear(hidden or size, classes)
+        has_ratings = config.rating_weight > 0
+        self.ratings = nn.Linear(hidden or size, len(RATINGS)) if has_ratings else None
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return logits (B, C), and (B, 8) or None."""
+        features = self.dropout(pooled)
+        if self.inner is not None:
+            features = self.activation(self.inner(features))
+        ratings = self.ratings(features) if self.ratings is not None else None
+        return self.classes(features), ratings
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that a network takes from its data.
+
+    Parameters
+    ----------
+    vocabulary : int
         V.
     pad_id : int
         Its vector is zero and stays so.
     dimension : int
         D.
-    stem_of : int64 array (V,) or None
-        Number of each word's beginning; `<pad>` has 0.
+    classes : int
+        C.
+    prefix_of : int64 array (V,) or None
+        Number of each word's prefix; `<pad>` has 0.
     """
 
-    size: int
+    vocabulary: int
     pad_id: int
     dimension: int
-    stem_of: NDArray[np.int64] | None = None
+    classes: int
+    prefix_of: NDArray[np.int64] | None = None
 
 
 class Network(TextNetwork):
-    """A network over word vectors of its own.
+    """A network with word vectors of its own; a family adds `pooled`.
 
     Parameters
     ----------
     config : TrainConfig
-    words : Words
+    sizes : Sizes
     pooled_size : int
-        What `pooled` gives for each review.
+        Features that `pooled` returns for a review.
     """
 
-    stem_of: Tensor
+    prefix_of: Tensor
 
-    def __init__(self, config: TrainConfig, words: Words, pooled_size: int) -> None:
+    def __init__(self, config: TrainConfig, sizes: Sizes, pooled_size: int) -> None:
         super().__init__()
-        self.config, self.pad_id = config, words.pad_id
+        self.config, self.pad_id, self.class_count = config, sizes.pad_id, sizes.classes
         # padding_idx: the row of padding is zero and gets no gradient.
-        self.embedding = nn.Embedding(words.size, words.dimension, padding_idx=words.pad_id)
+        self.embedding = nn.Embedding(sizes.vocabulary, sizes.dimension, padding_idx=sizes.pad_id)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        self.stems = None
-        if words.stem_of is not None:
-            self.register_buffer("stem_of", torch.from_numpy(words.stem_of), persistent=False)
-            count = int(words.stem_of.max()) + 1
-            self.stems = nn.Embedding(count, words.dimension, padding_idx=0)
-            nn.init.uniform_(self.stems.weight, -0.1, 0.1)
+        self.prefixes = None
+        if sizes.prefix_of is not None:
+            self.register_buffer("prefix_of", torch.from_numpy(sizes.prefix_of), persistent=False)
+            count = int(sizes.prefix_of.max()) + 1
+            self.prefixes = nn.Embedding(count, sizes.dimension, padding_idx=0)
+            nn.init.uniform_(self.prefixes.weight, -0.1, 0.1)
         with torch.no_grad():
-            for rows in (self.embedding, self.stems):
-                if rows is not None:
-                    rows.weight[rows.padding_idx].zero_()  # type: ignore[index]
-        self.head = Head(config, pooled_size)
+            for table in (self.embedding, self.prefixes):
+                if table is not None:
+                    table.weight[table.padding_idx].zero_()  # type: ignore[index]
+        # Frozen vectors are no parameters of the optimizer, and DDP does not wait for them.
+        if config.vector_rate == 0:
+            self.embedding.weight.requires_grad = False
+        self.head = Head(config, pooled_size, sizes.classes)
+        self.register_load_state_dict_pre_hook(_rename_former)
 
     @abstractmethod
     def pooled(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """Return what the head reads (B, P) of word vectors (B, T, D)."""
 
     def vectors(self, ids: Tensor) -> Tensor:
-        """Return word vectors (B, T, D); with stems, those of the word and of its beginning added."""
+        """Return word vectors (B, T, D); with `prefix_letters`, the sum of the word's and its prefix's."""
         vectors = self.embedding(ids)
-        return vectors if self.stems is None else vectors + self.stems(self.stem_of[ids])
+        return vectors if self.prefixes is None else vectors + self.prefixes(self.prefix_of[ids])
 
     def from_vectors(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return scores (B, C), and (B, 8) or None, of word vectors (B, T, D)."""
-        share = self.config.input_dropout
-        if self.training and share:
-            # The same features for a whole review: others would be read off its neighbours.
-            kept = F.dropout(vectors.new_ones(len(vectors), 1, vectors.shape[2]), share)
-            vectors = vectors * kept
+        """Return logits (B, C), and (B, 8) or None, of word vectors (B, T, D)."""
+        p = self.config.input_dropout
+        if self.training and p:
+            # One mask for all tokens of a review (Gal and Ghahramani 2016, arXiv 1512.05287, section 4): with a mask
+            # for each token, the dropped features could be read off its neighbors.
+            mask = F.dropout(vectors.new_ones(len(vectors), 1, vectors.shape[2]), p)  # (B, 1, D)
+            vectors = vectors * mask
         return self.head(self.pooled(vectors, lengths))
 
     def pool(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Return maximum, mean, or both of states (B, T, H) over a review's own tokens."""
-        kind = self.config.pooling
+        """Return maximum, mean, or both of states (B, T, H) over the real tokens: (B, H) or (B, 2H)."""
+        pooling = self.config.pooling
         parts = []
-        if kind in ("max", "max_mean"):
+        if pooling in ("max", "max_mean"):
             parts.append(masked_max(states, lengths))
-        if kind in ("mean", "max_mean"):
+        if pooling in ("mean", "max_mean"):
             parts.append(masked_mean(states, lengths))
         return torch.cat(parts, -1)
 
 
-def build_network(
-    config: TrainConfig,
-    vocabulary: Vocabulary,
-    *,
-    dimension: int | None = None,
-    vectors: NDArray[np.float32] | None = None,
-) -> Network:
-    """Return an untrained network; its first weights follow from torch's global generator.
-
-    Parameters
-    ----------
-    config : TrainConfig
-    vocabulary : Vocabulary
-        `<pad>`, `<unk>`, words.
-    dimension : int, optional
-        D; default: the configuration's, or that of `vectors`.
-    vectors : float32 array (V, D), optional
-        Word vectors to begin with.
-    """
-    from imdb_sentiment.model.convolution import ConvolutionalClassifier
-    from imdb_sentiment.model.recurrent import RecurrentClassifier
-
-    if vectors is not None:
-        dimension = vectors.shape[1]
-    letters = config.stem_letters
-    words = Words(
-        size=len(vocabulary),
-        pad_id=vocabulary.id(PAD),
-        dimension=dimension or config.embedding_size,
-        stem_of=None if letters is None else stem_numbers(vocabulary.tokens, letters),
-    )
-    kind = ConvolutionalClassifier if config.model == "cnn" else RecurrentClassifier
-    network = kind(config, words)
-    if vectors is not None:
-        with torch.no_grad():
-            network.embedding.weight.copy_(torch.from_numpy(vectors))
-            network.embedding.weight[words.pad_id].zero_()
-    return network
-
-
-def stem_numbers(tokens: Sequence[str], letters: int) -> NDArray[np.int64]:
-    """Return the number of each token's first letters, by first occurrence; `<pad>` is 0 and alone."""
-    known = {PAD: 0}
-    stems = (token if token in SPECIALS else token[:letters] for token in tokens)
-    return np.array([known.setdefault(stem, len(known)) for stem in stems], dtype=np.int64)
+def _rename_former(module: nn.Module, weights: dict[str, Tensor], *rest: object) -> None:
+    """Give weights of runs of earlier versions their present names."""
+    for name in [name for name in weights if name.startswith("stems.")]:
+        weights[name.replace("stems.", "prefixes.")] = weights.pop(name)

@@ -1,4 +1,4 @@
-"""Recipes as configurations, and runs of them that are made once: what `compare` and `learning-curve` train."""
+"""Runs of recipes with some settings changed, each trained once and then reused: for `compare` and the studies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.config import LINEAR, StudyOptions, TrainConfig
+from imdb_sentiment.commands.options import StudyOptions
+from imdb_sentiment.commands.report import write_page
+from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.train import train
 from shared.command.config import load_recipe
 from shared.command.options import RunOptions
+from shared.runs.run_directory import RunDirectory
 
 
 def recipe(name: str, **changes: Any) -> TrainConfig:
@@ -23,21 +26,19 @@ def recipe(name: str, **changes: Any) -> TrainConfig:
     return replace(load_recipe(TrainConfig, "imdb_sentiment", name), **changes)
 
 
-def networks_end_after(
-    config: TrainConfig, minutes: float | None, epochs: int | None
-) -> TrainConfig:
-    """Return a network's configuration with another length; a linear model's as it is."""
+def with_length(config: TrainConfig, minutes: float | None, epochs: int | None) -> TrainConfig:
+    """Return a network's configuration with another length of training; a linear model's as it is."""
     if config.model in LINEAR:
         return config
     if minutes is not None:
         return replace(config, minutes=minutes, steps=None)
     if epochs is None:
         return config
-    return replace(config, epochs=epochs, steps=None, least_steps=0)
+    return replace(config, epochs=epochs, steps=None, min_steps=0)
 
 
-def studied(name: str, options: StudyOptions, folder: Path, **changes: Any) -> TrainConfig:
-    """Return the configuration that a study trains: a recipe's, on the data in a folder, with the study's options.
+def configuration_of(name: str, options: StudyOptions, folder: Path, **changes: Any) -> TrainConfig:
+    """Return what a study trains: a recipe, on the data in a folder, with the study's options.
 
     Raises
     ------
@@ -47,12 +48,14 @@ def studied(name: str, options: StudyOptions, folder: Path, **changes: Any) -> T
     if name == "encoder" and options.encoder is not None:
         changes["encoder"] = options.encoder
     config = recipe(name, data=str(folder), **changes)
-    config = networks_end_after(config, options.minutes, options.epochs)
+    config = with_length(config, options.minutes, options.epochs)
     return replace(config, threads=options.threads or config.threads)
 
 
 def finished_run(config: TrainConfig, out: Path) -> Path:
-    """Return a finished run of a configuration: the one in `out`, gone on with if it was stopped, or a new one."""
+    """Return the run of a configuration in `out` with its page: as it is if finished, else resumed, else new."""
     folder = train(config, RunOptions(out=str(out), resume=True, quiet=True))
     assert folder is not None
+    if not (folder / "report.html").exists():
+        write_page(RunDirectory.read(folder, task="imdb-sentiment"))
     return folder

@@ -1,0 +1,31 @@
+"""What a training run says at its start and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.data.dataset import Data
+from shared.data.samples import NOTICE
+from shared.runs.run_directory import RunDirectory
+
+
+def say_start(run: RunDirectory, config: TrainConfig, data: Data, details: str) -> None:
+    """Say what is trained on which data."""
+    if data.is_sample:
+        run.say(NOTICE.format(command="imdb-sentiment"))
+    facts = data.facts()
+    counts = " / ".join(f"{count:,}" for count in facts["reviews"].values())
+    run.say(
+        f"{facts['name']}: {counts} reviews in train / valid (split {facts['split']}) / test; "
+        f"{config.model} {details}"
+    )
+
+
+def say_end(run: RunDirectory, metrics: dict[str, Any], seconds: float) -> None:
+    """Say the figures of a run that has ended."""
+    run.say(
+        f"test accuracy {100 * metrics['test_accuracy']:.2f} %, valid accuracy "
+        f"{100 * metrics['valid_accuracy']:.2f} % ({metrics['test_reviews']:,} and "
+        f"{metrics['valid_reviews']:,} reviews); trained in {seconds:.1f} s"
+    )
