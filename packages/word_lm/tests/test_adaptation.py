@@ -10,7 +10,6 @@ import torch
 from toy_models import FAMILIES, BigramModel, CopyModel, GruModel, real_model
 
 from shared.errors import UserError
-from word_lm.commands.evaluate import batch_1_perplexity
 from word_lm.measures.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
 from word_lm.measures.neural_cache import (
     CacheSettings,
@@ -18,6 +17,7 @@ from word_lm.measures.neural_cache import (
     cache_perplexity,
     tune_cache,
 )
+from word_lm.measures.protocols import batch_1_perplexity
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_gradient_rms_is_the_root_of_the_mean_square_over_stretches():
         squares = squares + model.decoder.weight.grad**2
     place = [name for name, _ in model.named_parameters()].index("decoder.weight")
     torch.testing.assert_close(rms[place], (squares / 2).sqrt())
-    one = gradient_rms(model, ids, batch=2, segment=5, most_segments=1)
+    one = gradient_rms(model, ids, batch=2, segment=5, max_segments=1)
     assert not torch.equal(one[place], rms[place])
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from word_lm.commands import bench
-from word_lm.commands.bench import _ExamplesModel, theirs
+from word_lm.commands.bench import _ExamplesModel, examples_trainer
 from word_lm.config import TrainConfig
 
 
@@ -55,7 +55,7 @@ def test_their_transformer_reads_the_whole_text_for_each_word(
     monkeypatch.setattr(bench, "_ExamplesModel", Counting)
     monkeypatch.setattr("time.perf_counter", lambda: clock)
     config = TrainConfig(model="transformer", embedding_size=8, hidden_size=8, layers=1)
-    seconds = bench.their_writer(config, 10, torch.device("cpu"))(words)
+    seconds = bench.examples_generator(config, 10, torch.device("cpu"))(words)
     assert seconds == pytest.approx(words * (words + 1) / 2, rel=0.002)
 
 
@@ -69,7 +69,7 @@ def test_their_recurrent_model_goes_on_from_its_state(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(bench, "_ExamplesModel", Watched)
     config = TrainConfig(model="lstm", embedding_size=8, hidden_size=8, layers=1)
-    assert bench.their_writer(config, 10, torch.device("cpu"))(3) > 0
+    assert bench.examples_generator(config, 10, torch.device("cpu"))(3) > 0
     assert seen == [((1, 1), True), ((1, 1), False), ((1, 1), False)]
 
 
@@ -86,7 +86,7 @@ def test_the_examples_side_learns_and_masks_the_future() -> None:
     before, after = (model(text, None)[0].view(6, 2, 10)[:4] for text in (ids, changed))
     torch.testing.assert_close(before, after)
     weights: list[nn.Parameter] = []
-    update = theirs(config, np.arange(100, dtype=np.int32) % 10, 10, torch.device("cpu"))
+    update = examples_trainer(config, np.arange(100, dtype=np.int32) % 10, 10, torch.device("cpu"))
     for cell in update.__closure__ or ():
         if isinstance(cell.cell_contents, nn.Module):
             weights = list(cell.cell_contents.parameters())

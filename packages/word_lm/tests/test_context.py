@@ -10,8 +10,9 @@ import torch
 from toy_models import BigramModel, CopyModel, GruModel
 
 from shared.errors import UserError
-from word_lm.commands.context import ContextCurve, context_curve, drawn_positions, table, write
-from word_lm.commands.evaluate import token_nll
+from word_lm.commands.context import table, write
+from word_lm.measures.context import ContextCurve, context_curve, sampled_positions
+from word_lm.measures.protocols import token_nll
 
 PERIODIC = np.tile(np.arange(6), 100)
 
@@ -45,7 +46,7 @@ def test_the_model_sees_exactly_the_last_words_from_an_empty_state():
     assert [part.shape for part in seen] == [(4, 3)] * 3  # windows of 4, 12 tokens at once
     windows = torch.cat(seen, dim=1).T
     for window, target in zip(
-        windows.tolist(), drawn_positions(50, 4, 9, seed=1).tolist(), strict=True
+        windows.tolist(), sampled_positions(50, 4, 9, seed=1).tolist(), strict=True
     ):
         assert window == list(range(target - 4, target))
 
@@ -58,24 +59,24 @@ def test_the_figures_are_those_of_reading_each_window_by_itself(batch_tokens):
     for length, figure in zip(curve.lengths, curve.perplexity, strict=True):
         each = [
             token_nll(model, ids[target - length : target + 1])[-1]
-            for target in drawn_positions(80, 5, 20, seed=1)
+            for target in sampled_positions(80, 5, 20, seed=1)
         ]
         assert figure == pytest.approx(np.exp(np.mean(each)), rel=1e-5)
 
 
 def test_positions_are_seeded_distinct_and_have_the_longest_context():
-    places = drawn_positions(1000, 200, 300, seed=1)
+    places = sampled_positions(1000, 200, 300, seed=1)
     assert len(set(places.tolist())) == 300 and places.min() >= 200 and places.max() <= 999
-    assert np.array_equal(places, drawn_positions(1000, 200, 300, seed=1))
-    assert not np.array_equal(places, drawn_positions(1000, 200, 300, seed=2))
-    assert drawn_positions(10, 4, 300, seed=1).tolist() == [4, 5, 6, 7, 8, 9]  # all there are
+    assert np.array_equal(places, sampled_positions(1000, 200, 300, seed=1))
+    assert not np.array_equal(places, sampled_positions(1000, 200, 300, seed=2))
+    assert sampled_positions(10, 4, 300, seed=1).tolist() == [4, 5, 6, 7, 8, 9]  # all there are
 
 
 def test_the_error_of_the_gain_is_that_of_paired_differences():
     ids = np.random.default_rng(0).integers(0, 9, size=60)
     model = GruModel(9)
     curve = context_curve(model, ids, (2, 8), positions=30)
-    places = drawn_positions(60, 8, 30, seed=1)
+    places = sampled_positions(60, 8, 30, seed=1)
     short, long = (
         np.array([token_nll(model, ids[t - length : t + 1])[-1] for t in places])
         for length in (2, 8)
@@ -102,10 +103,10 @@ def test_lengths_that_cannot_be_measured_are_refused(lengths, positions, match):
 def test_a_model_is_shown_no_more_than_it_learned_to_read_at_once():
     ids = np.random.default_rng(0).integers(0, 9, size=80)
     whole = context_curve(GruModel(9), ids, (1, 4, 6, 9, 12), positions=20)
-    cut = context_curve(GruModel(9), ids, (1, 4, 6, 9, 12), positions=20, most=6)
+    cut = context_curve(GruModel(9), ids, (1, 4, 6, 9, 12), positions=20, max_words=6)
     assert cut.perplexity[:3] == whole.perplexity[:3]
     assert cut.perplexity[3:] == (cut.perplexity[2],) * 2 != whole.perplexity[3:]
-    between = context_curve(GruModel(9), ids, (4, 9, 12), positions=20, most=6)
+    between = context_curve(GruModel(9), ids, (4, 9, 12), positions=20, max_words=6)
     assert between.perplexity[1:] == (cut.perplexity[2],) * 2
 
 

@@ -12,7 +12,7 @@ from shared.text.tokenizers import space_tokens
 from word_lm.config import TrainConfig
 from word_lm.data import dataset as data
 from word_lm.data import sample
-from word_lm.data.dataset import encode_split, encode_words, load_text, read_tokens
+from word_lm.data.dataset import encode_split, load_text, read_tokens
 from word_lm.data.segments import Segments
 
 
@@ -107,13 +107,6 @@ def test_single_file_too_short_to_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tiny.txt").write_text("a b c d\n")
     with pytest.raises(UserError, match="too few to split"):
         load_text(TrainConfig(data=str(tmp_path / "tiny.txt")))
-
-
-def test_prompt_becomes_ids_and_an_empty_one_the_end_of_a_line(tmp_path: Path) -> None:
-    vocabulary = load_text(TrainConfig(data=str(folder_with(tmp_path / "d", "a b\n")))).vocabulary
-    named = [vocabulary.tokens[i] for i in encode_words("a zzz\nb", vocabulary)]
-    assert named == ["a", "<unk>", "<eos>", "b"]
-    assert [vocabulary.tokens[i] for i in encode_words("", vocabulary)] == ["<eos>"]
 
 
 def test_segments_cover_every_word_once_and_go_on_where_they_ended() -> None:

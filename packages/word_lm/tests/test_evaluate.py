@@ -11,7 +11,7 @@ import torch
 from toy_models import BigramModel, CopyModel, GruModel
 
 from shared.errors import UserError
-from word_lm.commands.evaluate import (
+from word_lm.measures.protocols import (
     batch_1_perplexity,
     examples_perplexity,
     perplexity,
@@ -91,19 +91,19 @@ def test_a_state_that_is_not_carried_is_counted_as_cold_starts(text):
         one_by_one(model, row[:36]).sum() + one_by_one(model, row[35:]).sum() for row in rows
     )
     assert lost.nll == pytest.approx(expected, rel=1e-5)
-    assert lost.cold_starts == 20 and "lost" in lost.protocol
+    assert lost.cold_starts == 20 and "reset" in lost.protocol
     assert lost.nll != examples_perplexity(model, text, batch=10, segment=35).nll
 
 
 @pytest.mark.parametrize("measure", [examples_perplexity, batch_1_perplexity])
 def test_a_state_that_is_not_carried_is_said_to_be_lost_in_a_short_text_too(measure, text):
-    assert "lost" in measure(GruModel(7), text[:60], is_state_carried=False).protocol
+    assert "reset" in measure(GruModel(7), text[:60], is_state_carried=False).protocol
     assert "carried" in measure(GruModel(7), text[:60]).protocol
 
 
-def test_a_model_that_keeps_no_state_is_said_to_lose_it(text):
+def test_a_model_that_keeps_no_state_is_said_to_reset_it(text):
     model = BigramModel(torch.full((7, 7), 1 / 7))
-    assert "lost" in examples_perplexity(model, text).protocol
+    assert "reset" in examples_perplexity(model, text).protocol
     assert batch_1_perplexity(model, text, segment=100).cold_starts == 6
 
 
@@ -122,7 +122,7 @@ def test_batch_1_without_a_carried_state_starts_anew_in_each_stretch(text):
     result = batch_1_perplexity(model, text, segment=100, is_state_carried=False)
     parts = [one_by_one(model, text[start : start + 101]) for start in range(0, 522, 100)]
     assert result.nll == pytest.approx(np.concatenate(parts).sum(), rel=1e-5)
-    assert result.cold_starts == 6 and "lost" in result.protocol
+    assert result.cold_starts == 6 and "reset" in result.protocol
     each = token_nll(model, text, segment=100, is_state_carried=False)
     assert each == pytest.approx(np.concatenate(parts), rel=1e-4)
 
@@ -241,7 +241,7 @@ def test_each_protocol_and_adaptation_has_a_labelled_line(word_lm, small_run):
     lines = out.splitlines()
     labels = [
         *("examples", "batch-1", "sliding window", "neural cache", "dynamic", "Kneser-Ney"),
-        "mixed with the 5-gram",
+        "interpolated with the 5-gram",
     ]
     assert code == 0 and all(line.startswith("ppl ") for line in lines)
     for label, line in zip(labels, lines, strict=True):
@@ -267,8 +267,8 @@ def test_a_model_that_forgets_is_measured_in_the_stretches_it_learned(
     figures = json.loads(word_lm("evaluate", "run", *wanted)[1])["figures"]
     trained = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
     assert figures[0]["perplexity"] == pytest.approx(trained["test_ppl"], rel=1e-6)
-    assert "stretches of 17" in figures[0]["protocol"] and "window of 17" in figures[2]["protocol"]
-    assert "stretches of 17" in figures[4]["protocol"]
+    assert "segments of 17" in figures[0]["protocol"] and "window of 17" in figures[2]["protocol"]
+    assert "segments of 17" in figures[4]["protocol"]
     starts = [figure["cold_starts"] for figure in figures]
     assert starts[1] == starts[3] == starts[4] > starts[2] == 1
 

@@ -11,7 +11,8 @@ from shared.text.vocabulary import Vocabulary
 from shared.torch.onnx_export import TOLERANCE
 from word_lm.commands.export import export
 from word_lm.config import Family, TrainConfig
-from word_lm.model.trained import TrainedModel, build_model
+from word_lm.model.build import build_model
+from word_lm.model.trained import TrainedModel
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")

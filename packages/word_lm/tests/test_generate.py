@@ -14,7 +14,7 @@ from toy_models import FAMILIES, BigramModel, GruModel, real_model
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 from word_lm.data.prompt import read_prompt
-from word_lm.generate import _draw, choices, generate, lay_out_for_writing
+from word_lm.generate import _sample, choices, generate, store_by_columns
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "on", "a", "mat", ",", "."]
 
@@ -113,7 +113,7 @@ def test_a_draw_at_the_very_end_of_the_probabilities_is_still_a_word_that_may_be
     monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor(1.0, dtype=torch.float64))
     scores = torch.tensor([0.2, 0.7, 0.1]).log()
     scores[2] = -math.inf
-    assert _draw(scores, 1.0, None, None, torch.Generator()) == 1
+    assert _sample(scores, 1.0, None, None, torch.Generator()) == 1
 
 
 def test_words_are_drawn_as_often_as_their_probability_says():
@@ -284,7 +284,7 @@ def test_rows_laid_out_for_writing_give_the_same_scores(family, is_adaptive, voc
     model = real_model(family, len(WORDS), is_adaptive=is_adaptive)
     hidden = torch.randn(3, model.output_size, generator=torch.Generator().manual_seed(0))
     before, text = model.log_probs(hidden), generate(model, vocabulary, "the cat", 30)
-    lay_out_for_writing(model)
+    store_by_columns(model)
     torch.testing.assert_close(model.log_probs(hidden), before)
     assert generate(model, vocabulary, "the cat", 30).tokens == text.tokens
     rows = [weight for weight in model.head.parameters() if weight.ndim == 2]

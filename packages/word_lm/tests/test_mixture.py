@@ -5,24 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from word_lm.measures.mixture import WEIGHTS, mixed, mixture_perplexity, tune_mixture
+from word_lm.measures.mixture import WEIGHTS, interpolated, mixture_perplexity, tune_mixture
 from word_lm.measures.ngram import KneserNey
 from word_lm.measures.protocols import batch_1_perplexity
-from word_lm.model.trained import load_run
+from word_lm.model.trained import load
 
 
 @pytest.fixture(scope="module")
 def models(small_run):
-    from word_lm.commands.evaluate import own_text
-
-    trained = load_run(small_run)
-    splits = own_text(trained).splits
+    trained = load(small_run)
+    splits = trained.text().splits
     return trained.model, KneserNey(splits["train"], len(trained.vocabulary)), splits
 
 
 def test_probabilities_are_added_with_their_weights():
     own, counted = np.log([0.5, 0.25]), np.log([0.1, 0.75])
-    assert np.exp(mixed(own, counted, 0.2)) == pytest.approx([0.42, 0.35])
+    assert np.exp(interpolated(own, counted, 0.2)) == pytest.approx([0.42, 0.35])
 
 
 def test_weight_0_is_the_model_and_weight_1_the_ngrams(models):
@@ -47,4 +45,4 @@ def test_the_weight_is_the_best_of_those_tried(models):
 def test_a_state_that_is_not_carried_is_lost_in_the_mixture_too(models):
     model, ngram, splits = models
     found = mixture_perplexity(model, ngram, splits["valid"][:71], 0.0, is_state_carried=False)
-    assert found.cold_starts == 2 and "lost between stretches" in found.protocol
+    assert found.cold_starts == 2 and "reset at each segment" in found.protocol

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from word_lm.config import Family, TrainConfig
 from word_lm.model.base import LanguageModel
+from word_lm.model.build import build_model
 from word_lm.model.recurrent import GATES, Recurrent, RecurrentLayer
-from word_lm.model.trained import build_model
 from word_lm.model.transformer import Transformer
 from word_lm.train import make_optimizers
 
@@ -145,10 +145,10 @@ def test_coursework_transformer_is_torchs_encoder_and_dropout_reaches_its_layers
     layer = nn.TransformerEncoderLayer(16, 2, 16, 0.4).eval()
     block = model.blocks[0]
     pairs = {
-        layer.self_attn.in_proj_weight: block.attention.inward.weight,
-        layer.self_attn.in_proj_bias: block.attention.inward.bias,
-        layer.self_attn.out_proj.weight: block.attention.outward.weight,
-        layer.self_attn.out_proj.bias: block.attention.outward.bias,
+        layer.self_attn.in_proj_weight: block.attention.in_proj.weight,
+        layer.self_attn.in_proj_bias: block.attention.in_proj.bias,
+        layer.self_attn.out_proj.weight: block.attention.out_proj.weight,
+        layer.self_attn.out_proj.bias: block.attention.out_proj.bias,
         layer.linear1.weight: block.up.weight,
         layer.linear1.bias: block.up.bias,
         layer.linear2.weight: block.down.weight,
@@ -259,7 +259,7 @@ def test_sparse_rows_are_updated_like_dense_ones_by_sgd() -> None:
 def test_word_vectors_begin_within_their_range(
     softmax: Literal["full", "adaptive"], tied: bool
 ) -> None:
-    model = small_model("lstm", softmax=softmax, tied=tied, embedding_range=0.01)
+    model = small_model("lstm", softmax=softmax, tied=tied, init_range=0.01)
     tables = [weight for name, weight in model.embedding.named_parameters() if "expand" not in name]
     assert tables and all(0.009 < table.abs().max() <= 0.01 for table in tables)
 

@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 from word_lm import cli, train
+from word_lm.commands import train as commands_train
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -60,7 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Runs:
 @pytest.fixture(autouse=True)
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the page of a run, which takes as long as the run."""
-    monkeypatch.setattr(train, "write_page", lambda folder: None)
+    monkeypatch.setattr(commands_train, "write_page", lambda folder: None)
 
 
 def bits(run: Path) -> dict[str, torch.Tensor]:
@@ -122,7 +123,7 @@ def test_disk_that_fills_up_costs_no_checkpoint_and_the_run_goes_on_to_the_same_
     size: int, runs: Runs, word_lm: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    real, calls = train.LossOf.__call__, 0
+    real, calls = train.SegmentLoss.__call__, 0
     with monkeypatch.context() as patch, no_file_beyond(1 << 40):
         resource = pytest.importorskip("resource")
 
@@ -134,7 +135,7 @@ def test_disk_that_fills_up_costs_no_checkpoint_and_the_run_goes_on_to_the_same_
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
             return real(self, *inputs)
 
-        patch.setattr(train.LossOf, "__call__", loss_on_a_disk_that_fills_up)
+        patch.setattr(train.SegmentLoss, "__call__", loss_on_a_disk_that_fills_up)
         code, _, error = word_lm(*runs.command(out), "--quiet")
     assert code == 2 and one_line(error), error
     assert "space" in error
@@ -454,8 +455,8 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from word_lm.config import TrainConfig
-from word_lm.data import encode_split, load_text
-from shared.vocabulary import Vocabulary
+from word_lm.data.dataset import encode_split, load_text
+from shared.text.vocabulary import Vocabulary
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 before = peak()

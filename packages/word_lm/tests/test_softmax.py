@@ -3,13 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from word_lm.model.softmax import (
-    AdaptiveEmbedding,
-    AdaptiveSoftmax,
-    FullSoftmax,
-    cluster_sizes,
-    total_nll,
-)
+from word_lm.model.cross_entropy import total_nll
+from word_lm.model.embedding import AdaptiveEmbedding, cluster_sizes
+from word_lm.model.softmax import AdaptiveSoftmax, FullSoftmax
 
 WORDS = 40
 
@@ -85,8 +81,8 @@ def test_scores_in_pieces_are_scores_at_once(monkeypatch: pytest.MonkeyPatch) ->
     head = FullSoftmax(12, WORDS)
     hidden, targets = inputs_for(head).requires_grad_(), torch.arange(30)
     at_once = torch.autograd.grad(head.total_nll(hidden, targets), (hidden, head.weight, head.bias))
-    monkeypatch.setattr("word_lm.model.softmax._PIECE", WORDS * 3)
-    monkeypatch.setattr("word_lm.model.softmax._ROWS", 8)
+    monkeypatch.setattr("word_lm.model.cross_entropy._PIECE", WORDS * 3)
+    monkeypatch.setattr("word_lm.model.cross_entropy._ROWS", 8)
     in_pieces = torch.autograd.grad(
         head.total_nll(hidden, targets), (hidden, head.weight, head.bias)
     )
@@ -99,7 +95,7 @@ def test_rows_beyond_the_targets_count_for_nothing(monkeypatch: pytest.MonkeyPat
     targets = torch.arange(30)
     weights = (head.weight, head.bias)
     for rows in (8, 32, 1024):  # the last rows alone, some of them, all at once
-        monkeypatch.setattr("word_lm.model.softmax._ROWS", rows)
+        monkeypatch.setattr("word_lm.model.cross_entropy._ROWS", rows)
         hidden = inputs_for(head, 34).requires_grad_()
         longer, shorter = (total_nll(h, *weights, targets) for h in (hidden, hidden[:30]))
         torch.testing.assert_close(longer, shorter)

@@ -14,8 +14,9 @@ from toy_models import BigramModel, GruModel
 from shared.errors import UserError
 from shared.pages.plots import DARK, LIGHT
 from shared.text.vocabulary import Vocabulary
-from word_lm.commands.evaluate import batch_1_perplexity
-from word_lm.commands.surprisal import LEVELS, SHADE, Surprise, surprisal, write_page
+from word_lm.commands.surprisal import LEVELS, SHADE, _level, write_page
+from word_lm.measures.protocols import batch_1_perplexity
+from word_lm.measures.surprisal import Surprise, surprisal
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "<b>&"]
 
@@ -73,7 +74,7 @@ def test_the_page_shows_every_word_with_its_figures_and_shade(tmp_path, rows):
     assert [html.unescape(word) for *_, word in words] == ["the", "zebra", "<b>&", "↵"]
     assert [int(level) for level, *_ in words] == [0, 5, 3, 1]
     assert "14.2 bits" in words[1][1] and "read as <unk>" in html.unescape(words[1][1])
-    assert "expected most: cat, 0.25" in words[1][1]
+    assert "most probable: cat, 0.25" in words[1][1]
     assert page.index(">↵</span>") < page.index("<br>")  # lines stay lines
 
 
@@ -89,7 +90,7 @@ def test_the_page_needs_no_network_and_no_script(tmp_path, rows):
 
 
 def test_levels_rise_with_the_bits():
-    levels = [Surprise("a", bits, "a", 0.1, True).level for bits in (0, 1.9, 2, 5, 8, 12, 13, 30)]
+    levels = [_level(Surprise("a", bits, "a", 0.1, True)) for bits in (0, 1.9, 2, 5, 8, 12, 13, 30)]
     assert levels == [0, 0, 1, 2, 3, 4, 5, 5]
 
 

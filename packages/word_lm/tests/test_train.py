@@ -17,7 +17,7 @@ from shared.testing import records_of
 from word_lm import train
 from word_lm.config import TrainConfig
 from word_lm.data import sample
-from word_lm.model.trained import load_run
+from word_lm.model.trained import load
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, embedding_size=24, hidden_size=24, batch_size=16, steps=50, evaluate_every=20,
@@ -26,7 +26,7 @@ CONFIG = TrainConfig(
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return load_run(run).model.state_dict()
+    return load(run).model.state_dict()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
     config = replace(CONFIG, data=str(sample_folder), **changes)
     train.train(config, RunOptions(out=str(tmp_path / "whole"), quiet=True))
 
-    real, calls = train.LossOf.__call__, 0
+    real, calls = train.SegmentLoss.__call__, 0
 
     def loss_then_signal(self: Any, *inputs: Any) -> Any:
         nonlocal calls
@@ -56,7 +56,7 @@ def test_killed_mid_epoch_and_resumed_is_bit_identical(
             os.kill(os.getpid(), signal.SIGTERM)
         return real(self, *inputs)
 
-    monkeypatch.setattr(train.LossOf, "__call__", loss_then_signal)
+    monkeypatch.setattr(train.SegmentLoss, "__call__", loss_then_signal)
     out = RunOptions(out=str(tmp_path / "torn"), quiet=True, resume=True)
     with pytest.raises(Interrupted, match="--resume"):
         train.train(config, out)
@@ -75,7 +75,7 @@ def test_output_biases_begin_at_the_frequencies_of_the_training_text_alone(
     config = replace(CONFIG, data=str(sample_folder), **changes)
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
-    trained = load_run(out)
+    trained = load(out)
     words = (sample_folder / "train.txt").read_text().replace("\n", " <eos> ").split()
     counts = torch.tensor([words.count(token) for token in trained.vocabulary.tokens]) + 0.5
     found = trained.model.head.bias.detach().softmax(0)
@@ -97,7 +97,7 @@ def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder
 
 
 def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_folder: Path) -> None:
-    from word_lm.model.trained import build_model
+    from word_lm.model.build import build_model
 
     for carry in (True, False):
         config = replace(CONFIG, carry=carry)
@@ -110,7 +110,7 @@ def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_fo
             seen.append(float(state[0][0].abs().sum()))
             return model(inputs, state, targets)
 
-        loss_of = train.LossOf(config, model, train.Carried())
+        loss_of = train.SegmentLoss(config, model, train.CarriedState())
         ids = torch.randint(0, 60, (5, 3))
         for is_first in (True, False, True):
             loss_of(wrapped, {"inputs": ids, "targets": ids, "is_first": is_first})  # type: ignore[arg-type]
@@ -161,4 +161,4 @@ def test_vocabulary_that_does_not_fit_the_weights_is_refused(
         del manifest["sha256_of_manifest"]
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="does not fit the model"):
-        load_run(run)
+        load(run)

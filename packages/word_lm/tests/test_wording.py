@@ -10,7 +10,7 @@ from word_lm.data.wording import (
     distinct_n,
     prompt_tokens,
     quality,
-    repetition_share,
+    repetition_rate,
 )
 
 
@@ -72,9 +72,9 @@ def test_distinct_n_is_the_share_of_different_n_grams():
 
 
 def test_repetition_looks_back_as_far_as_its_window():
-    assert repetition_share("a b c a".split(), window=3) == 1 / 4
-    assert repetition_share("a b c a".split(), window=2) == 0
-    assert repetition_share([]) == 0
+    assert repetition_rate("a b c a".split(), window=3) == 1 / 4
+    assert repetition_rate("a b c a".split(), window=2) == 0
+    assert repetition_rate([]) == 0
 
 
 def test_quality_of_a_loop_and_of_a_text_without_repetition():

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from word_lm.config import TrainConfig
 from word_lm.model.base import LanguageModel
-from word_lm.model.trained import build_model
+from word_lm.model.build import build_model
 
 FAMILIES = ("rnn_tanh", "gru", "lstm", "awd_lstm", "transformer", "modern_transformer", "gated_cnn")
 

@@ -1,7 +1,9 @@
 """Word-level language models: recurrent, Transformer and convolutional.
 
-`LanguageModel`, `load_run` and `Vocabulary` are what a notebook needs; they are imported when first asked for, so that
-the command line starts at once.
+    >>> from word_lm import load
+    >>> trained = load("runs/word_lm/laptop")
+
+Names are imported on first use, so that the command line starts at once.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["LanguageModel", "Vocabulary", "load_run"]
+__all__ = ["LanguageModel", "TrainedModel", "Vocabulary", "load", "load_run"]
 
 _HOMES = {
     "LanguageModel": "word_lm.model.base",
+    "TrainedModel": "word_lm.model.trained",
     "Vocabulary": "shared.text.vocabulary",
+    "load": "word_lm.model.trained",
     "load_run": "word_lm.model.trained",
 }
 
@@ -23,3 +27,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'word_lm' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,9 +1,9 @@
-"""Text from a model: drawn word by word, always the likeliest word, or the likeliest text by beam search.
+"""Generating text: sampling word by word, greedy decoding, or beam search.
 
-The prompt is read once. After that each word costs one step from the state (hidden state, or cached keys and values),
-however long the text is.
+The prompt is read once. After that each word is one step from the state (hidden state, or cached keys and values), so
+its cost does not grow with the text.
 
-Shapes: V words of the vocabulary, K words to choose among, B beams.
+Shapes: V words of the vocabulary, K candidate words, B beams.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ from shared.text.vocabulary import Vocabulary
 from shared.torch.evaluation import evaluating
 from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import Prompt, read_prompt
-from word_lm.measures.protocols import as_tokens
-from word_lm.model.base import LanguageModel
+from word_lm.model.base import LanguageModel, as_tokens
 
-RECENT = 64
-"""Words before the present one that a repetition penalty looks at. Over the whole text it would end up on `the`."""
+PENALTY_WINDOW = 64
+"""Last words that the repetition penalty applies to. Over the whole text it would apply to `the` nearly always."""
 
-# Words sorted at first, and then, before all are: mostly enough, and sorting 33,000 costs more than a small model.
+# Numbers of words to sort before sorting all: mostly enough, and sorting 33,000 takes longer than a small model.
 _NUCLEUS_FIRST = (1024, 8192)
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A text that a model wrote."""
+    """A generated text."""
 
     tokens: tuple[str, ...]
     """Its words, without the prompt."""
     log_prob: float
-    """Log-probability of these words after the prompt, by the model itself: before bans, penalties, temperature."""
+    """Log-probability of these words given the prompt, by the model alone: without bans, penalty and temperature."""
     prompt: Prompt
 
 
@@ -58,34 +57,33 @@ def generate(
     beams: int = 1,
     on_word: Callable[[str], object] | None = None,
 ) -> Generated:
-    """Write a text.
+    """Generate a text.
 
     Parameters
     ----------
     model : LanguageModel
     vocabulary : Vocabulary
     prompt : str or Prompt
-        Words it lacks become `<unk>`, with a `UserWarning` that lists them; to see them first, call `read_prompt`.
+        Words that the vocabulary lacks become `<unk>`, with a `UserWarning`; `read_prompt` lists them before.
     words : int
-        How many to write, `<eos>` counted, >= 0.
+        Number of words to generate, including `<eos>`, >= 0.
     seed : int
-        Of a generator of its own: the same seed gives the same text.
+        Seed of the sampling; torch's global generator is not used.
     temperature : float
-        Divides log-probabilities, >= 0; 0: the likeliest word each time (greedy).
+        Divides log-probabilities, >= 0; 0: greedy decoding.
     top_k : int, optional
-        Choose among this many likeliest words, >= 1.
+        Sample from this many most probable words, >= 1.
     top_p : float, optional
-        Of those, choose among the fewest likeliest words that have this probability together, 0 < top_p <= 1.
+        Sample from the nucleus of those: the fewest words with this total probability, 0 < top_p <= 1.
     repetition_penalty : float
-        A word of the last 64 has its probability raised to this power before words are weighed against each other,
-        >= 1.
+        The log-probability of each of the last 64 words is multiplied by this before sampling, >= 1.
     ban : sequence of str
-        Words never written. Those that the vocabulary lacks are no matter.
+        Words that are never generated. Words that the vocabulary lacks are ignored.
     beams : int
-        2 or more: beam search with so many texts at a time. It looks for the text of highest log-probability, so
-        temperature, top_k, top_p and repetition_penalty must be left as they are.
+        2 or more: beam search with this many beams for the text with the highest log-probability; temperature, top_k,
+        top_p and repetition_penalty must have their defaults.
     on_word : callable, optional
-        Given each word as soon as it is settled: at once, or, with beams, at the end.
+        Called with each word as soon as it is fixed: at once, or, with beams, at the end.
 
     Returns
     -------
@@ -98,9 +96,8 @@ def generate(
 
     References
     ----------
-    Holtzman et al. 2019, arXiv 1904.09751 (top_p, the nucleus); Keskar et al. 2019, arXiv 1909.05858, section 4.1
-    (penalised sampling; there the penalty divides scores, which have no fixed zero, here it multiplies
-    log-probabilities).
+    Holtzman et al. 2019, arXiv 1904.09751 (nucleus sampling); Keskar et al. 2019, arXiv 1909.05858, section 4.1
+    (penalized sampling; there the penalty divides scores, here it multiplies log-probabilities, which are below 0).
     """
     _check(words, temperature, top_k, top_p, repetition_penalty, beams)
     if isinstance(prompt, str):
@@ -111,11 +108,11 @@ def generate(
         [vocabulary.id(word) for word in ban if word in vocabulary], dtype=torch.int64
     )
     if len(set(banned.tolist())) >= len(vocabulary):
-        raise UserError("All words are banned. Leave one that can be written.")
+        raise UserError("All words of the vocabulary are banned. Allow at least one.")
 
     with evaluating(model), torch.inference_mode():
         inputs = as_tokens(model, torch.tensor(prompt.ids))[:, None]  # (T, 1)
-        hidden, state = _read(model, inputs)
+        hidden, state = _read_prompt(model, inputs)
         if beams > 1:
             ids, log_prob = _beam_search(model, hidden[-1], state, words, beams, banned)
             tokens = tuple(vocabulary.tokens[word] for word in ids)
@@ -124,8 +121,8 @@ def generate(
             return Generated(tokens, log_prob, prompt)
 
         generator = torch.Generator().manual_seed(seed)
-        recent = deque(prompt.ids, maxlen=RECENT)
-        written: list[str] = []
+        recent = deque(prompt.ids, maxlen=PENALTY_WINDOW)
+        tokens_so_far: list[str] = []
         total = 0.0
         for position in range(words):
             log_probs = model.log_probs(hidden[-1])[0].cpu().double()
@@ -134,29 +131,29 @@ def generate(
             if repetition_penalty != 1:
                 seen = torch.tensor(sorted(set(recent)))
                 scores[seen] *= repetition_penalty
-            word = _draw(scores, temperature, top_k, top_p, generator)
+            word = _sample(scores, temperature, top_k, top_p, generator)
             recent.append(word)
             total += float(log_probs[word])
-            written.append(vocabulary.tokens[word])
+            tokens_so_far.append(vocabulary.tokens[word])
             if on_word:
-                on_word(written[-1])
+                on_word(tokens_so_far[-1])
             if position + 1 < words:
                 hidden, state = model(inputs.new_tensor([[word]]), state)
-    return Generated(tuple(written), total, prompt)
+    return Generated(tuple(tokens_so_far), total, prompt)
 
 
-def lay_out_for_writing(model: LanguageModel) -> None:
-    """Store the output rows of a model on a CPU by columns, in place; words then come up to twice as fast.
+def store_by_columns(model: LanguageModel) -> None:
+    """Store the output weights of a model on a CPU column by column, in place; generating is up to twice as fast.
 
-    A word's scores are all rows times one vector, and row by row that is only a third as fast as column by column.
+    The scores of a word are a matrix-vector product, which is three times as fast for a matrix stored by columns.
     """
     for weight in model.head.parameters():
         if weight.ndim == 2 and weight.device.type == "cpu":
             weight.data = weight.data.t().contiguous().t()
 
 
-def _read(model: LanguageModel, inputs: Tensor) -> tuple[Tensor, Any]:
-    """Read a prompt (T, 1): in pieces, where it is longer than what the model learned to see at once."""
+def _read_prompt(model: LanguageModel, inputs: Tensor) -> tuple[Tensor, Any]:
+    """Read a prompt (T, 1), in pieces where it is longer than a Transformer's memory."""
     memory = getattr(model, "memory", len(inputs))
     hidden, state = inputs, model.init_state(1)
     for part in inputs.split(memory if len(inputs) <= memory else max(1, memory // 2)):
@@ -167,7 +164,7 @@ def _read(model: LanguageModel, inputs: Tensor) -> tuple[Tensor, Any]:
 def choices(
     scores: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the words to choose among, and the probability of each.
+    """Return the candidate words and their probabilities.
 
     Parameters
     ----------
@@ -176,15 +173,15 @@ def choices(
     temperature : float
         > 0.
     top_k, top_p
-        See `generate`. Temperature comes first, then top_k, then top_p of what is left.
+        See `generate`. Temperature is applied first, then top_k, then top_p.
 
     Returns
     -------
     words : int64 tensor (K,)
     probabilities : float64 tensor (K,)
-        Sum 1; 0 where the score is -inf. Falling, if top_k or top_p is given.
+        Their sum is 1; 0 where the score is -inf. Falling, if top_k or top_p is given.
     """
-    # Less the highest, so that dividing by a tiny temperature overflows for the others only.
+    # Less the highest, so that dividing by a small temperature overflows for the other words only.
     scores = (scores.double() - scores.max()) / temperature
     words = torch.arange(len(scores))
     if top_k is not None:
@@ -197,17 +194,17 @@ def choices(
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Return the fewest largest probabilities with a sum of `top_p` or more, falling, and their places."""
-    for most in (*_NUCLEUS_FIRST, len(probabilities)):
-        largest, order = probabilities.topk(min(most, len(probabilities)))
-        before = largest.cumsum(0) - largest  # what the larger ones have together
+    """Return the fewest largest probabilities with a sum of `top_p` or more, falling, and their indices."""
+    for count in (*_NUCLEUS_FIRST, len(probabilities)):
+        largest, order = probabilities.topk(min(count, len(probabilities)))
+        before = largest.cumsum(0) - largest  # sum of the larger ones
         kept = int((before < top_p).sum())
         if kept < len(largest):
             break
     return largest[:kept], order[:kept]
 
 
-def _draw(
+def _sample(
     scores: Tensor,
     temperature: float,
     top_k: int | None,
@@ -217,45 +214,45 @@ def _draw(
     if temperature == 0:
         return int(scores.argmax())
     words, probabilities = choices(scores, temperature, top_k, top_p)
-    # One uniform number a word, whatever the number of choices, turned over by the cumulated probabilities.
-    drawn = torch.rand((), generator=generator, dtype=torch.float64)
-    place = int(torch.searchsorted(probabilities.cumsum(0), drawn, right=True))
-    if place == len(words):  # the sum may end a rounding error below 1
-        place = int(probabilities.argmax())
-    return int(words[place])
+    # Inverse transform sampling: one uniform number per word, whatever the number of candidates.
+    uniform = torch.rand((), generator=generator, dtype=torch.float64)
+    index = int(torch.searchsorted(probabilities.cumsum(0), uniform, right=True))
+    if index == len(words):  # the sum may be a rounding error below 1
+        index = int(probabilities.argmax())
+    return int(words[index])
 
 
 def _beam_search(
     model: LanguageModel, hidden: Tensor, state: Any, words: int, beams: int, banned: Tensor
 ) -> tuple[list[int], float]:
-    """Return the likeliest text found, as ids, and its log-probability.
+    """Return the most probable text of the beam, as ids, and its log-probability.
 
-    All texts have the same length, so their log-probabilities compare as they are.
+    All texts have the same length, so log-probabilities need no length normalization.
     """
-    totals = torch.zeros(1, 1, dtype=torch.float64)  # one text so far; then (B, 1)
-    steps: list[tuple[Tensor, Tensor]] = []  # where each beam came from, and its word, both (B,)
+    totals = torch.zeros(1, 1, dtype=torch.float64)  # one beam at first; then (B, 1)
+    steps: list[tuple[Tensor, Tensor]] = []  # parent of each beam, and its word, both (B,)
     for position in range(words):
         scores = model.log_probs(hidden).cpu().double()  # (B, V)
         scores[:, banned] = -torch.inf
         scores += totals
-        best, places = scores.flatten().topk(min(beams, scores.numel()))
-        best, places = best[best > -torch.inf], places[best > -torch.inf]
-        parents, chosen = places // scores.shape[1], places % scores.shape[1]
+        best, flat = scores.flatten().topk(min(beams, scores.numel()))
+        best, flat = best[best > -torch.inf], flat[best > -torch.inf]
+        parents, chosen = flat // scores.shape[1], flat % scores.shape[1]
         totals = best[:, None]
         steps.append((parents, chosen))
         if position + 1 < words:
             state = _reordered(state, parents.to(hidden.device))
             hidden, state = model(chosen[None].to(hidden.device), state)
             hidden = hidden[-1]
-    place, ids = 0, []  # topk returns the best first
+    beam, ids = 0, []  # topk returns the best first
     for parents, chosen in reversed(steps):
-        ids.append(int(chosen[place]))
-        place = int(parents[place])
+        ids.append(int(chosen[beam]))
+        beam = int(parents[beam])
     return ids[::-1], float(totals[0, 0])
 
 
 def _reordered(state: Any, order: Tensor) -> Any:
-    """Return the state of other beams; the batch is dimension 1 of every tensor."""
+    """Return the states of the given beams; the batch is dimension 1 of every tensor."""
     if isinstance(state, Tensor):
         return state.index_select(1, order)
     return state if state is None else tuple(_reordered(part, order) for part in state)
@@ -279,9 +276,10 @@ def _check(
     ):  # fmt: skip
         if not is_right:
             raise UserError(f"{name} is {value}. Expected {expected}.")
-    is_drawn = temperature != 1 or top_k is not None or top_p is not None or repetition_penalty != 1
-    if beams > 1 and is_drawn:
+    is_sampled = (
+        temperature != 1 or top_k is not None or top_p is not None or repetition_penalty != 1
+    )
+    if beams > 1 and is_sampled:
         raise UserError(
-            "Beam search looks for the likeliest text. Leave temperature, top_k, top_p and repetition_penalty out, "
-            "or beams."
+            "Beam search does not sample. Leave out temperature, top_k, top_p and repetition_penalty, or beams."
         )

@@ -1,4 +1,4 @@
-"""Training: the text, the model, the optimizer and the figures; the loop itself is `shared.torch.loop`."""
+"""Training: text, model, optimizer and loss, handed to the loop in `shared.torch.loop`."""
 
 from __future__ import annotations
 
@@ -19,48 +19,35 @@ from shared.torch.loop import Training
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
 from shared.torch.summary import write_summary
-from word_lm.commands.report import write_page
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
-from word_lm.measures.protocols import Evaluation, examples_perplexity, perplexity
-from word_lm.model.base import LanguageModel, State, state_to
-from word_lm.model.trained import VOCABULARY, build_model, load_run
+from word_lm.measures.protocols import perplexity
+from word_lm.measures.training import evaluate
+from word_lm.model.base import LanguageModel, State, detach, state_to
+from word_lm.model.build import build_model
+from word_lm.model.trained import VOCABULARY, load
 
 METRIC = "valid_loss"
-
-
-class Carried:
-    """The state handed on from one segment to the next: what `shared.torch.loop` saves for each process."""
-
-    def __init__(self) -> None:
-        self.state: State = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state by a name."""
-        return {"state": self.state}
-
-    def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
-        self.state = _as_tuples(values["state"])
+"""Chooses the best checkpoint: mean negative log-likelihood of the validation text, in nats per token."""
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
-    """Train a language model into a run folder.
+    """Train a language model; the run ends with `summary.json`.
 
     Returns
     -------
     Path or None
-        The folder; None in all processes but the first.
+        The run folder; None in all processes but the first.
 
     Raises
     ------
     UserError
-        The data, the folder or a setting is of no use; the loss is no longer finite.
+        The data, the folder or a setting cannot be used; the loss is no longer finite.
     Interrupted
-        After Ctrl-C or SIGTERM, when all is saved.
+        After Ctrl-C or SIGTERM, once a checkpoint is saved.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     accelerator = make_accelerator(config)
     text = load_text(config)
     segments = Segments(
@@ -71,16 +58,16 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         seed=config.seed,
     )
     with start_run(accelerator, "word_lm", config, options, MAY_CHANGE_ON_RESUME) as folder:
-        if folder.has_ended(write_page):
+        if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
-        seed_everything(config.seed)  # the first weights are the same in all processes
+        seed_everything(config.seed)  # the same initial weights in all processes
         model = build_model(config, len(text.vocabulary))
         if config.output_bias == "frequency":
-            # Of the training text alone; the vocabulary counts all three.
+            # Counts of the training text only; those of the vocabulary include valid and test.
             counts = np.bincount(text.splits["train"], minlength=len(text.vocabulary))
             model.head.start_from_counts(torch.from_numpy(counts))
-        _say_start(folder, config, text, model)
-        carried = Carried()
+        _log_start(folder, config, text, model)
+        carried = CarriedState()
         training = Training(
             accelerator=accelerator,
             run=folder,
@@ -89,7 +76,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             optimizers=make_optimizers(config, model),
             order=segments,
             fetch=segments.fetch,
-            loss_fn=LossOf(config, model, carried),
+            loss_fn=SegmentLoss(config, model, carried),
             evaluate=lambda plain: _valid(plain, config, text),
             metric=METRIC,
             rate_factor=segments.rate_factor if config.vary_bptt else None,
@@ -97,7 +84,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             extras=lambda path: text.vocabulary.save(path / VOCABULARY),
             describe=describe,
             data=text.facts(),
-            started=began,
+            started=started,
         )
         outcome = training.fit()
         if not accelerator.is_main_process:
@@ -106,23 +93,39 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         return folder.path
 
 
-class LossOf:
-    """The loss of a batch, with the state carried to the next one."""
+class CarriedState:
+    """The hidden state carried from one segment to the next, which the loop saves in checkpoints."""
 
-    def __init__(self, config: TrainConfig, model: LanguageModel, carried: Carried) -> None:
+    def __init__(self) -> None:
+        self.state: State = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state under a name."""
+        return {"state": self.state}
+
+    def load_state_dict(self, values: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.state = _as_tuples(values["state"])
+
+
+class SegmentLoss:
+    """The loss of a batch; it carries the state on to the next one."""
+
+    def __init__(self, config: TrainConfig, model: LanguageModel, carried: CarriedState) -> None:
         self.config, self.model, self.carried = config, model, carried
 
     def __call__(
         self, wrapped: nn.Module, batch: dict[str, Any]
     ) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss' sum over the batch, the number of words, and the sum without penalties."""
-        inputs, targets = batch["inputs"], batch["targets"]
+        """Return the loss summed over the batch, the number of words, and the sum without penalties."""
+        inputs, targets = batch["inputs"], batch["targets"]  # (T, B)
         if batch["is_first"] or not self.config.carry:
             self.carried.state = self.model.init_state(inputs.shape[1])
         state = state_to(self.carried.state, inputs.device)
         nll, penalty, state = wrapped(inputs, state, targets)
-        self.carried.state = self.model.detach(state) if self.config.carry else None
-        # The loop divides by the count, so a mean such as the penalty comes in times the count.
+        # Truncated back-propagation through time: the next segment starts from this state as a constant.
+        self.carried.state = detach(state) if self.config.carry else None
+        # The loop divides the sum by the count, so the penalty, a mean, is multiplied by it here.
         return nll + penalty * targets.numel(), targets.numel(), {"nll": nll.detach()}
 
 
@@ -130,41 +133,25 @@ def make_optimizers(config: TrainConfig, model: LanguageModel) -> list[torch.opt
     """Return the optimizers of a model.
 
     AdamW in torch updates every row of an embedding at every step. Where the embedding has a sparse gradient, its rows
-    are updated by `SparseAdam`, when their words occur and without decay; all other weights by AdamW.
+    are updated by `SparseAdam`, only when their words occur and without weight decay; all other weights by AdamW.
     """
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "sgd":
         return [torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)]
     is_sparse = isinstance(model.embedding, nn.Embedding) and model.embedding.sparse
     rows = list(model.embedding.parameters()) if is_sparse else []
-    others = [w for w in model.parameters() if all(w is not row for row in rows)]
+    others = [weight for weight in model.parameters() if all(weight is not row for row in rows)]
     betas = (0.9, config.beta2)
-    made: list[torch.optim.Optimizer] = [
+    optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(others, lr=rate, betas=betas, weight_decay=decay, fused=True)
     ]
     if rows:
-        made.append(torch.optim.SparseAdam(rows, lr=rate, betas=betas))
-    return made
-
-
-def measure(model: LanguageModel, config: TrainConfig, ids: Any) -> Evaluation:
-    """Measure a text by the protocol of training: that of pytorch/examples.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    config : TrainConfig
-    ids : int array (N,)
-        A text with fewer than two words for each column gets fewer columns.
-    """
-    columns = min(config.evaluation_batch, len(ids) // 2)
-    return examples_perplexity(
-        model, ids, batch=columns, segment=config.bptt, is_state_carried=config.carry
-    )
+        optimizers.append(torch.optim.SparseAdam(rows, lr=rate, betas=betas))
+    return optimizers
 
 
 def describe(figures: Mapping[str, Any]) -> str:
-    """Say the perplexity of a line of the log."""
+    """Return the perplexity for a line of the log."""
     if METRIC in figures:
         return f"valid ppl {perplexity(figures[METRIC], 1):.2f}"
     if "train_nll" in figures:
@@ -174,35 +161,35 @@ def describe(figures: Mapping[str, Any]) -> str:
 
 def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float]:
     assert isinstance(model, LanguageModel)
-    found = measure(model, config, text.splits["valid"])
-    return {METRIC: found.nll / found.predicted}
+    result = evaluate(model, config, text.splits["valid"])
+    return {METRIC: result.nll / result.predicted}
 
 
-def _say_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.Module) -> None:
+def _log_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.Module) -> None:
     if text.is_sample:
         folder.say(NOTICE.format(command="word-lm"))
     facts, weights = text.facts(), sum(weight.numel() for weight in model.parameters())
     counts = " / ".join(f"{count:,}" for count in facts["tokens"].values())
     folder.say(
-        f"{facts['name']}: {counts} tokens in train / valid / test, {facts['vocabulary']:,} types; "
-        f"{config.model} with {weights:,} weights"
+        f"{facts['name']}: {counts} tokens in train / valid / test, vocabulary of {facts['vocabulary']:,}; "
+        f"{config.model} with {weights:,} parameters"
     )
 
 
 def _finish(
     folder: RunDirectory, config: TrainConfig, text: Text, outcome: Outcome, device: torch.device
 ) -> None:
-    """Measure the best weights on both texts, as `word-lm evaluate` would; write summary and page."""
-    model = load_run(folder.path, device=device).model
-    found = {name: measure(model, config, text.splits[name]) for name in ("valid", "test")}
+    """Evaluate the best weights on valid and test, as `word-lm evaluate` does, and write the summary."""
+    model = load(folder.path, device=device).model
+    results = {name: evaluate(model, config, text.splits[name]) for name in ("valid", "test")}
     metrics: dict[str, Any] = {}
-    for name, result in found.items():
+    for name, result in results.items():
         metrics |= {
             f"{name}_ppl": result.perplexity,
             f"{name}_loss": result.nll / result.predicted,
             f"{name}_predicted": result.predicted,
         }
-    metrics["protocol"] = found["test"].protocol
+    metrics["protocol"] = results["test"].protocol
     write_summary(
         folder,
         config,
@@ -218,9 +205,8 @@ def _finish(
         f"test loss {metrics['test_loss']:.4f} test ppl {metrics['test_ppl']:.2f} "
         f"valid ppl {metrics['valid_ppl']:.2f} ({metrics['protocol']}); trained {outcome.seconds:.1f} s"
     )
-    write_page(folder)
 
 
 def _as_tuples(value: Any) -> State:
-    """Return a state as nested tuples, whatever sequences a checkpoint made of them."""
+    """Return a state as nested tuples, whatever sequences it was saved as."""
     return tuple(_as_tuples(part) for part in value) if isinstance(value, list | tuple) else value

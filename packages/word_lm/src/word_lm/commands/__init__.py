@@ -1,1 +1,1 @@
-"""The verbs, one a file. Nothing outside imports them but `cli.py`."""
+"""The verbs of `word-lm`, one a file."""

@@ -1,10 +1,10 @@
 """Speed against pytorch/examples' word_language_model, measured in one run at the same model and batches.
 
-What main.py does for each batch is done here in our own words: reading a batch, zero_grad, forward to
-log-probabilities of all words, nll_loss, backward, clipping, `p.add_(p.grad, alpha=-lr)`, and `loss.item()`. So is what
-generate.py does for each word: a Transformer reads the whole text again, without a mask, and scores all words after
-each of its words; a recurrent model goes on from its state. Ours is what `word-lm train` and `word-lm generate` do.
-Both go in turn, so that a machine whose speed drifts does so for both.
+`_ExamplesModel` reimplements what its main.py does for each batch: reading a batch, zero_grad, forward to
+log-probabilities of all words, nll_loss, backward, clipping, `p.add_(p.grad, alpha=-lr)`, and `loss.item()`; and what
+its generate.py does for each word: a Transformer reads the whole text again, without a mask, and scores all words at
+each position; a recurrent model continues from its state. It is compared to what `word-lm train` and `word-lm generate`
+do. Both run in turn, so that a machine whose speed drifts affects both.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from word_lm.commands.options import BenchOptions
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
-from word_lm.generate import generate, lay_out_for_writing
-from word_lm.model.trained import build_model
+from word_lm.generate import generate, store_by_columns
+from word_lm.model.build import build_model
 from word_lm.model.transformer import sinusoids
-from word_lm.train import Carried, LossOf, make_optimizers
+from word_lm.train import CarriedState, SegmentLoss, make_optimizers
 
 WARM_UP = 3
 RNNS = ("rnn_tanh", "rnn_relu", "gru", "lstm")
 LENGTHS = 10
-"""Lengths of the text at which a word of their Transformer is timed."""
+"""Number of text lengths at which a word of pytorch/examples' Transformer is timed."""
 
-Engine = Callable[[int], object]
-"""Makes so many updates."""
-Writer = Callable[[int], float]
-"""Writes so many words and returns the seconds they take."""
+Trainer = Callable[[int], object]
+"""Makes this many training steps."""
+Generator = Callable[[int], float]
+"""Generates this many words and returns the seconds taken."""
 
 
 def run(options: BenchOptions) -> int:
@@ -57,36 +57,36 @@ def run(options: BenchOptions) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     text = load_text(config)
-    found = compare(config, text, steps=options.steps, rounds=options.rounds)
+    result = compare(config, text, steps=options.steps, rounds=options.rounds)
     if options.words:
-        found["generation"] = compare_writing(
+        result["generation"] = compare_generation(
             config, text.vocabulary, words=options.words, rounds=options.rounds
         )
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(result))
         return 0
     print(
-        f"{found['data']}, {config.model}, batch {config.batch_size} x {config.bptt}, {found['device']}"
+        f"{result['data']}, {config.model}, batch {config.batch_size} x {config.bptt}, {result['device']}"
     )
-    _show(found["tokens_per_second"], "tokens/s", found["ratio"])
+    _show(result["tokens_per_second"], "tokens/s", result["ratio"])
     if options.words:
-        print(f"Writing a text of {options.words:,} words")
-        _show(found["generation"]["words_per_second"], "words/s", found["generation"]["ratio"])
-    if found["ratio"] is None:
-        print(f"pytorch/examples has no {config.model}; nothing to compare to.")
+        print(f"Generating a text of {options.words:,} words")
+        _show(result["generation"]["words_per_second"], "words/s", result["generation"]["ratio"])
+    if result["ratio"] is None:
+        print(f"pytorch/examples has no {config.model}; there is nothing to compare with.")
     return 0
 
 
 def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict[str, Any]:
-    """Time training steps of ours and, where they have such a model, of theirs.
+    """Time training steps of word-lm and, if it has such a model, of pytorch/examples.
 
     Parameters
     ----------
     config : TrainConfig
-        Model, batches, precision. Theirs is always float32 with a full softmax, as it comes.
+        Model, batches, precision. pytorch/examples is always float32 with a full softmax.
     text : Text
     steps, rounds : int
-        Updates in a round, and rounds.
+        Training steps in a round, and rounds.
 
     Returns
     -------
@@ -97,18 +97,18 @@ def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict
     ids, size = text.splits["train"], len(text.vocabulary)
     steps = min(steps, max(1, (len(ids) // config.batch_size - 1) // config.bptt))
     precision = choose_precision(config.precision, device)
-    ours_name = f"word-lm ({precision})"
-    engines: dict[str, Engine] = {ours_name: ours(config, ids, size, device, precision)}
+    own_name = f"word-lm ({precision})"
+    trainers: dict[str, Trainer] = {own_name: word_lm_trainer(config, ids, size, device, precision)}
     if has_peer(config):
-        engines["pytorch/examples (float32)"] = theirs(config, ids, size, device)
+        trainers["pytorch/examples (float32)"] = examples_trainer(config, ids, size, device)
     tokens = steps * config.batch_size * config.bptt
-    speeds: dict[str, list[float]] = {name: [] for name in engines}
-    for engine in engines.values():
-        engine(WARM_UP)
+    speeds: dict[str, list[float]] = {name: [] for name in trainers}
+    for trainer in trainers.values():
+        trainer(WARM_UP)
     for _ in range(rounds):
-        for name, engine in engines.items():
+        for name, trainer in trainers.items():
             began = time.perf_counter()
-            engine(steps)
+            trainer(steps)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             speeds[name].append(tokens / (time.perf_counter() - began))
@@ -121,10 +121,10 @@ def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict
     }
 
 
-def compare_writing(
+def compare_generation(
     config: TrainConfig, vocabulary: Vocabulary, *, words: int, rounds: int
 ) -> dict[str, Any]:
-    """Time the writing of a text by ours and, where they have such a model, by theirs; the models are untrained.
+    """Time generating a text by word-lm and, if it has such a model, by pytorch/examples; the models are untrained.
 
     Parameters
     ----------
@@ -140,15 +140,15 @@ def compare_writing(
         `words`; `words_per_second` by name (medians), and `ratio`, the median of the rounds' ratios, or None.
     """
     device = choose_device(config.device)
-    writers: dict[str, Writer] = {"word-lm": our_writer(config, vocabulary, device)}
+    generators: dict[str, Generator] = {"word-lm": word_lm_generator(config, vocabulary, device)}
     if has_peer(config):
-        writers["pytorch/examples"] = their_writer(config, len(vocabulary), device)
-    speeds: dict[str, list[float]] = {name: [] for name in writers}
-    for writer in writers.values():
-        writer(WARM_UP)
+        generators["pytorch/examples"] = examples_generator(config, len(vocabulary), device)
+    speeds: dict[str, list[float]] = {name: [] for name in generators}
+    for generator in generators.values():
+        generator(WARM_UP)
     for _ in range(rounds):
-        for name, writer in writers.items():
-            speeds[name].append(words / writer(words))
+        for name, generator in generators.items():
+            speeds[name].append(words / generator(words))
     return {
         "words": words,
         "words_per_second": {name: statistics.median(speed) for name, speed in speeds.items()},
@@ -161,25 +161,27 @@ def has_peer(config: TrainConfig) -> bool:
     return config.model in RNNS or config.model == "transformer"
 
 
-def our_writer(config: TrainConfig, vocabulary: Vocabulary, device: torch.device) -> Writer:
-    """Return a function that times `word-lm generate` without its start."""
+def word_lm_generator(
+    config: TrainConfig, vocabulary: Vocabulary, device: torch.device
+) -> Generator:
+    """Return a function that times `word-lm generate`, without loading."""
     torch.manual_seed(config.seed)
     model = build_model(config, len(vocabulary)).to(device)
-    lay_out_for_writing(model)
+    store_by_columns(model)
 
-    def write(words: int) -> float:
+    def generate_words(words: int) -> float:
         began = time.perf_counter()
         generate(model, vocabulary, "", words)
         return time.perf_counter() - began
 
-    return write
+    return generate_words
 
 
-def their_writer(config: TrainConfig, size: int, device: torch.device) -> Writer:
+def examples_generator(config: TrainConfig, size: int, device: torch.device) -> Generator:
     """Return a function that times what generate.py of pytorch/examples does.
 
-    The n-th word of its Transformer costs what a text of n words costs, so words are timed at `LENGTHS` lengths, the
-    middles of as many equal parts of the text, and each stands for its part.
+    The time of a word of its Transformer grows with the text, so words are timed at `LENGTHS` lengths, the middles of
+    equal parts of the text, and each time counts for its part.
     """
     torch.manual_seed(config.seed)
     model = _ExamplesModel(config, size).to(device)
@@ -188,7 +190,7 @@ def their_writer(config: TrainConfig, size: int, device: torch.device) -> Writer
         log_probs, state = model(ids, state, is_masked=False)
         return torch.multinomial(log_probs[-1].div(1.0).exp().cpu(), 1), state
 
-    def write(words: int) -> float:
+    def generate_words(words: int) -> float:
         with evaluating(model):
             if config.model != "transformer":
                 word, state = torch.zeros(1, dtype=torch.int64), None
@@ -206,11 +208,11 @@ def their_writer(config: TrainConfig, size: int, device: torch.device) -> Writer
                 total += (time.perf_counter() - began) * words / parts
             return total
 
-    return write
+    return generate_words
 
 
 def _ratio(speeds: dict[str, list[float]]) -> float | None:
-    """Return the median over rounds of how much faster the first is than the second, if there is a second."""
+    """Return the median over rounds of the speed of the first divided by that of the second, if there is a second."""
     first, *others = speeds.values()
     if not others:
         return None
@@ -224,16 +226,16 @@ def _show(figures: dict[str, float], unit: str, ratio: float | None) -> None:
         print(f"  word-lm is {ratio:.2f} x as fast (median of the rounds)")
 
 
-def ours(
+def word_lm_trainer(
     config: TrainConfig, ids: NDArray[np.int32], size: int, device: torch.device, precision: str
-) -> Engine:
-    """Return a function that makes so many updates as `word-lm train` makes them."""
+) -> Trainer:
+    """Return a function that makes training steps as `word-lm train` does."""
     torch.manual_seed(config.seed)
     model = build_model(config, size).to(device)
     optimizers = make_optimizers(config, model)
     segments = Segments(ids, config.batch_size, config.bptt)
-    loss_of = LossOf(config, model, Carried())
-    half = (
+    segment_loss = SegmentLoss(config, model, CarriedState())
+    autocast = (
         torch.autocast(device.type, torch.bfloat16)
         if precision == "bf16"
         else contextlib.nullcontext()
@@ -246,8 +248,8 @@ def ours(
             batch = {
                 name: v.to(device) if isinstance(v, Tensor) else v for name, v in batch.items()
             }
-            with half:
-                loss, count, _ = loss_of(model, batch)
+            with autocast:
+                loss, count, _ = segment_loss(model, batch)
             loss.backward()
             scale = torch.tensor(1 / count, device=device)
             scale_and_clip(model.parameters(), scale, config.clip_norm)
@@ -259,8 +261,10 @@ def ours(
     return update
 
 
-def theirs(config: TrainConfig, ids: NDArray[np.int32], size: int, device: torch.device) -> Engine:
-    """Return a function that makes so many updates as pytorch/examples' main.py makes them."""
+def examples_trainer(
+    config: TrainConfig, ids: NDArray[np.int32], size: int, device: torch.device
+) -> Trainer:
+    """Return a function that makes training steps as pytorch/examples' main.py does."""
     torch.manual_seed(config.seed)
     model = _ExamplesModel(config, size).to(device)
     columns, _ = batchify(ids, config.batch_size)
@@ -300,13 +304,13 @@ class _ExamplesModel(nn.Module):
             self.layers: nn.Module = nn.TransformerEncoder(
                 layer, config.layers, enable_nested_tensor=False
             )
-            self.register_buffer("places", sinusoids(0, 5000, width)[:, None])
+            self.register_buffer("positions", sinusoids(0, 5000, width)[:, None])
             inner = width
         else:
             kind = {"lstm": nn.LSTM, "gru": nn.GRU}.get(config.model, nn.RNN)
             more = {"nonlinearity": config.model[4:]} if kind is nn.RNN else {}
-            share = config.dropout if config.layers > 1 else 0.0
-            self.layers = kind(width, inner, config.layers, dropout=share, **more)
+            between = config.dropout if config.layers > 1 else 0.0
+            self.layers = kind(width, inner, config.layers, dropout=between, **more)
         self.decoder = nn.Linear(inner, size)
         if config.tied and inner == width:
             self.decoder.weight = self.encoder.weight
@@ -320,9 +324,9 @@ class _ExamplesModel(nn.Module):
             mask = None
             if is_masked:
                 mask = torch.log(torch.tril(torch.ones(len(ids), len(ids), device=ids.device)))
-            places = self.get_buffer("places")[: len(ids)]
+            positions = self.get_buffer("positions")[: len(ids)]
             states = self.layers(
-                self.dropout(vectors * math.sqrt(vectors.shape[-1]) + places), mask=mask
+                self.dropout(vectors * math.sqrt(vectors.shape[-1]) + positions), mask=mask
             )
         else:
             states, state = self.layers(self.dropout(vectors), state)

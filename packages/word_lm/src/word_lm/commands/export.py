@@ -26,7 +26,7 @@ PACKAGE = "dltasks-word-lm"
 
 def run(options: ExportOptions) -> int:
     """Write a run's best model as ONNX (verb `export`)."""
-    trained = load(options.model)
+    trained = load(options.run)
     out = Path(options.out) if options.out else trained.path / "onnx"
     difference = export(trained, out, words=options.words, columns=options.columns)
     print(

@@ -13,14 +13,14 @@ from word_lm.commands.options import GenerateOptions
 from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import read_prompt
 from word_lm.data.wording import Detokenizer, Quality, quality
-from word_lm.generate import Generated, generate, lay_out_for_writing
-from word_lm.model.trained import load_run
+from word_lm.generate import Generated, generate, store_by_columns
+from word_lm.model.trained import load
 
 
 def run(options: GenerateOptions) -> int:
-    """Write a text to the terminal, word by word (verb `generate`)."""
-    trained = load_run(options.model, device=choose_device("auto"))
-    lay_out_for_writing(trained.model)
+    """Generate a text and print it word by word (verb `generate`)."""
+    trained = load(options.run, device=choose_device(options.device))
+    store_by_columns(trained.model)
     prompt = read_prompt(
         trained.vocabulary, options.prompt, tokenizer_name=trained.config.tokenizer
     )

@@ -6,29 +6,33 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.command.config import Problems, positional
-from word_lm.config import Split
+
+Split = Literal["train", "valid", "test"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """What to measure, and how."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     data: str | None = None
     """Folder with the split's file, or a text file; default: the data of the run."""
     split: Split = "test"
     """Which file of the folder."""
     protocols: tuple[Literal["batch10", "batch1", "sliding"], ...] = ("batch10",)
-    """batch10: as pytorch/examples, 10 columns; batch1: one; sliding: a window of `--window` words before each."""
+    """batch10: as pytorch/examples, 10 columns; batch1: one column; sliding: windows of `--window` words."""
     window: int = 256
-    """Words that the sliding protocol shows the model at most, >= 1."""
+    """Words in a window of the sliding protocol, >= 1."""
     cache: bool = False
-    """Also with a neural cache, as a figure of its own."""
+    """Also with a neural cache, as a separate figure."""
     dynamic: bool = False
-    """Also with dynamic evaluation (the model goes on learning from the text it has passed)."""
+    """Also with dynamic evaluation (the model keeps learning from the text), as a separate figure."""
     ngram: bool = False
-    """Also a Kneser-Ney 5-gram model of the training text, alone and mixed with the model."""
+    """Also a Kneser-Ney 5-gram model of the training text, alone and interpolated with the model."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -41,28 +45,30 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """What text to write."""
+    """What text to generate."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     prompt: str = ""
-    """Words to go on from; default: the end of a line."""
+    """Words to continue; default: start on a new line."""
     words: int = 100
-    """Words to write, >= 1."""
+    """Words to generate, >= 1."""
     seed: int = 1
-    """Seed of the choice of words, >= 0."""
+    """Seed of sampling, >= 0."""
     temperature: float = 1.0
-    """Below 1: likelier words, above 1: rarer ones, >= 0; 0: always the likeliest (greedy)."""
+    """Sampling temperature, >= 0; below 1 prefers probable words; 0: greedy decoding."""
     top_k: int | None = None
-    """Choose among this many likeliest words, >= 1."""
+    """Sample from this many most probable words, >= 1."""
     top_p: float | None = None
-    """Choose among the likeliest words that have this probability together, above 0 and at most 1."""
+    """Sample from the nucleus: the fewest words with this total probability, above 0 and at most 1."""
     beams: int = 1
-    """Beam search with so many texts at a time instead of drawing words, >= 1; 1: draw."""
+    """Beam search with this many beams instead of sampling, >= 1; 1: sample."""
     repetition_penalty: float = 1.0
-    """Words written already lose by this factor, >= 1; 1: they do not."""
+    """Penalty on the log-probability of the last 64 words, >= 1; 1: none."""
     ban_unk: bool = True
-    """Never write `<unk>`."""
+    """Never generate `<unk>`."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     json: bool = False
     """Print one JSON object instead of the text."""
 
@@ -74,8 +80,8 @@ class GenerateOptions:
             problem(not 0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
             problem(not 0 <= self.temperature < 1e6, "temperature", self.temperature, ">= 0")
             problem(self.top_k is not None and self.top_k < 1, "top_k", self.top_k, ">= 1")
-            share = self.top_p
-            problem(share is not None and not 0 < share <= 1, "top_p", share, "above 0, at most 1")
+            top_p = self.top_p
+            problem(top_p is not None and not 0 < top_p <= 1, "top_p", top_p, "above 0, at most 1")
             penalty = self.repetition_penalty
             problem(not 1 <= penalty < 1e6, "repetition_penalty", penalty, ">= 1")
 
@@ -84,7 +90,7 @@ class GenerateOptions:
 class SurprisalOptions:
     """Which text to show."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     text: str | None = None
     """Text file; default: the first words of the run's test text."""
@@ -92,6 +98,8 @@ class SurprisalOptions:
     """Words to show at most, >= 1."""
     out: str | None = None
     """HTML file; default: surprisal.html in the run folder."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -101,20 +109,22 @@ class SurprisalOptions:
 
 @dataclass(frozen=True)
 class ContextOptions:
-    """Which models to compare by the context they use."""
+    """Which models to compare by their use of context."""
 
-    models: tuple[str, ...] = positional()
+    run: tuple[str, ...] = positional()
     """One or more run folders."""
     data: str | None = None
     """Folder with the split's file, or a text file; default: the data of the first run."""
     split: Split = "test"
     """Which file of the folder."""
     lengths: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-    """Words of context kept, each >= 1."""
+    """Words of context, each >= 1."""
     tokens: int = 20000
-    """Words to predict at each length at most, >= 1."""
+    """Words to predict at each length, >= 1."""
     out: str | None = None
     """Folder for page, plot and table; default: the first run's folder."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -132,16 +142,16 @@ class ContextOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where the ONNX file goes."""
+    """What ONNX file to write."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     out: str | None = None
     """Folder to write, new or empty; default: onnx in the run folder."""
     words: int = 35
-    """Words of a segment, >= 1; 1 for generating word by word."""
+    """Words in a segment, >= 1; 1 to generate word by word."""
     columns: int = 1
-    """Texts side by side, >= 1."""
+    """Columns of text, >= 1."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -159,13 +169,13 @@ class BenchOptions:
     recipe: str = "baseline"
     """Recipe whose model and batches are timed."""
     precision: Literal["float32", "bf16"] | None = None
-    """Number format of ours; default: the recipe's."""
+    """Number format of word-lm; default: the recipe's."""
     steps: int = 20
-    """Updates in a round, >= 1."""
+    """Training steps in a round, >= 1."""
     words: int = 1000
-    """Words of the text that both write, >= 0; 0: only training is timed."""
+    """Length in words of the generated text, >= 0; 0: time training only."""
     rounds: int = 3
-    """Timed rounds; ours and theirs run once a round, in turn, and medians are printed, >= 1."""
+    """Timed rounds, >= 1; each round runs word-lm and pytorch/examples in turn, and medians are printed."""
     threads: int = 0
     """CPU threads, >= 0; 0: as torch chooses."""
     json: bool = False

@@ -1,19 +1,24 @@
-"""The page of a run: figures, curves, text that the model writes."""
+"""The page of a run: perplexities, curves, and generated text."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
-from shared.pages.report import Report, make_page, save_plot
+from shared.pages.report import Report, curve, make_page, run_page
 from shared.runs.run_directory import RunDirectory
 from word_lm.config import TrainConfig
+from word_lm.data.wording import detokenize
+from word_lm.generate import generate
+from word_lm.model.trained import load
 
-WORDS_WRITTEN = 120
+WORDS = 120
 SEED = 1
+Curves = dict[str, tuple[list[float], list[float]]]
 
 
 def run(options: ReportOptions) -> int:
@@ -40,70 +45,69 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     config = configuration.load(TrainConfig, run.path / "config.yaml")
     out = out or run.path / "report.html"
     records = run.metrics.records()
-
-    page = Report(f"word-lm: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["what", "came out"], _facts(summary, config))
+    ppl = f"{summary['metrics']['test_ppl']:.2f}"
+    page = run_page(
+        "word-lm",
+        run,
+        _facts(summary, config),
+        subtitle=_subtitle(summary["data"]),
+        headline=(ppl, "test perplexity"),
+    )
     page.heading("Training")
-    curves = perplexity_curves(records)
-    caption = "Train: mean since the line of the log before, with dropout. Valid: without."
-    axes = ("epoch", "perplexity")
-    page.lines("Perplexity", *axes, curves, caption=caption, log_y=True)
-    save_plot(out.parent / "perplexity.png", "Perplexity", *axes, curves, log_y=True)
-    rates = curve(records, "learning_rate")
-    if len(set(rates[1])) > 1:
-        page.lines("Learning rate", "epoch", "learning rate", {"learning rate": rates})
-    page.heading("What it writes")
-    page.text(f"Temperature 1, seed {SEED}, <unk> banned, from the start of a line.")
-    page.text(_written(run.path))
-    page.heading("Run it again")
-    page.code(f"word-lm train --config {run.path.name}/config.yaml --out another-folder")
-    page.code(configuration.dump(config))
+    page.lines(
+        "Perplexity",
+        "epoch",
+        "perplexity",
+        perplexity_curves(records),
+        caption="Train: mean since the previous line of the log, with dropout. Valid: without dropout.",
+        log_y=True,
+        png=out.parent / "perplexity.png",
+    )
+    page.learning_rate(records)
+    _add_text(page, run.path)
+    page.run_again("word-lm train", run, config)
     return page.save(out)
 
 
-def perplexity_curves(records: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+def perplexity_curves(records: Sequence[Mapping[str, Any]]) -> Curves:
     """Return (epochs, perplexities) of the training and validation text from a metrics log."""
-    found = {}
+    curves = {}
     for name, key in (("train", "train_nll"), ("valid", "valid_loss")):
         epochs, losses = curve(records, key)
         if epochs:
-            found[name] = (epochs, [math.exp(min(loss, 700)) for loss in losses])
-    return found
+            curves[name] = (epochs, [math.exp(min(loss, 700)) for loss in losses])
+    return curves
 
 
-def curve(records: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    """Return (epochs, values) of the records that have a figure."""
-    kept = [record for record in records if record.get(key) is not None]
-    return [record["epoch"] for record in kept], [record[key] for record in kept]
+def _add_text(page: Report, path: Path) -> None:
+    """Add a text that the model generates."""
+    trained = load(path)
+    text = generate(trained.model, trained.vocabulary, "", WORDS, seed=SEED)
+    page.heading("Generated text")
+    page.text(detokenize(text.tokens))
+    page.text(
+        f"Sampled at temperature 1 with seed {SEED}, from the start of a line, without <unk>."
+    )
 
 
-def _written(path: Path) -> str:
-    from word_lm.data.wording import detokenize
-    from word_lm.generate import generate
-    from word_lm.model.trained import load_run
-
-    trained = load_run(path)
-    text = generate(trained.model, trained.vocabulary, "", WORDS_WRITTEN, seed=SEED)
-    return detokenize(text.tokens)
-
-
-def _subtitle(summary: dict[str, Any]) -> str:
-    data = summary["data"]
+def _subtitle(data: Mapping[str, Any]) -> str:
     made_up = " (made up)" if data["is_sample"] else ""
-    return f"{data['name']}{made_up}, {data['tokens']['train']:,} training tokens, {data['vocabulary']:,} types"
+    return (
+        f"{data['name']}{made_up}, {data['tokens']['train']:,} training tokens, "
+        f"vocabulary of {data['vocabulary']:,}"
+    )
 
 
-def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
-    metrics, rate = summary["metrics"], summary["tokens_per_second"]
-    kind = f"{config.softmax} softmax{', tied' if config.tied else ''}"
+def _facts(summary: Mapping[str, Any], config: TrainConfig) -> list[tuple[str, Any]]:
+    metrics, speed = summary["metrics"], summary["tokens_per_second"]
+    head = f"{config.softmax} softmax{', tied' if config.tied else ''}"
     return [
-        ["test perplexity", f"{metrics['test_ppl']:.2f}"],
-        ["valid perplexity", f"{metrics['valid_ppl']:.2f}"],
-        ["protocol", metrics["protocol"]],
-        ["model", f"{config.model}, {summary['weights']:,} weights, {kind}"],
-        ["updates", f"{summary['steps']:,} (best after {summary['best_step']:,})"],
-        ["training time", f"{summary['seconds']:.1f} s"],
-        ["tokens per second", f"{rate:,}" if rate else None],
-        ["seed", f"{config.seed}"],
-        ["device", summary["device"]],
+        ("valid perplexity", f"{metrics['valid_ppl']:.2f}"),
+        ("protocol", metrics["protocol"]),
+        ("model", f"{config.model}, {summary['weights']:,} parameters, {head}"),
+        ("steps", f"{summary['steps']:,} (best after {summary['best_step']:,})"),
+        ("training time", f"{summary['seconds']:.1f} s"),
+        ("tokens per second", f"{speed:,}" if speed else None),
+        ("seed", f"{config.seed}"),
+        ("device", summary["device"]),
     ]

@@ -1,113 +1,53 @@
-"""How surprising each word of a text is to a model, in bits, as rows and as a page.
-
-Surprisal is -log2 p(word | words before it). A text's surprisals add up to its negative log-likelihood by the `batch-1`
-protocol of `word_lm.measures.protocols`, in bits.
-"""
+"""The verb `surprisal`: a page that shades each word of a text by its surprisal."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from shared.pages.report import Report
 from shared.text.tokenizers import tokenizer
-from shared.text.vocabulary import Vocabulary
 from shared.torch.device import choose_device
-from shared.torch.evaluation import evaluating
-from word_lm.commands.evaluate import own_text
 from word_lm.commands.options import SurprisalOptions
 from word_lm.data.dataset import END_OF_LINE, encode_split, read_tokens
-from word_lm.measures.protocols import SEGMENT, perplexity, read_row
-from word_lm.model.base import LanguageModel
-from word_lm.model.trained import load_run
+from word_lm.measures.protocols import perplexity
+from word_lm.measures.surprisal import Surprise, surprisal
+from word_lm.model.trained import load
 
 LEVELS = (2, 4, 7, 10, 13)
 """Bits at which a word's shade deepens."""
 SHADE = 10
-"""Percent of color that each level adds; 5 levels leave the text readable in light and dark."""
+"""Percent of color that each level adds; with 5 levels the text is readable in light and dark mode."""
 MOST_SURPRISING = 20
 """Words in the page's table."""
 
-_CONTEXT = 6  # words before a surprising one that the table shows
+_CONTEXT = 6  # words of context in the table
 
 
-@dataclass(frozen=True)
-class Surprise:
-    """One word of a text and what the model thought of it."""
-
-    token: str
-    bits: float
-    """-log2 of its probability."""
-    guess: str
-    """The word that the model held likeliest."""
-    guess_probability: float
-    is_known: bool
-    """False: the vocabulary lacks the word, and the figures are those of `<unk>`."""
-
-    @property
-    def probability(self) -> float:
-        """What the model gave the word, 0 to 1."""
-        return 2.0**-self.bits
-
-    @property
-    def level(self) -> int:
-        """Its shade, 0 to 5."""
-        return sum(self.bits >= bits for bits in LEVELS)
-
-
-def surprisal(
-    model: LanguageModel,
-    vocabulary: Vocabulary,
-    tokens: Sequence[str],
-    *,
-    segment: int = SEGMENT,
-    is_state_carried: bool = True,
-) -> list[Surprise]:
-    """Return the surprisal of each token of a text.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    vocabulary : Vocabulary
-    tokens : sequence of str (N,)
-        Line ends as `<eos>`.
-    segment : int
-        Tokens read at once.
-    is_state_carried : bool
-        See `word_lm.measures.protocols.batch_1_perplexity`.
-
-    Returns
-    -------
-    list of Surprise
-        N of them: the model reads an `<eos>` before the text. In a vocabulary without `<eos>` the first token cannot be
-        predicted, and there are N - 1.
-
-    Raises
-    ------
-    UserError
-        There is no token to predict.
-    """
-    ids = vocabulary.ids(tokens)
-    start = vocabulary.id(END_OF_LINE) if END_OF_LINE in vocabulary else None
-    predicted = iter(tokens if start is not None else tokens[1:])
-    rows: list[Surprise] = []
-    with evaluating(model):
-        for part in read_row(
-            model, ids, segment=segment, start=start, is_state_carried=is_state_carried
-        ):
-            best, guesses = model.log_probs(part.hidden).max(dim=1)
-            columns = (part.nll.double().tolist(), guesses.tolist(), best.double().exp().tolist())
-            for nats, guess, probability in zip(*columns, strict=True):
-                token = next(predicted)
-                word = vocabulary.tokens[guess]
-                rows.append(
-                    Surprise(token, nats / math.log(2), word, probability, token in vocabulary)
-                )
-    return rows
+def run(options: SurprisalOptions) -> int:
+    """Write the page of a text (verb `surprisal`)."""
+    trained = load(options.run, device=choose_device(options.device))
+    config, vocabulary = trained.config, trained.vocabulary
+    if options.text is None:
+        ids = trained.text().splits["test"][: options.words]
+        tokens = [vocabulary.tokens[word] for word in ids]
+    else:
+        encode_split(options.text, "test", vocabulary, config.tokenizer)  # refuses what is no text
+        pieces = read_tokens(Path(options.text), tokenizer(config.tokenizer))
+        tokens = list(islice((token for piece in pieces for token in piece), options.words))
+    rows = surprisal(
+        trained.model, vocabulary, tokens, segment=config.bptt, is_state_carried=config.carry
+    )
+    bits = sum(row.bits for row in rows)
+    path = Path(options.out) if options.out else trained.path / "surprisal.html"
+    name = Path(options.text).name if options.text else "test text"
+    subtitle = f"{config.model}, {trained.path.name}"
+    page = write_page(rows, path, title=f"Surprisal: {name}", subtitle=subtitle)
+    print(f"{len(rows):,} words, {bits / len(rows):.2f} bits per word. The page is {page}.")
+    return 0
 
 
 def write_page(
@@ -115,7 +55,7 @@ def write_page(
 ) -> Path:
     """Write a page that shows a text shaded by surprisal.
 
-    Pointing at a word, or tapping it, shows its figures at the foot of the screen. The page needs no script and no
+    Pointing at a word, or tapping it, shows its figures at the bottom of the screen. The page needs no script and no
     network.
 
     Parameters
@@ -127,25 +67,24 @@ def write_page(
     """
     bits = sum(row.bits for row in rows)
     page = Report(title, subtitle)
-    page.table(
-        ["what", "came out"],
+    page.facts(
         [
-            ["words, line ends counted", f"{len(rows):,}"],
-            ["mean surprisal", f"{bits / len(rows):.2f} bits"],
-            ["perplexity of this text", f"{perplexity(bits * math.log(2), len(rows)):.1f}"],
-            ["words that the vocabulary lacks", f"{sum(not row.is_known for row in rows):,}"],
-        ],
+            ("words, including line ends", f"{len(rows):,}"),
+            ("mean surprisal", f"{bits / len(rows):.2f} bits"),
+            ("perplexity of this text", f"{perplexity(bits * math.log(2), len(rows)):.1f}"),
+            ("words that are not in the vocabulary", f"{sum(not row.is_known for row in rows):,}"),
+        ]
     )
     page.heading("The text")
     page.text(
-        "The stronger the color behind a word, the less the model expected it after the words before. Point at a word, "
-        "or tap it, to see by how much, and what the model expected most."
+        "The darker the background of a word, the less probable it was given the words before. Point at a word, or tap "
+        "it, to see its surprisal and the most probable word."
     )
     page.html(f"<style>{_style()}</style>\n{_legend()}\n{_text(rows)}")
-    page.heading("What surprised most")
-    most = sorted(range(len(rows)), key=lambda i: -rows[i].bits)[:MOST_SURPRISING]
+    page.heading("Highest surprisal")
+    highest = sorted(range(len(rows)), key=lambda i: -rows[i].bits)[:MOST_SURPRISING]
     page.table(
-        ["after", "came", "bits", "expected", "its probability"],
+        ["after", "word", "bits", "most probable", "its probability"],
         [
             [
                 " ".join(_shown(row.token) for row in rows[max(0, i - _CONTEXT) : i]),
@@ -154,7 +93,7 @@ def write_page(
                 _shown(rows[i].guess),
                 f"{rows[i].guess_probability:.3f}",
             ]
-            for i in most
+            for i in highest
         ],
     )
     return page.save(path)
@@ -166,10 +105,10 @@ def _text(rows: Sequence[Surprise]) -> str:
         figures = f"{_shown(row.token)}: {row.bits:.1f} bits, probability {row.probability:.2g}"
         if not row.is_known:
             figures += " (read as <unk>)"
-        figures += f" · expected most: {_shown(row.guess)}, {row.guess_probability:.2g}"
-        # Not in the order of the tab key, which would stop at every word; but a click or tap reaches it.
+        figures += f" · most probable: {_shown(row.guess)}, {row.guess_probability:.2g}"
+        # Focusable by click or tap, but not a stop of the tab key, which would stop at every word.
         parts.append(
-            f'<span tabindex="-1" class="b{row.level}" data-n="{html.escape(figures)}">'
+            f'<span tabindex="-1" class="b{_level(row)}" data-n="{html.escape(figures)}">'
             f"{html.escape(_shown(row.token))}</span>"
         )
         if row.token == END_OF_LINE:
@@ -201,38 +140,10 @@ def _style() -> str:
     )
 
 
+def _level(row: Surprise) -> int:
+    """Return the shade of a word, 0 to 5."""
+    return sum(row.bits >= bits for bits in LEVELS)
+
+
 def _shown(token: str) -> str:
     return "↵" if token == END_OF_LINE else token
-
-
-def run(options: SurprisalOptions) -> int:
-    """Write the page of a text (verb `surprisal`)."""
-    trained = load_run(options.model, device=choose_device("auto"))
-    if options.text is None:
-        ids = own_text(trained).splits["test"][: options.words]
-        tokens = [trained.vocabulary.tokens[word] for word in ids]
-    else:
-        encode_split(
-            options.text, "test", trained.vocabulary, trained.config.tokenizer
-        )  # refuses what is no text
-        pieces = read_tokens(Path(options.text), tokenizer(trained.config.tokenizer))
-        tokens = list(islice((token for piece in pieces for token in piece), options.words))
-    config = trained.config
-    rows = surprisal(
-        trained.model,
-        trained.vocabulary,
-        tokens,
-        segment=config.bptt,
-        is_state_carried=config.carry,
-    )
-    bits = sum(row.bits for row in rows)
-    path = Path(options.out) if options.out else trained.path / "surprisal.html"
-    name = Path(options.text).name if options.text else "test text"
-    page = write_page(
-        rows,
-        path,
-        title=f"Surprisal: {name}",
-        subtitle=f"{trained.config.model}, {trained.path.name}",
-    )
-    print(f"{len(rows):,} words, {bits / len(rows):.2f} bits each. The page is {page}.")
-    return 0

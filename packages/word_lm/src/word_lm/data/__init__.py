@@ -1,1 +1,1 @@
-"""From files to examples, and the made-up sample."""
+"""From files to ids (`dataset.py`), to batches (`segments.py`), and between plain text and WikiText's tokens."""

@@ -1,4 +1,4 @@
-"""The text: found, read piece by piece, and turned into ids with one `<eos>` a line.
+"""Text files to token ids, with one `<eos>` at the end of each line.
 
 A folder holds train.txt, valid.txt and test.txt, as WikiText-2 does; one file is split in that order. The vocabulary
 is that of all three, which is the coursework's convention: 33,278 types, so no word of the test text is unknown other
@@ -27,8 +27,8 @@ from word_lm.data import sample
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 DATA_SET = "wikitext-2"
 SPLITS = ("train", "valid", "test")
-SHARES = {"valid": 0.05, "test": 0.05}
-"""Parts of a single file that become valid and test text; they are its end."""
+FRACTIONS = {"valid": 0.05, "test": 0.05}
+"""Fractions of a single file that become valid and test text; they are its end."""
 EXPECTED = "a folder with train.txt, valid.txt and test.txt, or one text file"
 
 Tokenize = Callable[[str], list[str]]
@@ -45,7 +45,7 @@ class Text:
     splits : dict of str to int32 array (N,)
         Ids of train, valid and test.
     is_sample : bool
-        It is the made-up one.
+        It is the built-in made-up text.
     listing : dict
         Name and checksum of the data for `summary.json`.
     """
@@ -58,8 +58,12 @@ class Text:
     def facts(self) -> dict[str, Any]:
         """Return what `summary.json` says about the data."""
         tokens = {name: len(ids) for name, ids in self.splits.items()}
-        known = len(self.vocabulary)
-        return {**self.listing, "is_sample": self.is_sample, "tokens": tokens, "vocabulary": known}
+        return {
+            **self.listing,
+            "is_sample": self.is_sample,
+            "tokens": tokens,
+            "vocabulary": len(self.vocabulary),
+        }
 
 
 def load_text(config: TrainConfig) -> Text:
@@ -68,11 +72,11 @@ def load_text(config: TrainConfig) -> Text:
     Raises
     ------
     UserError
-        A file is missing, is no UTF-8 text, or holds too little.
+        A file is missing, is not UTF-8 text, or is too short.
     """
     path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     tokenize = tokenizer(config.tokenizer)
-    table = _Provisional()
+    table = _ProvisionalIds()
     if path.is_dir():
         splits = {name: table.ids(path / f"{name}.txt", tokenize) for name in SPLITS}
     else:
@@ -96,14 +100,14 @@ def load_text(config: TrainConfig) -> Text:
 def encode_split(
     data: str | None, split: str, vocabulary: Vocabulary, tokenizer_name: str = "space"
 ) -> NDArray[np.int32]:
-    """Return one split of a data set, or a whole text file, in the ids of a vocabulary made before.
+    """Return one split of a data set, or a whole text file, as ids of a given vocabulary.
 
     Parameters
     ----------
     data : str or None
         Folder with `<split>.txt`, or a text file; None: as for `load_text`.
     split : {"train", "valid", "test"}
-        Which file of a folder; a single file is taken whole.
+        Which file of a folder; a single file is read whole.
     vocabulary : Vocabulary
         Words outside it become `<unk>`.
     tokenizer_name : str
@@ -125,18 +129,8 @@ def encode_split(
     return ids
 
 
-def encode_words(
-    text: str, vocabulary: Vocabulary, tokenizer_name: str = "space"
-) -> NDArray[np.int32]:
-    """Return a prompt as ids, `<eos>` where a line ends; `<eos>` alone for an empty one."""
-    lines = text.split("\n")
-    tokenize = tokenizer(tokenizer_name)
-    tokens = [token for line in lines for token in [*tokenize(line), END_OF_LINE]][:-1]
-    return vocabulary.ids(tokens or [END_OF_LINE])
-
-
 def read_tokens(path: Path, tokenize: Tokenize) -> Iterator[list[str]]:
-    """Yield the tokens of a text file in pieces of about a megabyte, `<eos>` where a line ends.
+    """Yield the tokens of a text file in pieces of about a megabyte, with `<eos>` at the end of each line.
 
     Raises
     ------
@@ -157,18 +151,18 @@ def require_words(path: Path, ids: NDArray[np.int32], end_of_line: int) -> None:
     Raises
     ------
     UserError
-        It has no word, or one only.
+        It has fewer than two words.
     """
     words = int((ids != end_of_line).sum())
     if words < 2:
-        found = "is empty" if words == 0 else "holds a single word"
+        problem = "is empty" if words == 0 else "holds a single word"
         raise UserError(
-            f"{path}:1: the text {found}. Expected at least two words, to predict one from another."
+            f"{path}:1: the text {problem}. Expected at least two words, to predict one from another."
         )
 
 
-class _Provisional(dict[str, int]):
-    """Tokens by the order in which they were first met; ids by frequency need all of the text."""
+class _ProvisionalIds(dict[str, int]):
+    """Number tokens in order of first occurrence: ids by frequency need counts of the whole text."""
 
     def __missing__(self, token: str) -> int:
         self[token] = number = len(self)
@@ -185,16 +179,16 @@ class _Provisional(dict[str, int]):
 
 
 def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, NDArray[np.int32]]:
-    """Cut a text in three, after a line's end where there is one nearby."""
+    """Split a text in three, at line ends where there is one within 1 % of the text."""
     length = len(ids)
     cuts = [
-        int(length * (1 - SHARES["valid"] - SHARES["test"])),
-        int(length * (1 - SHARES["test"])),
+        int(length * (1 - FRACTIONS["valid"] - FRACTIONS["test"])),
+        int(length * (1 - FRACTIONS["test"])),
     ]
-    reach = max(1, length // 100)
-    for place, cut in enumerate(cuts):
-        ends = np.flatnonzero(ids[cut : cut + reach] == end_of_line)
-        cuts[place] = cut + int(ends[0]) + 1 if len(ends) else cut
+    nearby = max(1, length // 100)
+    for index, cut in enumerate(cuts):
+        ends = np.flatnonzero(ids[cut : cut + nearby] == end_of_line)
+        cuts[index] = cut + int(ends[0]) + 1 if len(ends) else cut
     parts = dict(zip(SPLITS, np.split(ids, cuts), strict=True))
     for name, part in parts.items():
         if len(part) < 2:

@@ -1,4 +1,4 @@
-"""What a generated text goes on from: the words that somebody typed, as ids, and which of them are not known."""
+"""A prompt as the model reads it: ids, and which of its words the vocabulary lacks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from word_lm.data.wording import prompt_tokens
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a text goes on from."""
+    """The words that a generated text continues."""
 
     ids: tuple[int, ...]
-    """`<eos>`, where the vocabulary has it, then the words: a text starts on a new line."""
+    """`<eos>`, if the vocabulary has it, then the words: a text starts on a new line."""
     tokens: tuple[str, ...]
     """The words as the model reads them."""
     unknown: tuple[str, ...]
@@ -23,7 +23,7 @@ class Prompt:
 
     @property
     def notice(self) -> str | None:
-        """One line about the words that are not known, or None."""
+        """One line about the words that the vocabulary lacks, or None."""
         if not self.unknown:
             return None
         words = ", ".join(f'"{word}"' for word in self.unknown)
@@ -37,19 +37,19 @@ def read_prompt(vocabulary: Vocabulary, prompt: str, *, tokenizer_name: str = "s
     ----------
     vocabulary : Vocabulary
     prompt : str
-        Plain or WikiText's own tokenized text; line ends are `<eos>`. May be empty.
+        Plain text, or tokenized as WikiText is; line ends become `<eos>`. May be empty.
     tokenizer_name : str
         The tokenizer of the training text.
 
     Returns
     -------
     Prompt
-        A word that the vocabulary lacks becomes `<unk>`, which the model met in training, and `notice` says so.
+        Words that the vocabulary lacks become `<unk>`, and `notice` names them.
 
     Raises
     ------
     UserError
-        The vocabulary has neither such a word nor `<unk>`; or the prompt is empty and there is no `<eos>`.
+        The vocabulary lacks a word and has no `<unk>`; or the prompt is empty and there is no `<eos>`.
     """
     tokens = prompt_tokens(prompt, vocabulary, tokenizer_name)
     unknown = tuple(dict.fromkeys(token for token in tokens if token not in vocabulary))

@@ -1,8 +1,8 @@
 """A small made-up text in WikiText-2's layout: train.txt, valid.txt, test.txt.
 
-Articles have a title, a blank line, and sentences by templates over made-up words. Within an article one subject and
-one topic come back, so a model gains from a long memory, and every choice is drawn with a known probability, so the
-perplexity of a model that knew the rules is known. All of it follows from `SEED`.
+Articles have a title, a blank line, and sentences from templates. Within an article the subject and the topic stay the
+same, so a model gains from long context, and every choice is drawn with a known probability, so the perplexity of the
+generating process is known. Everything is determined by `SEED`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ARTICLES = {"train": 260, "valid": 26, "test": 26}
 SENTENCES = 12
 TOPICS, NOUNS, VERBS, NAMES = 6, 8, 4, 24
 RARE = 0.05
-"""How often a noun is written as `<unk>`, as WikiText does with rare words."""
+"""Probability that a noun is written as `<unk>`, as WikiText does with rare words."""
 EXPECTED_PERPLEXITY = (2.7, 5.5)
-"""Of the test text: what a model that knew the rules would have, to what a trained one should reach."""
+"""Test perplexity: of the generating process, and the highest that a trained model should have."""
 
 _LETTERS = ("bdfgklmnprstvz", "aeiou")
 
@@ -33,19 +33,18 @@ def write(folder: Path) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        For each file, the perplexity of the rules themselves: exp of the mean surprise of a token, to one who knows
-        the rules but not what will be drawn.
+        Perplexity of the generating process on each file: exp of the mean negative log-probability of a token.
     """
     random = np.random.default_rng(SEED)
     words = _Words(random)
-    found = {}
+    perplexities = {}
     for name, articles in ARTICLES.items():
         with whole_file(folder / f"{name}.txt") as file:
             writer = _Writer(random)
             for _ in range(articles):
                 file.writelines(_article(writer, words))
-            found[name] = math.exp(writer.surprise / writer.tokens)
-    return found
+            perplexities[name] = math.exp(writer.nll / writer.tokens)
+    return perplexities
 
 
 class _Words:
@@ -74,18 +73,18 @@ class _Words:
 
 @dataclass
 class _Writer:
-    """Draws words and adds up how surprising each draw was, in nats."""
+    """Draw words and add up the negative log-probability of each draw, in nats."""
 
     random: np.random.Generator
-    surprise: float = 0.0
+    nll: float = 0.0
     tokens: int = 0
 
-    def choose(self, options: list[str], shares: list[float] | None = None) -> str:
+    def choose(self, options: list[str], weights: list[float] | None = None) -> str:
         """Draw one of several words."""
-        chances = shares or [1 / len(options)] * len(options)
-        place = int(self.random.choice(len(options), p=chances))
-        self.surprise -= math.log(chances[place])
-        return options[place]
+        probabilities = weights or [1 / len(options)] * len(options)
+        index = int(self.random.choice(len(options), p=probabilities))
+        self.nll -= math.log(probabilities[index])
+        return options[index]
 
     def line(self, *words: str) -> str:
         """Return a line as WikiText writes it, a space before and after; its `<eos>` counts."""

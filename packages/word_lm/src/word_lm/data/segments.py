@@ -1,7 +1,7 @@
-"""The training text laid out in columns and dealt out in segments.
+"""The training text in columns (batchify) and segments of `bptt` words, as pytorch/examples reads it.
 
-Shapes: N tokens of the text, B columns, T time in tokens of a segment. Column b of segment s goes on where column b of
-segment s - 1 ended, so a state carried over makes each column one long text.
+Shapes: N tokens of the text, B columns, T tokens in a segment. Column b of segment s continues column b of segment
+s - 1, so with a carried state each column is one long text.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from shared.errors import UserError
 from shared.text.batching import batchify
 from shared.torch.sampler import Share
 
-_SPREAD, _HALF = 5.0, 0.05
-"""Of AWD-LSTM's segment lengths: standard deviation in tokens, and how often the mean is half."""
+_STANDARD_DEVIATION, _HALVED = 5.0, 0.05
+"""AWD-LSTM's segment lengths: their standard deviation in tokens, and the probability that their mean is halved."""
 
 
 class Segments:
-    """The course of the training text: an `Order` of `shared.torch.sampler`, and what it deals out.
+    """The order of training batches (an `Order` of `shared.torch.sampler`), and the batches themselves.
 
     Every epoch reads the columns from top to bottom. The last segment may be shorter than `bptt`, as in
-    pytorch/examples. Several processes share the columns, every `world`-th each.
+    pytorch/examples. With several processes, process r reads columns r, r + world, r + 2 * world, ...
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class Segments:
     bptt : int
         T.
     vary : bool
-        Draw the lengths around T, anew for each epoch.
+        Draw the lengths of segments at random around T, for each epoch.
     seed : int
-        Of those draws.
+        Seed of the lengths.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class Segments:
 
     References
     ----------
-    Merity et al. 2017, arXiv 1708.02182, section 4.1 (lengths that vary).
+    Merity et al. 2017, arXiv 1708.02182, section 4.1 (variable length back-propagation sequences).
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class Segments:
         return len(self._starts(epoch))
 
     def rate_factor(self, epoch: int, step: int) -> float:
-        """Return a segment's length as a share of `bptt`.
+        """Return a segment's length divided by `bptt`, a factor on the learning rate.
 
-        An update is made by a segment's mean, so that a word of a short one would count more than one of a long one.
-        Where lengths vary, learning rates times this make them even (Merity et al. 2017, section 4.1).
+        The loss is the mean over a segment, so a word of a short segment would count more than one of a long segment;
+        scaling the learning rate by the length corrects this (Merity et al. 2017, section 4.1). 1 with fixed lengths.
         """
         first, end = self._bounds(epoch, step)
         return float((end - first) / self.bptt) if self.vary else 1.0
 
     def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
-        """Return which columns a process gets of a batch."""
+        """Return the columns of a batch that a process reads."""
         own = np.arange(rank, self.batch_size, world)
         if not len(own):
             raise UserError(
@@ -94,21 +94,23 @@ class Segments:
         return {"inputs": part[:-1], "targets": part[1:], "is_first": share.step == 0}
 
     def _bounds(self, epoch: int, step: int) -> tuple[int, int]:
-        """Return where a segment starts, and where its last target is."""
+        """Return the row of a segment's first input, and that of its last target."""
         starts = self._starts(epoch)
         end = starts[step + 1] if step + 1 < len(starts) else len(self.columns) - 1
         return int(starts[step]), int(end)
 
     def _starts(self, epoch: int) -> NDArray[np.int64]:
-        """Return where the segments of an epoch start, a pure function of (seed, epoch)."""
+        """Return the rows at which the segments of an epoch start, a pure function of (seed, epoch)."""
         last = len(self.columns) - 1
         if not self.vary:
             return np.arange(0, last, self.bptt)
         if self._cut[0] != epoch:
             random = np.random.default_rng([self.seed, epoch])
-            most = last // max(1, self.bptt // 4) + 2
-            means = np.where(random.random(most) < _HALF, self.bptt / 2, self.bptt)
-            lengths = np.maximum(random.normal(means, _SPREAD).astype(np.int64), min(5, self.bptt))
+            at_most = last // max(1, self.bptt // 4) + 2
+            means = np.where(random.random(at_most) < _HALVED, self.bptt / 2, self.bptt)
+            lengths = np.maximum(
+                random.normal(means, _STANDARD_DEVIATION).astype(np.int64), min(5, self.bptt)
+            )
             starts = np.concatenate([[0], np.cumsum(lengths)])
             self._cut = (epoch, starts[starts < last])
         return self._cut[1]

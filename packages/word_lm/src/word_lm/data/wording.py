@@ -1,7 +1,7 @@
-"""Between plain text and WikiText's tokens, both ways, and figures of how a text repeats itself.
+"""Plain text to WikiText's tokens and back, and how repetitive a text is.
 
-WikiText sets spaces around punctuation, splits `doesn't` into `doesn` and `'t`, and marks what stood inside a word or
-number: `well @-@ known`, `1 @,@ 000`, `3 @.@ 5`.
+WikiText has spaces around punctuation, splits `doesn't` into `doesn` and `'t`, and marks hyphens, commas and points
+inside a word or number: `well @-@ known`, `1 @,@ 000`, `3 @.@ 5`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _PIECES = re.compile(r"@.@|'\w+|\w+|[^\w\s]")
 
 
 class Detokenizer:
-    """Turns WikiText's tokens back into plain text, one at a time.
+    """Turn WikiText's tokens back into plain text, one at a time.
 
-    A straight quotation mark opens, then closes, then opens again; a line end starts anew. Where a single quotation
-    mark belongs cannot be told: it goes with the word before it (`the players' choice`).
+    Straight quotation marks open and close in turn, from the start of each line. Whether a single quotation mark opens
+    or closes cannot be known: it is joined to the word before it (`the players' choice`).
     """
 
     def __init__(self) -> None:
-        self._is_glued = True  # the next token follows without a space
+        self._is_joined = True  # the next token follows without a space
         self._is_quoting = False
 
     def feed(self, token: str) -> str:
         """Return the text that this token adds, the space before it included."""
         if token == END_OF_LINE:
-            self._is_glued, self._is_quoting = True, False
+            self._is_joined, self._is_quoting = True, False
             return "\n"
         if token in _JOINTS:
-            self._is_glued = True
+            self._is_joined = True
             return _JOINTS[token]
         is_suffix = token.startswith("'") and len(token) > 1
         closes = token in _CLOSING or is_suffix
@@ -45,8 +45,8 @@ class Detokenizer:
         if token == '"':
             opens, closes = not self._is_quoting, self._is_quoting
             self._is_quoting = not self._is_quoting
-        space = "" if self._is_glued or closes else " "
-        self._is_glued = opens
+        space = "" if self._is_joined or closes else " "
+        self._is_joined = opens
         return space + token
 
 
@@ -57,7 +57,7 @@ def detokenize(tokens: Sequence[str]) -> str:
 
 
 def prompt_tokens(text: str, known: Container[str], tokenizer_name: str = "space") -> list[str]:
-    """Split a text that somebody typed.
+    """Split a prompt into tokens.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def prompt_tokens(text: str, known: Container[str], tokenizer_name: str = "space
     known : container of str
         The vocabulary.
     tokenizer_name : str
-        With `space`, a piece that is not known is taken apart as WikiText does, punctuation and joints by themselves:
-        `1,000` becomes `1 @,@ 000`. A piece that is known stays whole.
+        With `space`, a word that the vocabulary lacks is split as WikiText does: `1,000` becomes `1 @,@ 000`. A word
+        that it has stays whole.
 
     Returns
     -------
@@ -87,33 +87,33 @@ def prompt_tokens(text: str, known: Container[str], tokenizer_name: str = "space
 
 @dataclass(frozen=True)
 class Quality:
-    """How varied a text is; shares from 0 to 1."""
+    """How repetitive a text is; fractions from 0 to 1."""
 
     distinct_1: float
-    """Different words over all words."""
+    """Distinct words over all words."""
     distinct_2: float
-    """Different pairs of neighbors over all pairs."""
+    """Distinct bigrams over all bigrams."""
     repeated_4: float
-    """Runs of four words that came before, over all runs of four."""
+    """4-grams that occurred before, over all 4-grams."""
     repetition: float
-    """Words that are among the 32 words before them."""
+    """Words that are among the 32 words before them, over all words."""
     unknown: float
-    """Words that are `<unk>`."""
+    """Words that are `<unk>`, over all words."""
 
 
 def quality(tokens: Sequence[str]) -> Quality:
-    """Return the figures of one text."""
+    """Return the repetition figures of a text."""
     return Quality(
         distinct_1=distinct_n(tokens, 1),
         distinct_2=distinct_n(tokens, 2),
         repeated_4=1 - distinct_n(tokens, 4),
-        repetition=repetition_share(tokens),
+        repetition=repetition_rate(tokens),
         unknown=sum(token == UNKNOWN for token in tokens) / max(1, len(tokens)),
     )
 
 
 def distinct_n(tokens: Sequence[str], n: int) -> float:
-    """Return different n-grams over all n-grams; 1 where the text has none.
+    """Return the number of distinct n-grams over that of all n-grams; 1 if the text has none.
 
     References
     ----------
@@ -124,7 +124,7 @@ def distinct_n(tokens: Sequence[str], n: int) -> float:
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
-def repetition_share(tokens: Sequence[str], window: int = 32) -> float:
-    """Return the share of words that are among the `window` words before them; 0 for an empty text."""
+def repetition_rate(tokens: Sequence[str], window: int = 32) -> float:
+    """Return the fraction of words that are among the `window` words before them; 0 for an empty text."""
     repeated = sum(token in tokens[max(0, i - window) : i] for i, token in enumerate(tokens))
     return repeated / max(1, len(tokens))

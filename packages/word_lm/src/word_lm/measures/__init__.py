@@ -1,1 +1,1 @@
-"""What is measured, one protocol a file."""
+"""Every figure that the task reports, one way of measuring a file."""

@@ -1,9 +1,9 @@
-"""Dynamic evaluation: the model goes on learning from the text it has passed.
+"""Dynamic evaluation: the model keeps learning from the text while it is evaluated on it.
 
-It predicts a stretch before it learns from it, so nothing looks ahead. But it uses the test text as the static
-protocols of `word_lm.measures.protocols` do not, so its figure stands in a line of its own.
+A segment is predicted before the model learns from it, so nothing looks ahead. But the model adapts to the test text,
+which the static protocols of `protocols.py` do not, so its perplexity is reported as a separate figure.
 
-Shapes: N tokens of the text, T time in tokens, B rows of text.
+Shapes: N tokens of the text, T time in tokens, B columns of text.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from torch import Tensor, nn
 
 from shared.errors import UserError
 from shared.torch.evaluation import evaluating
-from word_lm.measures.protocols import Evaluation, Ids, as_tokens, perplexity
-from word_lm.model.base import LanguageModel, detach
+from word_lm.measures.protocols import Evaluation, perplexity
+from word_lm.model.base import Ids, LanguageModel, as_tokens, detach
 
 
 @dataclass(frozen=True)
 class DynamicSettings:
-    """How a model follows the text; the defaults are those its authors publish for WikiText-2."""
+    """Settings of dynamic evaluation; the defaults are those its authors publish for WikiText-2."""
 
     learning_rate: float = 1.2e-4
-    """Step size, > 0."""
+    """Learning rate, > 0."""
     decay: float = 0.008
-    """Share of the way back to the trained weights at each step, times a weight's relative RMS, 0 to 1."""
+    """Decay rate towards the trained weights, multiplied by a weight's relative RMS gradient, 0 to 1."""
     epsilon: float = 2e-5
     """Added to the RMS of the gradients, > 0."""
     segment: int = 20
-    """Tokens between two steps, >= 1."""
+    """Tokens between two updates, >= 1."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -52,7 +52,7 @@ def gradient_rms(
     *,
     segment: int = 20,
     batch: int = 100,
-    most_segments: int | None = None,
+    max_segments: int | None = None,
     is_state_carried: bool = True,
 ) -> list[Tensor]:
     """Return the root mean square of each weight's gradient over a text.
@@ -65,9 +65,9 @@ def gradient_rms(
     segment : int
         Tokens of a gradient, as in dynamic evaluation.
     batch : int
-        Rows of the text read beside each other; each gradient is the mean over them.
-    most_segments : int, optional
-        Gradients to look at; default: all of the text.
+        Columns; each gradient is the mean over them.
+    max_segments : int, optional
+        Number of gradients; default: those of the whole text.
     is_state_carried : bool
         See `word_lm.measures.protocols.batch_1_perplexity`.
 
@@ -80,16 +80,16 @@ def gradient_rms(
     rows = len(tokens) // batch
     if rows < 2:
         raise UserError(
-            f"The training text has {len(tokens)} tokens, too few for {batch} rows of at least 2."
+            f"The training text has {len(tokens)} tokens, too few for {batch} columns of at least 2."
         )
-    table = tokens[: rows * batch].view(batch, rows).t().contiguous()
-    weights = _trained(model)
+    columns = tokens[: rows * batch].view(batch, rows).t().contiguous()
+    weights = _trainable(model)
     squares = [torch.zeros_like(weight) for weight in weights]
     state: Any = None
     count = 0
     with _learning(model):
-        for inputs, targets in _stretches(table, segment):
-            if count == most_segments:
+        for inputs, targets in _segments(columns, segment):
+            if count == max_segments:
                 break
             is_cold = state is None or not is_state_carried
             state = model.init_state(batch) if is_cold else detach(state)
@@ -111,13 +111,13 @@ def dynamic_perplexity(
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Measure while the model learns from each stretch of the text once it has predicted it.
+    """Measure while the model learns from each segment of the text after predicting it.
 
-    After each stretch every weight w, trained to w_0, takes the step
+    After each segment every weight w, whose trained value is w_0, is updated by
 
         w += decay * min(rms / mean rms, 1 / decay) * (w_0 - w) - learning_rate * gradient / (rms + epsilon)
 
-    When all is done, or fails, the weights are what they were.
+    At the end, and after an error, the weights are restored.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def dynamic_perplexity(
     is_state_carried : bool
         See `word_lm.measures.protocols.batch_1_perplexity`.
     progress : callable, optional
-        Told how many tokens were scored since the last call.
+        Called with the number of tokens scored since the last call.
 
     Notes
     -----
-    The mean RMS is the mean over tensors of their means, and the gradient that of the stretch's mean loss, as in the
-    authors' own code, so that published settings carry over.
+    The mean RMS is the mean over tensors of their means, and the gradient is that of the segment's mean loss, as in the
+    authors' code, so that published settings can be used.
 
     References
     ----------
@@ -145,40 +145,40 @@ def dynamic_perplexity(
     tokens = as_tokens(model, ids)
     if len(tokens) < 2:
         raise UserError(f"The text has {len(tokens)} tokens. Expected 2 or more.")
-    weights = _trained(model)
+    weights = _trainable(model)
     mean = torch.stack([part.mean() for part in rms]).mean().clamp(min=torch.finfo().tiny)
-    backs = [(settings.decay * part / mean).clamp(max=1.0) for part in rms]
-    steps = [settings.learning_rate / (part + settings.epsilon) for part in rms]
+    decays = [(settings.decay * part / mean).clamp(max=1.0) for part in rms]
+    rates = [settings.learning_rate / (part + settings.epsilon) for part in rms]
     trained = [weight.detach().clone() for weight in weights]
     total, cold_starts = 0.0, 0
     state: Any = None
     try:
         with _learning(model):
-            for inputs, targets in _stretches(tokens[:, None], settings.segment):
+            for inputs, targets in _segments(tokens[:, None], settings.segment):
                 is_cold = state is None or not is_state_carried
                 cold_starts += is_cold
                 state = model.init_state(1) if is_cold else detach(state)
                 hidden, state = model(inputs, state)
                 nll = model.nll(hidden.flatten(0, 1), targets.flatten())
-                total += float(nll.detach().double().sum())
+                total += float(nll.detach().cpu().double().sum())
                 gradients = _gradients(nll.mean(), weights)
                 with torch.no_grad():
-                    for weight, home, back, step, gradient in zip(
-                        weights, trained, backs, steps, gradients, strict=True
+                    for weight, start, decay, rate, gradient in zip(
+                        weights, trained, decays, rates, gradients, strict=True
                     ):
-                        weight.lerp_(home, back)
+                        weight.lerp_(start, decay)  # w += decay * (w_0 - w)
                         if gradient is not None:
-                            weight.addcmul_(gradient, step, value=-1)
+                            weight.addcmul_(gradient, rate, value=-1)
                 if progress:
                     progress(len(targets))
     finally:
         with torch.no_grad():
-            for weight, home in zip(weights, trained, strict=True):
-                weight.copy_(home)
+            for weight, start in zip(weights, trained, strict=True):
+                weight.copy_(start)
     predicted = len(tokens) - 1
     return Evaluation(
         protocol=f"dynamic evaluation (learning rate {settings.learning_rate:g}, decay {settings.decay:g}, "
-        f"stretches of {settings.segment}): batch-1",
+        f"segments of {settings.segment}): batch-1",
         perplexity=perplexity(total, predicted),
         nll=total,
         predicted=predicted,
@@ -195,11 +195,11 @@ def tune_dynamic(
     learning_rates: Sequence[float] = (1.5e-5, 3e-5, 6e-5, 1.2e-4),
     decays: Sequence[float] = (0.004, 0.016),
     start: DynamicSettings | None = None,
-    most_tokens: int | None = 30_000,
+    max_tokens: int | None = 30_000,
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[DynamicSettings, list[tuple[DynamicSettings, float]]]:
-    """Try all pairs of learning rate and decay; each reads the text anew.
+    """Choose learning rate and decay by grid search; each pair reads the text once.
 
     Parameters
     ----------
@@ -209,15 +209,15 @@ def tune_dynamic(
     rms : sequence of tensors
         From `gradient_rms` on the training text.
     learning_rates, decays : sequences of float
-        A rate that is too high gives a huge or no perplexity, so start low; half-trained models bear less.
+        Rates that are too high give a huge or infinite perplexity; models trained for a short time need lower ones.
     start : DynamicSettings, optional
-        Where the other settings come from.
-    most_tokens : int or None
-        Tokens of the text to read; the authors' fast search takes 30,000 too. None: all.
+        The other settings.
+    max_tokens : int or None
+        Tokens of the text to read; the authors' fast search reads 30,000 too. None: all.
     is_state_carried : bool
         See `word_lm.measures.protocols.batch_1_perplexity`.
     progress : callable, optional
-        Told how many tokens were scored since the last call; each pair scores them anew.
+        Called with the number of tokens scored since the last call; each pair scores all of them.
 
     Returns
     -------
@@ -228,15 +228,15 @@ def tune_dynamic(
     tried = []
     for rate, decay in product(learning_rates, decays):
         settings = replace(start, learning_rate=rate, decay=decay)
-        found = dynamic_perplexity(
+        result = dynamic_perplexity(
             model,
-            ids[:most_tokens],
+            ids[:max_tokens],
             rms,
             settings,
             is_state_carried=is_state_carried,
             progress=progress,
         )
-        tried.append((settings, found.perplexity))
+        tried.append((settings, result.perplexity))
     finite = [pair for pair in tried if np.isfinite(pair[1])]
     if not finite:
         raise UserError(
@@ -245,21 +245,21 @@ def tune_dynamic(
     return min(finite, key=lambda pair: pair[1])[0], tried
 
 
-def _stretches(table: Tensor, segment: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _segments(columns: Tensor, segment: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut columns of text (N, B) into inputs and the tokens after them, each (T, B) with T <= segment."""
-    for position in range(0, len(table) - 1, segment):
-        targets = table[position + 1 : position + 1 + segment]
-        yield table[position : position + len(targets)], targets
+    for position in range(0, len(columns) - 1, segment):
+        targets = columns[position + 1 : position + 1 + segment]
+        yield columns[position : position + len(targets)], targets
 
 
 @contextlib.contextmanager
 def _learning(model: nn.Module) -> Iterator[None]:
-    """Gradients without dropout; cuDNN's recurrent layers have none outside training, so they are left aside."""
+    """Compute gradients without dropout; cuDNN's recurrent layers have none in evaluation mode, so it is disabled."""
     with evaluating(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         yield
 
 
-def _trained(model: nn.Module) -> list[nn.Parameter]:
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in model.parameters() if weight.requires_grad]
 
 

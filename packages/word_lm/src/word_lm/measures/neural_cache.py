@@ -1,9 +1,9 @@
-"""A neural cache: words of the recent past are likelier, the more the present looks like the place they followed.
+"""A neural cache: recent words become more probable, the more the present hidden state is like the one before them.
 
-It predicts a token before it remembers it, so nothing looks ahead. But it uses the test text as the static protocols of
-`word_lm.measures.protocols` do not, so its figure stands in a line of its own.
+A token is predicted before it enters the cache, so nothing looks ahead. But the cache adapts to the test text, which
+the static protocols of `protocols.py` do not, so its perplexity is reported as a separate figure.
 
-Shapes: N tokens of the text, T time in tokens, H hidden size, M remembered positions.
+Shapes: N tokens of the text, T time in tokens, H hidden size, M positions in the cache.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.torch.evaluation import evaluating
-from word_lm.measures.protocols import SEGMENT, Evaluation, Ids, perplexity, read_row
-from word_lm.model.base import LanguageModel
+from word_lm.measures.protocols import SEGMENT, Evaluation, perplexity, read_column
+from word_lm.model.base import Ids, LanguageModel
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """How a neural cache looks back."""
+    """Settings of a neural cache."""
 
     theta: float = 0.3
-    """How much a hidden state like the present one counts more than others, >= 0; 0: all count the same."""
+    """Scale of the similarities (flatness of the cache distribution), >= 0; 0: all positions count the same."""
     weight: float = 0.1
-    """Share of the cache in the prediction (the paper's lambda), 0 to 1."""
+    """Interpolation weight of the cache (the paper's lambda), 0 to 1."""
     window: int = 2000
-    """Positions remembered, >= 1."""
+    """Positions in the cache, >= 1."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -50,14 +50,14 @@ def cache_perplexity(
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Measure with a neural cache, over the text as one row.
+    """Measure with a neural cache, over the text as one column.
 
-    The cache keeps, for each of the last M positions i, the hidden state h_i and the word that came after it. After h_t
-    the word w has the probability
+    The cache holds, for each of the last M positions i, the hidden state h_i and the word that followed it. After h_t
+    the word w has the probability (section 3)
 
-        (1 - weight) * p_model(w) + weight * sum of softmax_i(theta * h_t . h_i) over the i that were followed by w
+        (1 - weight) * p_model(w) + weight * sum of softmax_i(theta * h_t . h_i) over the i followed by w
 
-    The first position has an empty cache, and the model's own probability.
+    At the first position the cache is empty, and the model's own probability is used.
 
     Parameters
     ----------
@@ -66,15 +66,15 @@ def cache_perplexity(
     settings : CacheSettings
         From `tune_cache` on the validation text.
     segment : int
-        Tokens read at once; the cache is that of single steps.
+        Tokens read at once; the result is that of reading one token at a time.
     is_state_carried : bool
-        See `word_lm.measures.protocols.batch_1_perplexity`. The cache is kept in any case.
+        See `word_lm.measures.protocols.batch_1_perplexity`. The cache is never emptied.
     progress : callable, optional
         Told how many tokens were scored since the last call.
 
     References
     ----------
-    Grave, Joulin and Usunier 2016, arXiv 1612.04426, section 3: the cache, mixed in linearly.
+    Grave, Joulin and Usunier 2016, arXiv 1612.04426, section 3 (linear interpolation).
     """
     own, cached, cold_starts = _cache_log_probs(
         model, ids, [settings.theta], settings.window, segment, is_state_carried, progress
@@ -102,15 +102,15 @@ def tune_cache(
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[CacheSettings, list[tuple[CacheSettings, float]]]:
-    """Try all pairs of theta and weight; the text is read once.
+    """Choose theta and weight by grid search; the text is read once.
 
     Parameters
     ----------
     model : LanguageModel
     ids : int array or tensor (N,)
-        The validation text: settings chosen on the test text flatter.
+        The validation text; settings chosen on the test text would be too good.
     thetas, weights : sequences of float
-        Useful thetas depend on how long the model's hidden states are.
+        Useful thetas depend on the norm of the hidden states.
     window, segment, is_state_carried, progress
         See `cache_perplexity`.
 
@@ -144,34 +144,34 @@ def _cache_log_probs(
 ) -> tuple[Floats, list[Floats], int]:
     """Return the log-probability of each token (N - 1,) by the model, by the cache for each theta, and cold starts.
 
-    The cache's is NaN where it was empty.
+    The cache's is NaN where the cache was empty.
     """
     own: list[Tensor] = []
     cached: list[list[Tensor]] = [[] for _ in thetas]
     cold_starts = 0
-    keys = words = torch.empty(
-        0
-    )  # (M, H) hidden states remembered, (M,) the words that came after them
+    # Keys (M, H): hidden states in the cache; words (M,): the words that followed them.
+    keys = words = torch.empty(0)
     with evaluating(model):
-        for part in read_row(model, ids, segment=segment, is_state_carried=is_state_carried):
+        for part in read_column(model, ids, segment=segment, is_state_carried=is_state_carried):
             own.append(-part.nll)
             cold_starts += part.is_cold
             remembered = len(words)
             keys = torch.cat([keys, part.hidden]) if remembered else part.hidden
             words = torch.cat([words, part.targets]) if remembered else part.targets
 
-            # The word after position i is known at t only if i < t: the stretch itself is part of the cache, masked.
+            # The word after position i is known at t only if i < t: the segment itself is in the cache, masked.
             present = torch.arange(remembered, len(words), device=words.device)[:, None]
             index = torch.arange(len(words), device=words.device)
             is_known = (index < present) & (index >= present - window)  # (T, M + T)
+            # h_t . h_i, less the largest: the softmax does not change and exp cannot overflow.
             scores = (part.hidden @ keys.T).float().masked_fill(~is_known, -torch.inf)
-            above = scores.amax(1, keepdim=True)
-            scores = scores - torch.where(above.isfinite(), above, 0)
+            largest = scores.amax(1, keepdim=True)
+            scores = scores - torch.where(largest.isfinite(), largest, 0)
             is_target = words == part.targets[:, None]
             for theta, parts in zip(thetas, cached, strict=True):
-                # -inf * 0 is NaN: at theta 0 what is masked must stay masked.
+                # exp(theta * h_t . h_i); -inf * 0 is NaN, so at theta 0 the mask is applied again.
                 mass = torch.where(is_known, torch.exp(theta * scores), 0)
-                parts.append(((mass * is_target).sum(1) / mass.sum(1)).double().log())
+                parts.append(((mass * is_target).sum(1) / mass.sum(1)).cpu().double().log())
             keys, words = keys[-window:], words[-window:]
             if progress:
                 progress(len(part.targets))
@@ -179,11 +179,11 @@ def _cache_log_probs(
 
 
 def _mix(own: Floats, cached: Floats, weight: float) -> Floats:
-    """Mix the model's and the cache's probabilities, given and returned as logarithms."""
-    cached = np.where(np.isnan(cached), own, cached)  # an empty cache has no say
-    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 is what it should be
+    """Interpolate the model's and the cache's probabilities, given and returned as logarithms."""
+    cached = np.where(np.isnan(cached), own, cached)  # an empty cache has no distribution
+    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf is right here
         return np.logaddexp(np.log1p(-weight) + own, np.log(weight) + cached)
 
 
 def _joined(parts: list[Tensor]) -> Floats:
-    return torch.cat(parts).double().cpu().numpy()
+    return torch.cat(parts).cpu().double().numpy()

@@ -1,10 +1,10 @@
-"""A Kneser-Ney n-gram model: the baseline that a neural model has to beat.
+"""A Kneser-Ney n-gram model: the baseline for neural models.
 
 Interpolated modified Kneser-Ney (Chen and Goodman 1999) over token ids. `<eos>` and `<unk>` are words like any other,
 and n-grams run across line ends, so the model sees the text as the neural models do: one stream.
 
-An n-gram is known by one number: (number of its first n - 1 words among the sorted (n-1)-grams) * V + last word. So
-each order is a sorted int64 array, and counting or looking up 2 million n-grams is a few numpy calls.
+An n-gram has one key: (index of its first n - 1 words among the sorted (n-1)-grams) * V + last word. So each order is a
+sorted int64 array, and counting or looking up 2 million n-grams is a few numpy calls.
 
 Shapes: N tokens of a text, V words of the vocabulary, G distinct n-grams of an order.
 """
@@ -21,7 +21,7 @@ from shared.errors import UserError
 from word_lm.measures.protocols import Evaluation, perplexity
 
 FALLBACK = (0.5, 1.0, 1.5)
-"""Discounts of an order whose counts of counts give none (a small text); below 1, 2 and 3 as they must be."""
+"""Discounts of an order whose counts of counts give none (a small text); below 1, 2 and 3, as discounts must be."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,11 +29,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Order:
-    """What is kept of the n-grams of one length."""
+    """The n-grams of one length."""
 
     keys: Ints  # (G,) sorted; history * V + word
-    shares: Floats  # (G,) discounted count / total of the history
-    left_over: Floats  # (G of the order below, or 1) what a history leaves to the order below it
+    discounted: Floats  # (G,) (count - discount) / total count of the history
+    backoff: (
+        Floats  # (G of the order below, or 1) interpolation weight of the order below, per history
+    )
     discounts: tuple[float, float, float]
 
 
@@ -45,7 +47,7 @@ class KneserNey:
     ids : int array (N,)
         The training text.
     vocabulary_size : int
-        V. Words that the training text lacks share the uniform part.
+        V. Words that the training text lacks get uniform probability.
     order : int
         Length of the longest n-grams, 1 to 5.
 
@@ -56,13 +58,13 @@ class KneserNey:
 
     Notes
     -----
-    The longest n-grams have their counts; shorter ones have the number of different words seen before them, where the
-    start of the text counts as one more word.
+    The longest n-grams have their counts; shorter ones have continuation counts, the number of distinct words before
+    them, where the start of the text counts as one more word.
 
     References
     ----------
     Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling", Computer Speech and
-    Language 13, sections 2.7 and 3: the model, and the three discounts from counts of counts.
+    Language 13, sections 2.7 and 3 (the model, and three discounts from counts of counts).
     """
 
     def __init__(self, ids: NDArray[Any], vocabulary_size: int, order: int = 5) -> None:
@@ -79,16 +81,16 @@ class KneserNey:
 
     @property
     def discounts(self) -> list[tuple[float, float, float]]:
-        """What was taken off counts of 1, of 2, and of 3 or more, for each order from 1 on."""
+        """Discounts of counts of 1, of 2, and of 3 or more, for each order from 1 on."""
         return [order.discounts for order in self._orders]
 
     @property
     def sizes(self) -> list[int]:
-        """How many different n-grams were seen, for each order from 1 on."""
+        """Number of distinct n-grams, for each order from 1 on."""
         return [len(order.keys) for order in self._orders]
 
     def log_probs(self, ids: NDArray[Any]) -> Floats:
-        """Return the log-probability of each token after the up to `order` - 1 before it.
+        """Return the log-probability of each token given up to `order` - 1 tokens before it.
 
         Parameters
         ----------
@@ -101,24 +103,25 @@ class KneserNey:
         """
         words = _checked(ids, self.vocabulary_size)
         probability = np.full(len(words), 1 / self.vocabulary_size)
-        history = np.zeros(len(words), dtype=np.int64)  # number of the words before; -1: never seen
+        history = np.zeros(len(words), dtype=np.int64)  # index of the words before; -1: never seen
         for order in self._orders:
-            found = _find(order.keys, history, words, self.vocabulary_size)
-            # A history that was never seen, or after which nothing came, says nothing: the order below stands.
+            indices = _find(order.keys, history, words, self.vocabulary_size)
+            # p_n(w | h) = (c(h w) - D) / c(h) + backoff(h) * p_{n-1}(w | h without its first word); without a count
+            # of the history, p_{n-1} alone.
             seen = history >= 0
-            probability[seen] *= order.left_over[history[seen]]
-            known = found >= 0
-            probability[known] += order.shares[found[known]]
-            history = np.concatenate([[-1], found[:-1]])  # n-grams that end one word earlier
+            probability[seen] *= order.backoff[history[seen]]
+            known = indices >= 0
+            probability[known] += order.discounted[indices[known]]
+            history = np.concatenate([[-1], indices[:-1]])  # n-grams that end one word earlier
         return np.log(probability)
 
     def distribution(self, context: NDArray[Any]) -> Floats:
-        """Return the probability of every word after a context.
+        """Return the probability of every word given a context.
 
         Parameters
         ----------
         context : int array (C,)
-            The words before; only the last `order` - 1 matter, and there may be none.
+            The words before, possibly none; only the last `order` - 1 matter.
 
         Returns
         -------
@@ -139,12 +142,12 @@ class KneserNey:
             if history < 0:
                 break  # longer contexts were not seen either
             first, last = np.searchsorted(order.keys, [history * size, (history + 1) * size])
-            probability *= order.left_over[history]
-            probability[order.keys[first:last] % size] += order.shares[first:last]
+            probability *= order.backoff[history]
+            probability[order.keys[first:last] % size] += order.discounted[first:last]
         return probability
 
     def evaluate(self, ids: NDArray[Any]) -> Evaluation:
-        """Measure the perplexity of a text as one row, the first token not predicted.
+        """Measure the perplexity of a text as one column; the first token is not predicted.
 
         Parameters
         ----------
@@ -160,7 +163,7 @@ class KneserNey:
         nll = -float(self.log_probs(ids)[1:].sum())
         predicted = len(ids) - 1
         return Evaluation(
-            protocol=f"batch-1: one row, modified Kneser-Ney {self.order}-gram",
+            protocol=f"batch-1: one column, modified Kneser-Ney {self.order}-gram",
             perplexity=perplexity(nll, predicted),
             nll=nll,
             predicted=predicted,
@@ -180,32 +183,32 @@ def _checked(ids: NDArray[Any], vocabulary_size: int) -> Ints:
 
 
 def _find(keys: Ints, history: Ints, words: Ints, vocabulary_size: int) -> Ints:
-    """Return the number of each n-gram among the sorted keys; -1 where it, or its history, is not there."""
+    """Return the index of each n-gram among the sorted keys; -1 where it, or its history, does not occur."""
     wanted = history * vocabulary_size + words
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((history >= 0) & (keys[places] == wanted), places, -1)
+    indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((history >= 0) & (keys[indices] == wanted), indices, -1)
 
 
 def _estimate(words: Ints, vocabulary_size: int, order: int) -> list[_Order]:
     keys_of: list[Ints] = []
     counts_of: list[Ints] = []
     history = np.zeros(len(words), dtype=np.int64)
-    shorter = history  # number of the n-gram that starts at each place, for the length before
+    shorter = history  # index of the n-gram that starts at each position, for the length before
     for length in range(1, order + 1):
-        keys, first, numbers, counts = np.unique(
+        keys, first, indices, counts = np.unique(
             history * vocabulary_size + words[length - 1 :],
             return_index=True,
             return_inverse=True,
             return_counts=True,
         )
         if length > 1:
-            # One n-gram is one word seen before the n-gram without its first word, which starts one place later.
+            # Continuation counts: each n-gram is one word before the (n-1)-gram that starts one position later.
             counts_of[-1] = np.bincount(shorter[first + 1], minlength=len(keys_of[-1]))
-            counts_of[-1][shorter[0]] += 1  # nothing stands before the first one
+            counts_of[-1][shorter[0]] += 1  # the start of the text is before the first one
         keys_of.append(keys)
         counts_of.append(counts)
-        shorter = numbers
-        history = numbers[:-1]  # the n-grams that have a word after them
+        shorter = indices
+        history = indices[:-1]  # the n-grams that have a word after them
     orders = []
     for length, (keys, counts) in enumerate(zip(keys_of, counts_of, strict=True), start=1):
         histories = len(keys_of[length - 2]) if length > 1 else 1
@@ -215,21 +218,22 @@ def _estimate(words: Ints, vocabulary_size: int, order: int) -> list[_Order]:
 
 def _smooth(keys: Ints, counts: Ints, histories: int, vocabulary_size: int) -> _Order:
     discounts = _discounts(counts)
-    taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
+    discount = np.array([0.0, *discounts])[np.minimum(counts, 3)]
     history = keys // vocabulary_size
     totals = np.bincount(history, weights=counts, minlength=histories)
-    free = np.bincount(history, weights=taken, minlength=histories)
-    # A history after which nothing came, the end of the text, leaves all.
-    left_over = np.divide(free, totals, out=np.ones(histories), where=totals > 0)
-    return _Order(keys, (counts - taken) / totals[history], left_over, discounts)
+    free = np.bincount(history, weights=discount, minlength=histories)
+    # A history that no word follows, the end of the text, backs off completely.
+    backoff = np.divide(free, totals, out=np.ones(histories), where=totals > 0)
+    return _Order(keys, (counts - discount) / totals[history], backoff, discounts)
 
 
 def _discounts(counts: Ints) -> tuple[float, float, float]:
-    """Chen and Goodman's estimate: D_k = k - (k + 1) Y n_{k+1} / n_k, with Y = n_1 / (n_1 + 2 n_2)."""
+    """Estimate discounts: D_k = k - (k + 1) Y n_{k+1} / n_k with Y = n_1 / (n_1 + 2 n_2), as Chen and Goodman do."""
     n1, n2, n3, n4 = np.bincount(np.minimum(counts, 5), minlength=6)[1:5].tolist()
     if min(n1, n2, n3) == 0:
         return FALLBACK
     y = n1 / (n1 + 2 * n2)
-    found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-    # Outside these bounds a share is negative, or nothing is left for unseen words.
-    return found if all(0 < taken < k for k, taken in enumerate(found, start=1)) else FALLBACK
+    estimated = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    # Outside these bounds a probability is negative, or none is left for unseen words.
+    is_valid = all(0 < discount < k for k, discount in enumerate(estimated, start=1))
+    return estimated if is_valid else FALLBACK

@@ -1,18 +1,18 @@
-"""Perplexity, by three protocols that are named in the result.
+"""Perplexity by three protocols, each named in its result.
 
-Perplexity is exp(total negative log-likelihood / predicted tokens). Which tokens are predicted, and what the model
-knows when it predicts them, differs by protocol, so figures of different protocols do not compare:
+Perplexity is exp(total negative log-likelihood / predicted tokens). Which tokens are predicted, and after which
+context, differs by protocol, so figures of different protocols do not compare:
 
-- `examples`: as pytorch/examples does. The text is cut into 10 rows, what is left over is dropped; each row starts
-  without context; the state is carried from one stretch of 35 tokens to the next.
-- `batch-1`: one row, so nothing is dropped and only the first token has no context.
+- `examples`: as pytorch/examples does. The text is cut into 10 columns and the remainder is dropped; each column starts
+  without context; the state is carried from one segment of 35 tokens to the next.
+- `batch-1`: one column, so nothing is dropped and only the first token has no context.
 - `sliding window`: overlapping windows, each read from an empty state. A token is scored once, in the first window that
-  gives it enough context. For models whose context is bounded.
+  gives it enough context. For models with a limited context.
 
-Adapting to the text while it is read (cache, dynamic evaluation) is a different figure: see `word_lm.measures.neural_cache`
-and `word_lm.measures.dynamic`.
+Adapting to the text while it is read (cache, dynamic evaluation) gives other figures: see `neural_cache.py` and
+`dynamic.py`.
 
-Shapes: N tokens of the text, T time in tokens, B rows read beside each other, H hidden size. Time comes first.
+Shapes: N tokens of the text, T time in tokens, B columns, H hidden size. Time comes first.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -30,24 +30,21 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.torch.evaluation import evaluating
-from word_lm.model.base import LanguageModel
+from word_lm.model.base import Ids, LanguageModel, as_tokens
 
 EXAMPLES_BATCH, SEGMENT = 10, 35
-"""Rows, and tokens read at once, of pytorch/examples."""
+"""Columns, and tokens in a segment, of pytorch/examples."""
 
 _TOGETHER = 4096
-"""Tokens scored at once: reading the vectors of all words costs as much for ten tokens as for hundreds."""
-
-Ids: TypeAlias = NDArray[Any] | Tensor
-"""Token ids (N,), whole numbers."""
+"""Tokens scored at once: reading the output weights costs as much for ten tokens as for hundreds."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One perplexity and what it was measured on."""
+    """One perplexity, and the tokens it was measured on."""
 
     protocol: str
-    """What was done, in words."""
+    """How it was measured, in words."""
     perplexity: float
     """exp(nll / predicted)."""
     nll: float
@@ -55,13 +52,13 @@ class Evaluation:
     predicted: int
     """Tokens scored."""
     dropped: int
-    """Tokens of the text that were not scored: cut off at the end of the rows, or first of a row."""
+    """Tokens of the text that were not scored: the remainder of the columns, or the first of a column."""
     cold_starts: int
-    """How often tokens were scored from an empty state on."""
+    """How often scoring started from an empty state."""
 
 
 def perplexity(nll: float, predicted: int) -> float:
-    """Return exp(nll / predicted); infinite where that is beyond a float."""
+    """Return exp(nll / predicted), or infinity where a float cannot hold it."""
     try:
         return math.exp(nll / predicted)
     except OverflowError:
@@ -84,39 +81,40 @@ def examples_perplexity(
     model : LanguageModel
     ids : int array or tensor (N,)
     batch : int
-        Rows the text is cut into. N - N // batch * batch tokens at the end are dropped, and the first of each row is
-        not predicted.
+        Columns. N - N // batch * batch tokens at the end are dropped, and the first of each column is not predicted.
     segment : int
-        Tokens read at once.
+        Tokens of a column read at once.
     is_state_carried : bool
-        False: each stretch starts from an empty state, as that repository's Transformer does.
+        False: each segment starts from an empty state, as the Transformer of pytorch/examples does.
     progress : callable, optional
-        Told how many tokens were scored since the last call.
+        Called with the number of tokens scored since the last call.
 
     Raises
     ------
     UserError
-        The text has fewer than two tokens a row.
+        The text has fewer than two tokens a column.
     """
     tokens = as_tokens(model, ids)
-    rows = len(tokens) // batch
+    rows = len(tokens) // batch  # tokens in a column
     if rows < 2:
         raise UserError(
-            f"The text has {len(tokens)} tokens, too few for {batch} rows of at least 2. "
-            f"Give a text of {2 * batch} tokens or more, or take one row (--protocols [batch1])."
+            f"The text has {len(tokens)} tokens, too few for {batch} columns of at least 2. "
+            f"Give a text of {2 * batch} tokens or more, or use one column (--protocols batch1)."
         )
-    table = tokens[: rows * batch].view(batch, rows).t().contiguous()  # (N // batch, batch)
+    columns = tokens[: rows * batch].view(batch, rows).t().contiguous()  # (N // B, B)
     total, cold_starts = 0.0, 0
     with evaluating(model):
-        for hidden, targets, colds in _together(_read(model, table, segment, is_state_carried)):
+        for hidden, targets, colds in _scored_together(
+            _read(model, columns, segment, is_state_carried)
+        ):
             total += _sum(model.nll(hidden, targets))
             cold_starts += colds
             if progress:
                 progress(len(targets))
     predicted = (rows - 1) * batch
-    kept = "carried" if is_state_carried and cold_starts == batch else "lost between stretches"
+    carried = "carried" if is_state_carried and cold_starts == batch else "reset at each segment"
     return Evaluation(
-        protocol=f"examples: batch {batch}, stretches of {segment}, state {kept}",
+        protocol=f"examples: batch {batch}, segments of {segment}, state {carried}",
         perplexity=perplexity(total, predicted),
         nll=total,
         predicted=predicted,
@@ -126,30 +124,30 @@ def examples_perplexity(
 
 
 _Read: TypeAlias = tuple[Tensor, Tensor, int]
-"""Outputs (N, H), the tokens after them (N,), rows whose state was empty before them."""
+"""Hidden states (N, H), the tokens after them (N,), number of columns whose state was empty before them."""
 
 
 def _read(
-    model: LanguageModel, table: Tensor, segment: int, is_state_carried: bool
+    model: LanguageModel, columns: Tensor, segment: int, is_state_carried: bool
 ) -> Iterator[_Read]:
-    """Read rows (T, B) stretch by stretch."""
-    batch, state = table.shape[1], None
-    for position in range(0, len(table) - 1, segment):
+    """Read columns of text (N, B) segment by segment."""
+    batch, state = columns.shape[1], None
+    for position in range(0, len(columns) - 1, segment):
         colds = 0
-        if state is None or not is_state_carried:  # None: the model keeps nothing
+        if state is None or not is_state_carried:  # None: the model has no state
             state, colds = model.init_state(batch), batch
-        targets = table[position + 1 : position + 1 + segment]
-        hidden, state = model(table[position : position + len(targets)], state)
+        targets = columns[position + 1 : position + 1 + segment]
+        hidden, state = model(columns[position : position + len(targets)], state)
         yield hidden.flatten(0, 1), targets.flatten(), colds
 
 
-def _together(stretches: Iterable[_Read]) -> Iterator[_Read]:
-    """Join stretches until they are at least _TOGETHER tokens."""
+def _scored_together(segments: Iterable[_Read]) -> Iterator[_Read]:
+    """Join segments until they have at least _TOGETHER tokens."""
     held: list[_Read] = []
     count = 0
-    for stretch in stretches:
-        held.append(stretch)
-        count += len(stretch[1])
+    for segment in segments:
+        held.append(segment)
+        count += len(segment[1])
         if count >= _TOGETHER:
             yield _joined(held)
             held, count = [], 0
@@ -157,8 +155,8 @@ def _together(stretches: Iterable[_Read]) -> Iterator[_Read]:
         yield _joined(held)
 
 
-def _joined(stretches: Iterable[_Read]) -> _Read:
-    hidden, targets, colds = zip(*stretches, strict=True)
+def _joined(segments: Iterable[_Read]) -> _Read:
+    hidden, targets, colds = zip(*segments, strict=True)
     return torch.cat(hidden), torch.cat(targets), sum(colds)
 
 
@@ -171,21 +169,21 @@ def batch_1_perplexity(
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Measure over the text as one row: no token is dropped.
+    """Measure over the text as one column: no token is dropped.
 
     Parameters
     ----------
     model : LanguageModel
     ids : int array or tensor (N,)
     segment : int
-        Tokens read at once. A matter of speed only, for models that carry their state.
+        Tokens read at once. With a carried state it changes the speed only.
     start : int, optional
         Id of a token to read before the text (`<eos>`), so that the first token is predicted too. Without it, N - 1
         tokens are.
     is_state_carried : bool
-        False: each stretch starts from an empty state, for models that learned no more.
+        False: each segment starts from an empty state, for models trained that way.
     progress : callable, optional
-        Told how many tokens were scored since the last call.
+        Called with the number of tokens scored since the last call.
 
     Raises
     ------
@@ -194,7 +192,7 @@ def batch_1_perplexity(
     """
     total, predicted, cold_starts = 0.0, 0, 0
     with evaluating(model):
-        for part in read_row(
+        for part in read_column(
             model, ids, segment=segment, start=start, is_state_carried=is_state_carried
         ):
             total += _sum(part.nll)
@@ -203,9 +201,9 @@ def batch_1_perplexity(
             if progress:
                 progress(len(part.nll))
     before = "" if start is None else ", a start token before the text"
-    kept = "carried" if is_state_carried and cold_starts == 1 else "lost between stretches"
+    carried = "carried" if is_state_carried and cold_starts == 1 else "reset at each segment"
     return Evaluation(
-        protocol=f"batch-1: one row, stretches of {segment}, state {kept}{before}",
+        protocol=f"batch-1: one column, segments of {segment}, state {carried}{before}",
         perplexity=perplexity(total, predicted),
         nll=total,
         predicted=predicted,
@@ -235,9 +233,11 @@ def token_nll(
         In nats.
     """
     with evaluating(model):
-        row = read_row(model, ids, segment=segment, start=start, is_state_carried=is_state_carried)
-        parts = [part.nll for part in row]
-    return torch.cat(parts).double().cpu().numpy()
+        column = read_column(
+            model, ids, segment=segment, start=start, is_state_carried=is_state_carried
+        )
+        parts = [part.nll for part in column]
+    return torch.cat(parts).cpu().double().numpy()
 
 
 def sliding_window_perplexity(
@@ -249,12 +249,12 @@ def sliding_window_perplexity(
     batch: int = 16,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Measure in overlapping windows, so that every token has a given context whatever the model carries.
+    """Measure in overlapping windows: every token has a given context, whether the state is carried or not.
 
     ```
     text      . a b c d e f g h i j      window 6, stride 2
-    window 1  . A B C D E F              capitals are scored; the first window scores all it can
-    window 2      . . . . . G H          then only what is new
+    window 1  . A B C D E F              capitals are scored; the first window scores all but one
+    window 2      . . . . . G H          the others score new tokens only
     window 3          . . . . . I J
     ```
 
@@ -268,9 +268,9 @@ def sliding_window_perplexity(
         Tokens between two windows, 1 <= stride <= window. Every token but those of the first window has at least
         window - stride + 1 tokens of context.
     batch : int
-        Windows read beside each other. A matter of speed and memory only.
+        Windows read at once. It changes speed and memory only.
     progress : callable, optional
-        Told how many tokens were scored since the last call.
+        Called with the number of tokens scored since the last call.
 
     Raises
     ------
@@ -286,10 +286,12 @@ def sliding_window_perplexity(
     _require_two(tokens)
     window = min(window, targets)
     starts = list(range(0, targets - window + 1, stride))
-    if starts[-1] + window < targets:  # the last window ends with the text: more context, not less
+    if (
+        starts[-1] + window < targets
+    ):  # the last window ends with the text, so its tokens have more context
         starts.append(targets - window)
     ends = [0, *(first + window for first in starts)]
-    new = [end - before for before, end in pairwise(ends)]  # targets to score
+    new = [end - before for before, end in pairwise(ends)]  # number of targets to score
 
     total, predicted = 0.0, 0
     with evaluating(model):
@@ -317,19 +319,12 @@ def sliding_window_perplexity(
     )
 
 
-def as_tokens(model: LanguageModel, ids: Ids) -> Tensor:
-    """Return ids (N,) as an int64 tensor beside the model's weights."""
-    held = next(chain(model.parameters(), model.buffers()), None)
-    device = "cpu" if held is None else held.device
-    return torch.as_tensor(ids, dtype=torch.int64, device=device)
-
-
 @dataclass(frozen=True)
-class Stretch:
-    """A piece of a text, read."""
+class Segment:
+    """A segment of a text that a model has read."""
 
     hidden: Tensor
-    """What the model made of each position (T, H); `log_probs` of it predicts the target."""
+    """Hidden state of each position (T, H); `log_probs` of it predicts the target."""
     targets: Tensor
     """The tokens after these positions (T,)."""
     nll: Tensor
@@ -338,15 +333,15 @@ class Stretch:
     """The state before it was empty."""
 
 
-def read_row(
+def read_column(
     model: LanguageModel,
     ids: Ids,
     *,
     segment: int = SEGMENT,
     start: int | None = None,
     is_state_carried: bool = True,
-) -> Iterator[Stretch]:
-    """Read a text as one row, the state carried; call it inside `evaluating(model)`.
+) -> Iterator[Segment]:
+    """Read a text as one column; call it inside `evaluating(model)`.
 
     Parameters
     ----------
@@ -355,14 +350,14 @@ def read_row(
 
     Yields
     ------
-    Stretch
+    Segment
     """
     tokens = as_tokens(model, ids)
     if start is not None:
         tokens = torch.cat([tokens.new_tensor([start]), tokens])
     _require_two(tokens)
     for hidden, targets, colds in _read(model, tokens[:, None], segment, is_state_carried):
-        yield Stretch(hidden, targets, model.nll(hidden, targets), is_cold=colds > 0)
+        yield Segment(hidden, targets, model.nll(hidden, targets), is_cold=colds > 0)
 
 
 def _require_two(tokens: Tensor) -> None:
@@ -373,5 +368,6 @@ def _require_two(tokens: Tensor) -> None:
 
 
 def _sum(nll: Tensor) -> float:
-    # In double precision: 245,000 float32 terms added up in float32 are off in the fourth digit.
-    return float(nll.double().sum())
+    # In double precision, since a float32 sum of 245,000 terms is wrong in the fourth digit; on the CPU, since Apple's
+    # GPUs have no float64.
+    return float(nll.cpu().double().sum())

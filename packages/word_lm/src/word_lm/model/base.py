@@ -1,22 +1,34 @@
-"""What every language model here can do, and how one is made from a configuration or read from a run.
+"""The interface of every language model here: ids in, hidden states and exact probabilities out.
 
-Shapes: T time in words, B columns of text (batch), E size of a word vector, H size of the output, V words of the
+A language model factorizes the probability of a text, p(w_1 .. w_T) = product over t of p(w_t | w_1 .. w_{t-1}). Each
+family below computes a hidden state from the words so far (`encode`); the head turns it into p(w_t | ...).
+
+Shapes: T time in words, B columns of text (batch), E size of a word vector, H size of the hidden state, V words of the
 vocabulary, N predictions. Time comes first, as in pytorch/examples.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from word_lm.config import TrainConfig
-from word_lm.model.softmax import AdaptiveEmbedding, AdaptiveSoftmax, FullSoftmax
+from word_lm.model.embedding import AdaptiveEmbedding
+from word_lm.model.softmax import AdaptiveSoftmax, FullSoftmax
 
 State = Any
 """Nested tuples of tensors, or None. In every tensor the batch is dimension 1, so that beam search can reorder it."""
+
+Ids: TypeAlias = NDArray[Any] | Tensor
+"""Token ids (N,), integers."""
+
+_RENAMED = {".inward.": ".in_proj.", ".outward.": ".out_proj."}
+"""Parts of weight names in checkpoints of earlier versions, and what they are called today."""
 
 
 class LanguageModel(nn.Module, ABC):
@@ -28,14 +40,14 @@ class LanguageModel(nn.Module, ABC):
     vocabulary_size : int
         V, words in order of falling frequency.
     output_size : int
-        H, what `encode` gives for each word.
+        H, size of the hidden states that `encode` returns.
 
     Attributes
     ----------
     embedding : module
-        Ids to vectors (..., E).
+        Maps ids (...) to vectors (..., E).
     head : FullSoftmax or AdaptiveSoftmax
-        Outputs to probabilities.
+        Maps hidden states to probabilities.
     """
 
     def __init__(self, config: TrainConfig, vocabulary_size: int, output_size: int) -> None:
@@ -43,26 +55,27 @@ class LanguageModel(nn.Module, ABC):
         self.vocabulary_size, self.output_size = vocabulary_size, output_size
         self.activation_penalty = config.activation_penalty
         self.change_penalty = config.change_penalty
-        size, reach, tied = config.embedding_size, config.embedding_range, config.tied
+        self.register_load_state_dict_pre_hook(_use_todays_names)
+        size, tied = config.embedding_size, config.tied
         self.embedding: nn.Module
         self.head: FullSoftmax | AdaptiveSoftmax
-        if config.softmax == "full":
-            words = nn.Embedding(vocabulary_size, size, sparse=has_sparse_gradient(config))
-            nn.init.uniform_(words.weight, -reach, reach)
-            self.embedding = words
-            rows = words.weight if tied else None
-            self.head = FullSoftmax(output_size, vocabulary_size, rows)
-            return
         cuts = [cut for cut in config.cutoffs if cut < vocabulary_size]
-        divisor = config.tail_divisor
-        if tied:
-            self.embedding = AdaptiveEmbedding(vocabulary_size, size, cuts, divisor, reach)
-            self.head = AdaptiveSoftmax(output_size, vocabulary_size, cuts, divisor, self.embedding)
+        if tied and config.softmax == "adaptive":
+            self.embedding = AdaptiveEmbedding(
+                vocabulary_size, size, cuts, config.tail_divisor, config.init_range
+            )
         else:
-            words = nn.Embedding(vocabulary_size, size, sparse=has_sparse_gradient(config))
-            nn.init.uniform_(words.weight, -reach, reach)
-            self.embedding = words
-            self.head = AdaptiveSoftmax(output_size, vocabulary_size, cuts, divisor)
+            is_sparse = has_sparse_gradient(config)
+            self.embedding = nn.Embedding(vocabulary_size, size, sparse=is_sparse)
+            nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
+        if config.softmax == "adaptive":
+            rows = self.embedding if isinstance(self.embedding, AdaptiveEmbedding) else None
+            self.head = AdaptiveSoftmax(
+                output_size, vocabulary_size, cuts, config.tail_divisor, rows
+            )
+        else:
+            weight = self.embedding.weight if isinstance(self.embedding, nn.Embedding) else None
+            self.head = FullSoftmax(output_size, vocabulary_size, weight if tied else None)
 
     @abstractmethod
     def init_state(self, batch: int) -> State:
@@ -83,7 +96,7 @@ class LanguageModel(nn.Module, ABC):
         hidden : float tensor (T, B, H)
             After the last dropout. hidden[t] depends on the state and ids[:t + 1] only.
         raw : float tensor (T, B, H)
-            Before it.
+            Before the last dropout.
         state : State
             After these words.
         """
@@ -103,17 +116,17 @@ class LanguageModel(nn.Module, ABC):
         hidden : float tensor (T, B, H)
             For `nll` and `log_probs`. With targets instead:
         nll : float tensor ()
-            Sum over all words, in nats.
+            Sum over all words, in nats: - sum over t of log p(target_t | ids_1 .. ids_t).
         penalty : float tensor ()
             Activation penalties, a mean.
         state : State
         """
         if state is None:
             state = self.init_state(ids.shape[1])
-        hidden, raw, state = self.encode(ids, state)
+        hidden, raw, state = self.encode(ids, state)  # (T, B, H)
         if targets is None:
             return hidden, state
-        total = self.head.total_nll(hidden.flatten(0, 1), targets.flatten())
+        total = self.head.total_nll(hidden.flatten(0, 1), targets.flatten())  # (T * B, H), ()
         return total, self._penalty(hidden, raw), state
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -134,12 +147,8 @@ class LanguageModel(nn.Module, ABC):
         """Return the log-probability of every word, float32 (N, V), for hidden (N, H)."""
         return self.head.log_probs(hidden)
 
-    def detach(self, state: State) -> State:
-        """Return a state that gradients do not flow back through."""
-        return detach(state)
-
     def _penalty(self, hidden: Tensor, raw: Tensor) -> Tensor:
-        """Return the activation penalties AR and TAR.
+        """Return the activation regularization (AR) and temporal activation regularization (TAR), as means.
 
         References
         ----------
@@ -147,29 +156,45 @@ class LanguageModel(nn.Module, ABC):
         """
         penalty = hidden.new_zeros((), dtype=torch.float32)
         if self.activation_penalty:
+            # AR: alpha * L2(m * h_t), with m the mask of the last dropout.
             penalty = penalty + self.activation_penalty * hidden.float().square().mean()
         if self.change_penalty and len(raw) > 1:
+            # TAR: beta * L2(h_t - h_{t+1}), without dropout.
             penalty = penalty + self.change_penalty * raw.float().diff(dim=0).square().mean()
         return penalty
 
 
 def has_sparse_gradient(config: TrainConfig) -> bool:
-    """Whether the input embedding's gradient holds the rows of the batch's words only.
+    """Whether the input embedding's gradient holds only the rows of the batch's words.
 
-    A batch meets about a thousand of 33,278 words. To update the other rows too costs as much as the model.
+    A batch has about a thousand of 33,278 words. Updating the other rows too costs as much as the rest of the model.
     """
     return not config.tied and (config.optimizer == "adamw" or config.weight_decay == 0)
 
 
 def detach(state: State) -> State:
-    """Return nested tuples of tensors, cut off from the graph that computed them."""
+    """Return a state that gradients do not flow back through (truncated back-propagation through time)."""
     if isinstance(state, Tensor):
         return state.detach()
     return state if state is None else tuple(detach(part) for part in state)
 
 
 def state_to(state: State, device: torch.device) -> State:
-    """Return nested tuples of tensors on a device."""
+    """Return a state on a device."""
     if isinstance(state, Tensor):
         return state.to(device)
     return state if state is None else tuple(state_to(part, device) for part in state)
+
+
+def as_tokens(model: nn.Module, ids: Ids) -> Tensor:
+    """Return ids (N,) as an int64 tensor on the device of the model's weights."""
+    held = next(chain(model.parameters(), model.buffers()), None)
+    return torch.as_tensor(ids, dtype=torch.int64, device="cpu" if held is None else held.device)
+
+
+def _use_todays_names(module: nn.Module, weights: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Rename weights of a checkpoint that an earlier version wrote."""
+    for name in list(weights):
+        for old, new in _RENAMED.items():
+            if old in f".{name}":
+                weights[f".{name}".replace(old, new)[1:]] = weights.pop(name)

@@ -1,4 +1,4 @@
-"""Recurrent models: plain RNN, GRU, LSTM, and AWD-LSTM, which is an LSTM with dropout wherever it helps.
+"""Recurrent models: plain RNN, GRU, LSTM, and AWD-LSTM, which is an LSTM regularized by several kinds of dropout.
 
 Shapes: T time, B columns, E size of a word vector, H hidden size, G gates (1, 3 for GRU, 4 for LSTM).
 """
@@ -20,29 +20,37 @@ GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
 
 class RecurrentLayer(nn.Module):
-    """One layer over a segment.
+    """One recurrent layer over a segment.
 
-    The weights are passed to torch's kernel by hand. `nn.LSTM` keeps a list of its own of the weights that it was
-    made with: a weight that is dropped by setting the attribute never reaches it, without an error, which is how
-    awd-lstm-lm came to 75 instead of 65.8 on newer torch.
+    The LSTM, with W = `input_weight`, U = `hidden_weight` and b both biases added (Zaremba et al. 2014, section 3.1):
+
+        i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of  W x_t + U h_{t-1} + b
+        c_t = f * c_{t-1} + i * g
+        h_t = o * tanh(c_t)
+
+    The plain RNN is h_t = tanh or ReLU of (W x_t + U h_{t-1} + b); the GRU is that of Cho et al. 2014 as torch has it.
+
+    The weights are passed to torch's kernel explicitly. `nn.LSTM` keeps its own list of the weights it was made with:
+    a weight that is replaced by setting the attribute never reaches the kernel, without an error, which is how
+    awd-lstm-lm got a perplexity of 75 instead of 65.8 on newer torch.
 
     Parameters
     ----------
     kind : {"rnn_tanh", "rnn_relu", "gru", "lstm"}
     size : int
-        Of the input.
+        Features of the input.
     hidden : int
         H.
     weight_dropout : float
-        Share of the hidden-to-hidden weights that are dropped, the same ones throughout a segment.
+        Dropout probability of the hidden-to-hidden weights, one mask per segment (DropConnect).
     """
 
     def __init__(self, kind: str, size: int, hidden: int, weight_dropout: float = 0.0) -> None:
         super().__init__()
         self.kind, self.hidden, self.weight_dropout = kind, hidden, weight_dropout
         rows = GATES[kind] * hidden
-        self.input_weight = nn.Parameter(torch.empty(rows, size))
-        self.hidden_weight = nn.Parameter(torch.empty(rows, hidden))
+        self.input_weight = nn.Parameter(torch.empty(rows, size))  # (G * H, E)
+        self.hidden_weight = nn.Parameter(torch.empty(rows, hidden))  # (G * H, H)
         self.input_bias = nn.Parameter(torch.empty(rows))
         self.hidden_bias = nn.Parameter(torch.empty(rows))
         for weight in self.parameters():
@@ -57,10 +65,25 @@ class RecurrentLayer(nn.Module):
         self, inputs: Tensor, state: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the outputs (T, B, H) and the state after them."""
+        # DropConnect on U (Merity et al. 2017, section 2): one mask for all time steps of the segment.
         recurrent = F.dropout(self.hidden_weight, self.weight_dropout, self.training)
         weights = [self.input_weight, recurrent, self.input_bias, self.hidden_bias]
-        has_biases, layers, dropout, is_both_ways, is_batch_first = True, 1, 0.0, False, False
-        options = (has_biases, layers, dropout, self.training, is_both_ways, is_batch_first)
+        if inputs.device.type == "cuda" and torch.is_autocast_enabled("cuda"):
+            # Autocast's wrapper of cuDNN's recurrent layers casts to float16 whatever format it was asked for.
+            dtype = torch.get_autocast_dtype("cuda")
+            with torch.autocast("cuda", enabled=False):
+                return self._run(
+                    inputs.to(dtype),
+                    tuple(part.to(dtype) for part in state),
+                    [weight.to(dtype) for weight in weights],
+                )
+        return self._run(inputs, state, weights)
+
+    def _run(
+        self, inputs: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        has_biases, layers, dropout, is_bidirectional, is_batch_first = True, 1, 0.0, False, False
+        options = (has_biases, layers, dropout, self.training, is_bidirectional, is_batch_first)
         if self.kind == "lstm":
             outputs, h, c = torch.lstm(inputs, state, weights, *options)
             return outputs, (h, c)
@@ -71,7 +94,9 @@ class RecurrentLayer(nn.Module):
 
 
 class Recurrent(LanguageModel):
-    """Layers of one kind; with `awd_lstm` also its dropouts, and a last layer as wide as the word vectors if tied.
+    """A stack of recurrent layers with dropout between them; `awd_lstm` adds AWD-LSTM's regularization.
+
+    A tied AWD-LSTM's last layer has the size of the word vectors.
 
     References
     ----------
@@ -90,12 +115,12 @@ class Recurrent(LanguageModel):
             for size, hidden in pairwise(sizes)
         )
         self.word_dropout = config.embedding_dropout
-        kinds = LockedDropout if self.is_awd else nn.Dropout  # type: type[nn.Module]
-        shares = (
+        dropout: type[nn.Module] = LockedDropout if self.is_awd else nn.Dropout
+        between = (
             (config.input_dropout, config.layer_dropout) if self.is_awd else (config.dropout,) * 2
         )
-        self.input_dropout, self.layer_dropout = kinds(shares[0]), kinds(shares[1])
-        self.output_dropout = kinds(config.dropout)
+        self.input_dropout, self.layer_dropout = dropout(between[0]), dropout(between[1])
+        self.output_dropout = dropout(config.dropout)
 
     def init_state(self, batch: int) -> State:
         """Return one (h, c), or (h,), of shape (1, B, H) per layer."""
@@ -103,16 +128,16 @@ class Recurrent(LanguageModel):
 
     def encode(self, ids: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Read words; see `LanguageModel.encode`."""
-        vectors = self.embedding(ids)
+        vectors = self.embedding(ids)  # (T, B, E)
         if self.word_dropout and self.training:
             vectors = drop_words(vectors, ids, self.vocabulary_size, self.word_dropout)
         outputs = self.input_dropout(vectors)
-        after = []
-        for place, layer in enumerate(self._layers()):
-            outputs = self.layer_dropout(outputs) if place else outputs
-            outputs, new = layer(outputs, state[place])
-            after.append(new)
-        return self.output_dropout(outputs), outputs, tuple(after)
+        new_state = []
+        for index, layer in enumerate(self._layers()):
+            outputs = self.layer_dropout(outputs) if index else outputs
+            outputs, new = layer(outputs, state[index])  # (T, B, H)
+            new_state.append(new)
+        return self.output_dropout(outputs), outputs, tuple(new_state)
 
     def _layers(self) -> list[RecurrentLayer]:
         return [layer for layer in self.recurrent if isinstance(layer, RecurrentLayer)]

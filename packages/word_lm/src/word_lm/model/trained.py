@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 
 from shared.command import config as configuration
+from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.text.vocabulary import Vocabulary
 from shared.torch.checkpoint import load_weights
 from word_lm.config import TrainConfig
+from word_lm.data.dataset import Text, load_text
 from word_lm.model.base import LanguageModel
+from word_lm.model.build import build_model
 
 VOCABULARY = "vocab.txt"
 
@@ -27,7 +30,7 @@ class TrainedModel:
         In evaluation mode.
     vocabulary : Vocabulary
     config : TrainConfig
-        What it was trained with.
+        The settings it was trained with.
     path : Path
         The run's folder.
     """
@@ -37,39 +40,46 @@ class TrainedModel:
     config: TrainConfig
     path: Path
 
+    def text(self) -> Text:
+        """Return the data that the model was trained on.
 
-def build_model(config: TrainConfig, vocabulary_size: int) -> LanguageModel:
-    """Return an untrained model; its first weights follow from torch's global generator."""
-    # Here, because each family's module needs the class above.
-    if config.model == "transformer":
-        from word_lm.model.transformer import Transformer
-
-        return Transformer(config, vocabulary_size)
-    if config.model == "modern_transformer":
-        from word_lm.model.transformer import ModernTransformer
-
-        return ModernTransformer(config, vocabulary_size)
-    if config.model == "gated_cnn":
-        from word_lm.model.convolution import GatedConvolution
-
-        return GatedConvolution(config, vocabulary_size)
-    from word_lm.model.recurrent import Recurrent
-
-    return Recurrent(config, vocabulary_size)
+        Raises
+        ------
+        UserError
+            It is missing, or it has changed since.
+        """
+        text = load_text(self.config)
+        if text.vocabulary != self.vocabulary:
+            raise UserError(
+                f"{self.path}: the data of this run has changed since: its vocabulary is another. "
+                "Name the text with --data, and leave out --cache, --dynamic and --ngram."
+            )
+        return text
 
 
-def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
-    """Read the best model of a run, or the last one where none was measured yet.
+def load(run: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
+    """Read the best checkpoint of a run, or the last one if none was evaluated yet.
+
+    Parameters
+    ----------
+    run : str or Path
+        A folder that `word-lm train` wrote.
+    device : torch.device or str
 
     Raises
     ------
     UserError
-        The folder is no run, holds no whole checkpoint, or its files do not fit together.
+        The folder is no run, holds no undamaged checkpoint, or its files do not fit together.
     """
-    run = RunDirectory.read(path, task="word-lm")
-    config = configuration.load(TrainConfig, run.path / "config.yaml")
-    folder = run.chosen(highest=False).folder
-    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    folder = RunDirectory.read(run, task="word-lm")
+    config = configuration.load(TrainConfig, folder.path / "config.yaml")
+    checkpoint = folder.chosen(highest=False).folder
+    vocabulary = Vocabulary.load(checkpoint / VOCABULARY)
     model = build_model(config, len(vocabulary))
-    load_weights(folder, model)
-    return TrainedModel(model.to(device).eval(), vocabulary, config, run.path)
+    load_weights(checkpoint, model)
+    return TrainedModel(model.to(device).eval(), vocabulary, config, folder.path)
+
+
+def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
+    """Return `load(path)`; the name of earlier versions."""
+    return load(path, device=device)

@@ -1,0 +1,24 @@
+"""The evaluation that training itself makes: the protocol of pytorch/examples, with the run's own settings."""
+
+from __future__ import annotations
+
+from word_lm.config import TrainConfig
+from word_lm.measures.protocols import Evaluation, examples_perplexity
+from word_lm.model.base import Ids, LanguageModel
+
+
+def evaluate(model: LanguageModel, config: TrainConfig, ids: Ids) -> Evaluation:
+    """Measure the perplexity of a text as training does.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    config : TrainConfig
+        Its columns, segment length, and whether the state is carried.
+    ids : int array or tensor (N,)
+        A text with fewer than two tokens per column gets fewer columns.
+    """
+    columns = min(config.evaluation_batch, len(ids) // 2)
+    return examples_perplexity(
+        model, ids, batch=columns, segment=config.bptt, is_state_carried=config.carry
+    )
