@@ -46,6 +46,25 @@ def test_test2(cbow: Caller, real_data: Path, tmp_path: Path) -> None:
     assert losses == pytest.approx(report, abs=0.011)  # the report's two decimals, of another seed
 
 
+REPORTED = [
+    *((5.99, 8.28), (5.59, 12.43), (5.44, 13.61), (5.34, 15.98), (5.26, 16.57)),
+    *((5.20, 18.93), (5.15, 19.82), (5.11, 20.12), (5.08, 19.82), (5.05, 19.82)),
+]
+"""Mean loss and recall@40 in percent of each epoch, as the coursework's report gives them."""
+
+
+@pytest.mark.long
+def test_coursework_recipe_gives_the_reports_own_figures(
+    cbow: Caller, real_data: Path, tmp_path: Path
+) -> None:
+    words = ("--data", real_data, "--seed", 42, "--out", "run", "--quiet")
+    assert cbow("train", "--recipe", "coursework", *words)[0] == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    found = [(round(r["train_loss"], 2), round(100 * r["recall_at_40"], 2)) for r in records]
+    assert found == REPORTED
+
+
 def test_model_saves_and_loads_without_pickles(tmp_path: Path) -> None:
     lines = [["i", "want", "to", "go"], ["he", "want", "to", "go"]]
     vocabulary = Vocabulary.build(word for line in lines for word in line)

@@ -32,7 +32,7 @@ def test_every_verb_explains_its_options(verb: str, cbow: Caller) -> None:
     assert_verb_explains(cbow, "cbow", verb)
 
 
-@pytest.mark.parametrize("name", ["baseline", "best", "debug"])
+@pytest.mark.parametrize("name", ["baseline", "best", "coursework", "debug"])
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, cbow: Caller, tmp_path: Path
 ) -> None:

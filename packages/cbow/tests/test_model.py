@@ -10,6 +10,7 @@ import pytest
 
 from cbow import CBOW
 from cbow.config import TrainConfig
+from cbow.model import reference
 from cbow.model.subwords import find_subwords
 from cbow.model.vectors import joined
 from cbow.model.weights import (
@@ -107,6 +108,10 @@ def test_without_ngrams_a_vocabulary_has_none():
         ),
         ({"subword_min": 0}, "--subword-min is 0, expected >= 1"),
         (
+            {"objective": "negative", "cbow_gradient": "coursework"},
+            "--cbow-gradient is coursework, expected true or word2vec with --objective negative",
+        ),
+        (
             {"objective": "hierarchical", "vectors": "joined"},
             "--vectors is joined, expected input with --objective hierarchical",
         ),
@@ -133,6 +138,16 @@ def test_a_model_of_a_notebook_trains_and_comes_back_from_disk(tmp_path):
     again = CBOW.load(tmp_path / "model")
     np.testing.assert_array_equal(again.U, model.U)
     assert again.similarity("i", "he") == model.similarity("i", "he")
+
+
+def test_one_step_is_the_references_step():
+    vocabulary = Vocabulary(TOKENS, [1, 5, 4, 3, 2])
+    model = CBOW(vocabulary, dimension=4, seed=3)
+    U, V = model.U.astype(np.float64), model.V.astype(np.float64)
+    loss = model.train_one_step(["walk", "sea", "walk"], "talk", learning_rate=0.5)
+    assert loss == pytest.approx(reference.step(U, V, [1, 4, 1], 3, 0.5), rel=1e-6)
+    np.testing.assert_allclose(model.U, U, atol=1e-6)
+    np.testing.assert_allclose(model.V, V, atol=1e-6)
 
 
 def test_text_without_two_tokens_in_a_line_cannot_train_a_notebooks_model():

@@ -83,6 +83,20 @@ def test_word2vec_gradient_is_the_true_one_times_the_context_size(weights, objec
     np.testing.assert_array_equal(own_d_V, d_V)
 
 
+def test_coursework_gradient_is_the_true_one_with_each_context_word_counted_once(weights):
+    U, V = weights
+    context = CONTEXTS["repeated id"]  # 1 three times, 2 once
+    _, d_U, d_V = reference.gradients(U, V, context, TARGET)
+    _, once_d_U, once_d_V = reference.gradients(U, V, context, TARGET, gradient="coursework")
+    np.testing.assert_allclose(once_d_U[1], d_U[1] / 3)
+    np.testing.assert_array_equal(once_d_U[2], d_U[2])
+    np.testing.assert_array_equal(once_d_V, d_V)
+    # The original's own line.
+    expected = U.copy()
+    expected[context] -= 0.1 * d_U[2]
+    np.testing.assert_allclose(U - 0.1 * once_d_U, expected)
+
+
 def test_unknown_gradient_is_refused(weights):
     with pytest.raises(ValueError, match="word2vec"):
         reference.gradients(*weights, [1], 2, gradient="mean")

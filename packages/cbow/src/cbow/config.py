@@ -1,4 +1,4 @@
-"""Options of every verb. What stands here in docstrings is what `--help` prints."""
+"""The settings of a training run; their docstrings are what `cbow train --help` prints."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class TrainConfig:
     """cbow: the mean of the context predicts the word; skipgram: the word predicts each word of its context."""
     objective: Literal["softmax", "negative", "hierarchical"] = "softmax"
     """softmax over all words; negative: negative sampling; hierarchical: softmax along a Huffman tree."""
-    cbow_gradient: Literal["true", "word2vec"] = "true"
-    """true: divided by the number of context words, as the mean demands; word2vec: not divided, as its C code does."""
+    cbow_gradient: Literal["true", "word2vec", "coursework"] = "true"
+    """Gradient of a context word. true: divided by the number of context words, as the mean demands; word2vec: not
+    divided, as in its C code; coursework: divided, but a word that occurs twice in the context gets it once, as with
+    numpy's `U[context] -= g` (objective softmax)."""
     dimension: int = 20
     """Size of a word vector, >= 1."""
     window: int = 4
@@ -48,22 +50,23 @@ class TrainConfig:
     shrink_window: bool = False
     """Draw each window's size from 1 to `window`, as word2vec does."""
     subsample: float = 0.0
-    """Words above this share of the corpus are left out at random, >= 0; 0: never; word2vec's default is 1e-3."""
+    """Words that make up more than this fraction of the corpus are dropped at random, from 0 to 1; 0: none; word2vec's
+    default is 1e-3."""
     negatives: int = 5
     """Negative samples for each word (objective negative), >= 1."""
     negative_power: float = 0.75
     """Negatives are drawn by count to this power, from 0 to 1."""
     positions: bool = False
-    """An input table for each place in the window instead of one for all (cbow; not objective softmax)."""
+    """A separate input table for each position in the window (architecture cbow; not objective softmax)."""
     subword_min: int = 3
-    """Characters of the shortest n-gram, marks of a word's two ends included, >= 1."""
+    """Characters of the shortest n-gram, the boundary marks `<` and `>` included, >= 1."""
     subword_max: int = 0
-    """Characters of the longest n-gram. A word's input is its own row plus those of its n-grams that another word has
-    too; 0: no n-grams (not objective softmax)."""
+    """Characters of the longest n-gram. A word's input is its own row plus the rows of those of its n-grams that occur
+    in another word too; 0: no n-grams (not objective softmax)."""
     twin: bool = False
-    """Train a second model without n-grams after the first, all else equal, and join the vectors of both."""
+    """Train a second model without n-grams after the first, all else equal, and concatenate the vectors of both."""
     twin_weight: float = 0.6
-    """Length of the twin's vectors in the joined ones, where the first model's are 1 long, > 0."""
+    """Length of the twin's part of a concatenated vector, where the first model's part has length 1, > 0."""
     initial: Literal["uniform", "word2vec"] = "uniform"
     """uniform: all weights from -1 to 1; word2vec: inputs from -0.5/D to 0.5/D, outputs 0."""
 
@@ -74,27 +77,27 @@ class TrainConfig:
     schedule: Schedule = "constant"
     """constant; linear: falls to `min_learning_rate` by the last word; halve: halved every `halve_every` epochs."""
     min_learning_rate: float = 1e-4
-    """Where the linear schedule ends, >= 0."""
+    """Final learning rate of the linear schedule, >= 0."""
     halve_every: int = 2
-    """Halved before each epoch whose number, counted from 1, is a multiple of this, >= 1."""
+    """With `halve`, the rate is halved before each epoch whose number, counted from 1, is a multiple of this, >= 1."""
     seed: int = 42
     """Seed of all random numbers, >= 0."""
     threads: int = 1
     """Threads that train on the same weights, >= 1; with more than one, results differ a little from run to run."""
     merge_every: int | None = None
-    """Of several processes (`mpirun -n 2 cbow train ...`): words that each trains on before their models are merged,
-    >= 1; null: a quarter of its share of the corpus, at least 30,000. After about a million words of all together they
-    are in any case; one process has nothing to merge."""
+    """With several processes (`mpirun -n 2 cbow train ...`): words that each trains on before their models are merged,
+    >= 1; null: a quarter of its part of the corpus, at least 30,000. They are also merged after about a million words
+    of all together; one process has nothing to merge."""
     minutes: float | None = None
     """Train as many epochs as fit into this time (timed at the start, then fixed) instead of `epochs`, > 0."""
     vectors: Vectors = "input"
-    """What a word's vector is in the end. input: its input row (with positions: its rows of all tables side by side);
-    input+output: the sum of input row and output column; joined: both side by side, centered, each scaled to one
+    """How the final word vector is made. input: the input row (with positions: the rows of all tables concatenated);
+    input+output: the sum of input row and output column; joined: both concatenated, each centered and scaled to one
     length."""
     output_weight: float = 0.5
-    """Length of the output part of joined vectors, where the input part is 1 long, >= 0."""
+    """Length of the output part of joined vectors, where the input part has length 1, >= 0."""
     checkpoint_seconds: float = 5.0
-    """Seconds between checkpoints, > 0; more where writing one takes over a twentieth of that."""
+    """Seconds between checkpoints, > 0; longer if writing one takes more than a twentieth of that."""
 
     def __post_init__(self) -> None:
         """Check all values.
@@ -142,7 +145,7 @@ class TrainConfig:
             self._check_inputs(problem)
 
     def _check_inputs(self, problem: Problems) -> None:
-        """Check positions, n-grams, the twin, and what vectors can be made of them."""
+        """Check positions, n-grams, the twin, and the vectors that can be made of them."""
         shortest, longest = self.subword_min, self.subword_max
         problem(shortest < 1, "subword_min", shortest, ">= 1")
         is_length = longest == 0 or longest >= max(shortest, 1)
@@ -151,6 +154,13 @@ class TrainConfig:
             others = "with --objective softmax; negative and hierarchical have them"
             problem(self.positions, "positions", True, f"False {others}")
             problem(longest > 0, "subword_max", longest, f"0 {others}")
+        else:
+            problem(
+                self.cbow_gradient == "coursework",
+                "cbow_gradient",
+                "coursework",
+                f"true or word2vec with --objective {self.objective}",
+            )
         if self.architecture == "skipgram":
             problem(
                 self.positions,
@@ -176,4 +186,4 @@ class TrainConfig:
 
 
 MAY_CHANGE_ON_RESUME = ("data", "synonyms", "checkpoint_seconds")
-"""Settings that do not change what is trained: the data may have moved, its content is compared by itself."""
+"""Settings that do not change the result: the data may have moved, its content is compared by checksum."""

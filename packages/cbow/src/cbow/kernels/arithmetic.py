@@ -1,12 +1,15 @@
-"""What both kernels compute with: the compiler's options, exp, aligned memory, random draws.
+"""The arithmetic of both kernels: the compiler's options, exp, aligned memory, random draws.
 
-Random draws are a pure function of (key, position, number): no state moves along, so a run that
-stops and continues, or is split over threads, draws what one that did not would draw.
+Random draws are a pure function of (key, position, number) without any state, so a run that stops and continues, or is
+split over threads, draws the same numbers as one that is not.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, models, register_model
 
 FAST = frozenset({"reassoc", "contract", "nsz", "arcp"})
@@ -26,9 +30,9 @@ def compiled(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Compile with Numba, without the GIL, cached on disk where a cache folder can be written.
 
-    What one kernel calls is inlined into it by the compiler (`inline`). Otherwise a fresh process
-    may link another copy of a callee, optimized in another way, than one that loads the kernel
-    from the cache, and the two would differ in the last bits.
+    The functions that a kernel calls are inlined into it by the compiler (`inline`). Otherwise a
+    fresh process may link another copy of a callee, optimized in another way, than one that loads
+    the kernel from the cache, and the two would differ in the last bits.
     """
     options: dict[str, Any] = {
         "nogil": True,
@@ -38,16 +42,32 @@ def compiled(
     }
 
     def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written
-            return numba.njit(**options)(function)
+        dispatcher = numba.njit(**options)(function)
+        # Where neither the package's folder nor the user's cache can be written, there is no cache.
+        with contextlib.suppress(RuntimeError):
+            dispatcher._cache = _Cache(function)
+        return dispatcher
 
     return decorate
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk, made to notice edits of inlined functions.
+
+    Numba compares the one file that a function is in; this adds all files of its folder.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        files = sorted(Path(function.__code__.co_filename).parent.glob("*.py"))
+        self._sources = hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()
+
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        return super()._index_key(signature, codegen), self._sources
+
+
 def aligned_zeros(*shape: int) -> npt.NDArray[np.float32]:
-    """Zeros (float32) that start on a 64-byte boundary: vector loads never straddle cache lines."""
+    """Return zeros (float32) that start on a 64-byte boundary, so that vector loads do not straddle cache lines."""
     size = int(np.prod(shape))
     memory = np.zeros(size + 16, dtype=np.float32)
     first = (-memory.ctypes.data // 4) % 16
@@ -275,10 +295,10 @@ def draw(stream: Any, number: Any) -> Any:
 
 @compiled()
 def unit(x: Any) -> Any:
-    """Uint64 to float64 in [0, 1)."""
+    """Convert a uint64 to float64 in [0, 1)."""
     return np.float64(x >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 def stream_key(*numbers: int) -> np.uint64:
-    """Key of a block of text, from numbers such as (seed, epoch, block)."""
+    """Return the key of a block of text's random draws, from numbers such as (seed, epoch, block)."""
     return np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]

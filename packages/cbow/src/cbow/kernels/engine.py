@@ -56,12 +56,13 @@ class Engine:
         Negative words per sample, >= 1; only for the objective "negative".
     negative_power : float
         Negatives are drawn by count to this power.
-    gradient : {"true", "word2vec"}
-        CBOW's gradient of a context row: divided by the context size, or not.
+    gradient : {"true", "word2vec", "coursework"}
+        CBOW's gradient of a context row, see `reference.GRADIENTS`; "coursework" only for the
+        objective "softmax".
     positions : bool
-        CBOW: an input table for each place in the window, the leftmost first. Mikolov et al. 2018
-        (arXiv 1712.09405, section 2.2) learn a vector of weights for each place instead, by which
-        one table is multiplied; tables of their own are the same idea with nothing shared.
+        CBOW: an input table for each position in the window, the leftmost first. Mikolov et al.
+        2018 (arXiv 1712.09405, section 2.2) learn a weight vector for each position instead, by
+        which one table is multiplied; separate tables have no parameters in common.
     subwords : Subwords, optional
         A word's input is the sum of these rows; the mean is still over words. Like `positions` not
         for the objective "softmax".
@@ -103,6 +104,8 @@ class Engine:
             raise ValueError("window, threads and negatives are at least 1")
         if objective == "softmax" and (positions or subwords is not None):
             raise ValueError("the exact engine has neither positions nor subwords")
+        if gradient == "coursework" and objective != "softmax":
+            raise ValueError("the coursework's gradient is that of the exact engine")
         if positions and architecture == "skipgram":
             raise ValueError("the one input of a skip-gram sample has no position")
         self.counts = np.asarray(counts, dtype=np.int64)
@@ -120,7 +123,8 @@ class Engine:
             if subwords is None
             else (subwords.rows, subwords.offsets)
         )
-        self.divide = gradient == "true"
+        self.divide = gradient != "word2vec"
+        self.once = gradient == "coursework"
         self.shrink_windows = shrink_windows
         self.threads = threads
         self.negatives = negatives if objective == "negative" else 0
@@ -167,7 +171,7 @@ class Engine:
     def live_weights(self) -> list[Weights]:
         """Return the weights themselves, in the kernels' layout, as arrays of rows.
 
-        What is written into them is trained on. One holds U, a row for a row; the other V, a row
+        Changes to them take effect in the next `run`. One holds U, a row for a row; the other V, a row
         for each word or node, and for the exact engine a row for each line of a tile.
         """
         return [self._inputs, self._outputs.reshape(-1, self._outputs.shape[-1])]
@@ -250,6 +254,7 @@ class Engine:
                     self._outputs,
                     self._work[thread],
                     len(self.counts),
+                    self.once,
                     *settings,
                 )
             else:

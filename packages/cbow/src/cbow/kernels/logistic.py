@@ -1,14 +1,17 @@
 """Negative sampling and hierarchical softmax: a few logistic regressions per sample.
 
-Both objectives ask yes/no questions about the hidden layer, one per row of the output matrix:
-negative sampling "is this the word?" for the target and K drawn words, hierarchical softmax "left
-here?" for each inner node on the way to the target. So they share one step, which is the true
-gradient: all scores before any update; a negative drawn twice is one question that counts twice.
+Both objectives are binary classifications of the hidden layer h by rows of the output matrix: in negative sampling the
+target (label 1) and K drawn words (label 0), in hierarchical softmax the inner nodes on the path to the target (label
+1: turn 0). So one step serves both. It follows the true gradient: all scores before any update; a negative drawn twice
+is one row that counts twice.
 
-The hidden layer is the sum of some rows of U over the number of context words. Plainly a word has
-one row. With subwords it has several: its own and those of its n-grams, which are added. With
-positions U holds 2 x window tables, one for each place in the window, and a word's rows come from
-the table of its place. Every row of the sum gets the same gradient; one that occurs twice, twice.
+h is the sum of some rows of U over the number of context words. Usually a word has one row. With subwords it has
+several, its own and those of its n-grams, which are added. With positions U holds 2 x window tables, one for each
+position in the window, and a word's rows come from the table of its position. Every row of the sum gets the same
+gradient; one that occurs twice, twice.
+
+References: Mikolov et al. 2013, arXiv 1310.4546, equations 3 (hierarchical softmax) and 4 (negative sampling); equation
+numbers in comments are Rong's (arXiv 1411.2738).
 
 Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives,
 T input tables (2 x window with positions, else 1), R rows of a table (V + n-grams; else V).
@@ -41,7 +44,7 @@ from cbow.kernels.lines import (
 )
 
 LANES = 16
-CHECK_EVERY = 64  # words of a line between two looks at the stop request
+CHECK_EVERY = 64  # words of a line between two checks of the stop request
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LOW_32 = np.uint64(0xFFFFFFFF)
@@ -51,7 +54,7 @@ _32 = np.uint64(32)
 def alias_table(
     counts: npt.ArrayLike, power: float = 0.75
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
-    """Tables (V,) to draw words with probability proportional to count^power in constant time.
+    """Return tables (V,) to draw words with probability proportional to count^power in constant time.
 
     Slot w, drawn uniformly, gives w if 32 random bits are below threshold[w], else alias[w]
     (Walker 1977; Vose 1991). The 0.75 is from Mikolov et al. 2013, arXiv 1310.4546, section 2.2.
@@ -62,7 +65,7 @@ def alias_table(
 
 @compiled()
 def _build_alias(weights: Any) -> Any:
-    """Alias tables for weights (V,) of mean 1."""
+    """Return alias tables for weights (V,) of mean 1."""
     size = len(weights)
     threshold = np.full(size, 0xFFFFFFFF, dtype=np.uint32)
     alias = np.arange(size).astype(np.int32)
@@ -92,7 +95,7 @@ def _build_alias(weights: Any) -> Any:
 
 @compiled()
 def draw_word(x: Any, threshold: Any, alias: Any) -> Any:
-    """Word drawn from alias tables by the random uint64 `x`."""
+    """Return the word drawn from alias tables by the random uint64 `x`."""
     slot = np.int64(((x >> _32) * np.uint64(len(alias))) >> _32)
     if (x & _LOW_32) < np.uint64(threshold[slot]):
         return slot
@@ -137,7 +140,7 @@ def train_logistic(
     codes, points, offsets : int8, int32, int64 (V + 1,)
         See `huffman.HuffmanCodes`.
     stride : int
-        R with positions: how far a table lies behind the one before it in U; 0 without.
+        R with positions, the distance of two tables in U; 0 without.
     subwords, subword_offsets : int32 (N,), int64 (V + 1,)
         `rows` and `offsets` of `subwords.Subwords`; empty without.
     ids, control, stats, window, skip_gram, divide, shrink, keep, key, rate, rate_slope
@@ -160,11 +163,11 @@ def train_logistic(
         start, stop = line_bounds(ids, position, control[END])
         if stop - start > len(kept):
             kept = np.zeros(stop - start, dtype=np.int64)
-        number = keep_words(ids, start, stop, keep, key, kept)
+        kept_words = keep_words(ids, start, stop, keep, key, kept)
         index = 0
-        while index < number and kept[index] < position:
+        while index < kept_words and kept[index] < position:
             index += 1
-        while index < number and number > 1:
+        while index < kept_words and kept_words > 1:
             here = kept[index]
             if index % CHECK_EVERY == 0:
                 control[NEXT] = here
@@ -174,7 +177,7 @@ def train_logistic(
             stream = stream_at(key, here)
             drawn = FIRST_FREE_DRAW
             reach = window_reach(window, shrink, key, here)
-            words = gather_context(ids, kept, number, index, reach, context)
+            words = gather_context(ids, kept, kept_words, index, reach, context)
             center[0] = ids[here]
             samples = words if skip_gram else 1
             averaged = 1 if skip_gram else words
@@ -189,16 +192,16 @@ def train_logistic(
             for sample in range(samples):
                 target = context[sample] if skip_gram else center[0]
                 if negatives > 0:
-                    asked = _ask_words(
+                    count = _negative_rows(
                         target, stream, drawn, negatives, threshold, alias, rows, signs, times
                     )
                     drawn += negatives
                 else:
-                    asked = _ask_nodes(target, codes, points, offsets, rows, signs, times)
+                    count = _path_rows(target, codes, points, offsets, rows, signs, times)
                 _train_sample(
                     inputs[:size],
                     averaged,
-                    asked,
+                    count,
                     rows,
                     signs,
                     times,
@@ -214,7 +217,7 @@ def train_logistic(
             stats[SAMPLES] += samples
             stats[WORDS] += 1.0
             index += 1
-            if index % CHECK_EVERY == 0 or index == number:
+            if index % CHECK_EVERY == 0 or index == kept_words:
                 loss = tally[0] - math.log(tally[1])
                 tally[0], tally[1] = 0.0, 1.0
                 if not math.isfinite(loss):
@@ -230,7 +233,7 @@ def train_logistic(
 
 @compiled()
 def _longest(offsets: Any) -> Any:
-    """Entries of the longest stretch between two offsets; 0 if there is none."""
+    """Return the largest distance of two neighboring offsets; 0 if there is none."""
     longest = 0
     for word in range(len(offsets) - 1):
         longest = max(longest, offsets[word + 1] - offsets[word])
@@ -241,9 +244,9 @@ def _longest(offsets: Any) -> Any:
 def _gather_rows(
     words: Any, table: Any, stride: Any, subwords: Any, offsets: Any, inputs: Any
 ) -> Any:
-    """Write the input rows of `words` to `inputs`; how many. The first word is in place `table`.
+    """Write the input rows of `words` to `inputs`; return their number. The first word is at position `table`.
 
-    The words of a window have places without gaps: -1 is followed by +1.
+    The positions of a window have no gap at its center: -1 is followed by +1.
     """
     size = 0
     for k in range(len(words)):
@@ -259,7 +262,7 @@ def _gather_rows(
 
 
 @compiled()
-def _ask_words(
+def _negative_rows(
     target: Any,
     stream: Any,
     drawn: Any,
@@ -270,41 +273,44 @@ def _ask_words(
     signs: Any,
     times: Any,
 ) -> Any:
-    """Questions of negative sampling; how many. A negative equal to the target is skipped."""
+    """Set rows, labels as signs, and counts of negative sampling; return their number.
+
+    A negative equal to the target is skipped, as in word2vec.
+    """
     rows[0], signs[0], times[0] = target, _ONE, _ONE
-    asked = 1
+    number = 1
     for k in range(negatives):
         word = draw_word(draw(stream, drawn + k), threshold, alias)
         known = 0
-        while known < asked and rows[known] != word:
+        while known < number and rows[known] != word:
             known += 1
-        if known == asked:
-            rows[asked], signs[asked], times[asked] = word, -_ONE, _ONE
-            asked += 1
+        if known == number:
+            rows[number], signs[number], times[number] = word, -_ONE, _ONE
+            number += 1
         elif known > 0:
             times[known] += _ONE
-    return asked
+    return number
 
 
 @compiled()
-def _ask_nodes(
+def _path_rows(
     target: Any, codes: Any, points: Any, offsets: Any, rows: Any, signs: Any, times: Any
 ) -> Any:
-    """Questions of hierarchical softmax; how many. Turn 0 is the answer yes."""
+    """Set rows, labels as signs, and counts of hierarchical softmax; return their number. Turn 0 is the label 1."""
     first = offsets[target]
-    asked = offsets[target + 1] - first
-    for k in range(asked):
+    number = offsets[target + 1] - first
+    for k in range(number):
         rows[k] = points[first + k]
         signs[k] = _ONE if codes[first + k] == 0 else -_ONE
         times[k] = _ONE
-    return asked
+    return number
 
 
 @compiled(FAST)
 def _train_sample(
     inputs: Any,
     averaged: Any,
-    asked: Any,
+    number: Any,
     rows: Any,
     signs: Any,
     times: Any,
@@ -317,7 +323,7 @@ def _train_sample(
     d_hidden: Any,
     tally: Any,
 ) -> None:
-    """One step of SGD; adds the loss to `tally`. `averaged` words have their rows in `inputs`."""
+    """Take one step of SGD; add the loss to `tally`. `inputs` are the rows of `averaged` words."""
     dimension = len(hidden)
     inverse = np.float32(1.0 / averaged)
     first = U[inputs[0]]
@@ -329,48 +335,50 @@ def _train_sample(
         for d in range(dimension):
             hidden[d] += row[d]
     for d in range(dimension):
-        hidden[d] *= inverse
+        hidden[d] *= inverse  # eq. 18: the mean over the context words
 
-    for k in range(asked):
+    for k in range(number):
         row = outputs[rows[k]]
         score = _ZERO
         for d in range(dimension):
-            score += hidden[d] * row[d]
+            score += hidden[d] * row[d]  # v' . h
         steps[k] = score
-    for k in range(asked):
+    for k in range(number):
         signed = signs[k] * steps[k]
         # s(x) and s(-x) from one exp of a negative number; s is the sigmoid.
         small = exp32(-abs(signed))
         likely = _ONE / (_ONE + small)
         unlikely = small * likely
         right, wrong = (unlikely, likely) if signed < _ZERO else (likely, unlikely)
-        steps[k] = learning_rate * times[k] * signs[k] * wrong
+        steps[k] = (
+            learning_rate * times[k] * signs[k] * wrong
+        )  # eq. 56-57: -rate x (s(score) - label)
         _add_loss(signed, right, times[k], tally)
 
-    for k in range(asked):  # no row occurs twice
+    for k in range(number):  # no row occurs twice
         row = outputs[rows[k]]
         step = steps[k]
         for d in range(dimension):
             old = row[d]
-            d_hidden[d] += step * old
-            row[d] = old + step * hidden[d]
+            d_hidden[d] += step * old  # eq. 61
+            row[d] = old + step * hidden[d]  # eq. 59
     if divide:
         for d in range(dimension):
             d_hidden[d] *= inverse
     for i in range(len(inputs)):
         row = U[inputs[i]]
         for d in range(dimension):
-            row[d] += d_hidden[d]
+            row[d] += d_hidden[d]  # eq. 23
 
 
 @compiled()
 def _add_loss(signed: Any, probability: Any, times: Any, tally: Any) -> None:
-    """Add -times log(probability): most by a product, whose logarithm is taken now and then."""
+    """Add -times log(probability), eq. 55: as a product, whose logarithm is taken only when it gets small."""
     if signed < -80.0:  # too unlikely for float32; there log s(x) = x
         tally[0] -= times * signed
         return
     for _ in range(int(times)):
         tally[1] *= probability
-        if tally[1] < 1e-200:
+        if tally[1] < 1e-200:  # before it underflows
             tally[0] -= math.log(tally[1])
             tally[1] = 1.0

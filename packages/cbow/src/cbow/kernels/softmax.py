@@ -1,24 +1,26 @@
 """The exact engine: batch-1 SGD with the full softmax, one sample after the other.
 
-Same algorithm as `reference.step`, rearranged for speed. Four ideas:
+Same algorithm as `reference.step`, rearranged for speed; equations are Rong's (arXiv 1411.2738). Four ideas:
 
 1. `V` is cut into tiles of TILE words, each (D, TILE), so small (10 KB for D = 20) that two fit
    the fastest cache. A tile is read once per sample: scores, exp, and its part of the gradient of
-   the hidden layer come while it is there. The largest score so far is subtracted; when a tile
-   has a larger one, what was summed before is scaled down ("online softmax"), so nothing
-   overflows.
-2. The update of `V` is put off. After sample s, V = V0 - sum_s hidden_s x share_s, a sum of outer
-   products, so the scores of the next sample are V0's minus (hidden_s . hidden) share_s: one row
-   per pending sample instead of a pass that rewrites the matrix. After PENDING samples, at the end
-   of a line, and for skip-gram after each center word, `_apply_pending` writes them all at once.
-   That is the same sequential SGD up to rounding. The target's own column changes at once.
-3. A row of a tile is one vector variable (`load`, `multiply_add`, `store`): TILE scores grow in
-   registers while the rows pass by, and sums over words stay spread over lanes until all words
-   have been read. exp is a polynomial, which the compiler vectorizes by itself.
-4. Reading `V` from the second cache takes as long as the arithmetic, so the next tile is asked for
-   (`prefetch`) while this one is weighed.
+   the hidden layer are computed while it is cached. The largest score so far is subtracted; when
+   a tile has a larger one, the sums so far are scaled down (online softmax, Milakov & Gimelshein
+   2018, arXiv 1805.02867), so nothing overflows.
+2. The update of `V` is deferred. After sample s, V = V0 - sum_s hidden_s x step_s, a sum of outer
+   products (step_s is learning rate x probabilities), so the scores of the next sample are V0's
+   minus (hidden_s . hidden) step_s: one row per pending sample instead of a pass that rewrites the
+   matrix. After PENDING samples, at the end of a line, and for skip-gram after each center word,
+   `_apply_pending` writes them all. That is the same sequential SGD up to rounding. The target's
+   own column changes immediately.
+3. A row of a tile is one vector variable (`load`, `multiply_add`, `store`): TILE scores accumulate
+   in registers row by row, and sums over words stay in lanes until all words have been read. exp
+   is a polynomial, which the compiler vectorizes by itself.
+4. Reading `V` from the second-level cache takes as long as the arithmetic, so the next tile is
+   prefetched while this one is used.
 
-Letters: V vocabulary size, D embedding size, T tiles.
+Letters: V vocabulary size, D embedding size, T tiles. `probs` (T, PENDING, TILE) holds exp(score - largest) of the
+pending samples, a softmax before its division; `scale` (T, PENDING) turns it into a step.
 """
 
 from __future__ import annotations
@@ -96,8 +98,9 @@ def train_softmax(
     stats: Any,
     U: Any,
     tiles: Any,
-    shares: Any,
+    probs: Any,
     size: Any,
+    once: Any,
     window: Any,
     skip_gram: Any,
     divide: Any,
@@ -119,10 +122,12 @@ def train_softmax(
         Loss, samples and words are added to it.
     U : float32 (V, D)
     tiles : float32 (T, D, TILE)
-    shares : float32 (T, PENDING, TILE)
-        Working memory: exp(scores) of the pending samples.
+    probs : float32 (T, PENDING, TILE)
+        Working memory: exp(scores) of the pending samples, see above.
     size : int
         V.
+    once : bool
+        A word that occurs twice in the context is updated once (gradient "coursework").
     window, skip_gram, divide, shrink, keep, key
         See `Engine`.
     rate, rate_slope : float
@@ -130,8 +135,8 @@ def train_softmax(
     """
     dimension = tiles.shape[1]
     hidden = np.zeros((PENDING, dimension), dtype=np.float32)
-    # scale[t, s] makes shares[t, s] comparable between tiles, whatever was subtracted; once the
-    # sample is done, it makes them learning rate x probability.
+    # scale[t, s] makes probs[t, s] comparable between tiles, whatever was subtracted; once the
+    # sample is done, their product is learning rate x probability.
     scale = np.zeros((tiles.shape[0], PENDING), dtype=np.float32)
     work = (
         np.zeros(dimension, dtype=np.float32),
@@ -172,11 +177,12 @@ def train_softmax(
                     target,
                     learning_rate,
                     divide,
+                    once,
                     pending,
                     size,
                     U,
                     tiles,
-                    shares,
+                    probs,
                     scale,
                     hidden,
                     work,
@@ -190,7 +196,7 @@ def train_softmax(
                 pending += 1
                 last = index == number - 1 or skip_gram
                 if pending == PENDING or (last and (not skip_gram or sample == words - 1)):
-                    _apply_pending(tiles, shares, scale, hidden, pending)
+                    _apply_pending(tiles, probs, scale, hidden, pending)
                     pending = 0
             stats[WORDS] += 1.0
             index += 1
@@ -204,16 +210,17 @@ def _train_sample(
     target: Any,
     learning_rate: Any,
     divide: Any,
+    once: Any,
     pending: Any,
     size: Any,
     U: Any,
     tiles: Any,
-    shares: Any,
+    probs: Any,
     scale: Any,
     hidden: Any,
     work: Any,
 ) -> Any:
-    """One step of SGD with the last `pending` updates of V still to be written; the loss."""
+    """Take one step of SGD while the last `pending` updates of V are not written yet; return the loss."""
     d_hidden, overlap, weights, d_pending, sums, pending_sums = work
     count, dimension, _ = tiles.shape
     h = hidden[pending]
@@ -222,23 +229,23 @@ def _train_sample(
     for word in inputs:
         row = U[word]
         for d in range(dimension):
-            h[d] += row[d] * inverse
+            h[d] += row[d] * inverse  # eq. 18: the mean of the context rows
     for s in range(pending):
-        overlap[s] = _dot(hidden[s], h)
+        overlap[s] = _dot(hidden[s], h)  # how far pending update s changes this sample's scores
 
-    sums[:] = _ZERO  # of share x tile and of share x pending shares, in lanes
+    sums[:] = _ZERO  # of prob x tile and of prob x pending rows, in lanes
     pending_sums[:] = _ZERO
     largest = _MINUS_INFINITY
     total = np.float64(0.0)
     for t in range(count):
         for s in range(pending):
             weights[s] = -overlap[s] * scale[t, s]
-        _score(tiles[t], h, shares[t], weights, pending)
-        share = shares[t, pending]  # still scores
+        _score(tiles[t], h, probs[t], weights, pending)  # u = h V
+        prob = probs[t, pending]  # still scores
         if t == count - 1:  # columns that are no words
             for j in range(size - t * TILE, TILE):
-                share[j] = _MINUS_INFINITY
-        tile_largest = _largest(share)
+                prob[j] = _MINUS_INFINITY
+        tile_largest = _largest(prob)
         if not tile_largest <= largest:  # larger, or NaN
             shrinkage = np.float32(math.exp(largest - tile_largest))
             total *= shrinkage
@@ -251,9 +258,9 @@ def _train_sample(
             for earlier in range(t):
                 scale[earlier, pending] *= shrinkage
             largest = tile_largest
-        total += _exponentiate(share, largest)
+        total += _exponentiate(prob, largest)  # the sum in eq. 3, softmax
         scale[t, pending] = _ONE
-        _weigh(tiles, shares, scale, t, pending, sums, pending_sums)
+        _weigh(tiles, probs, scale, t, pending, sums, pending_sums)
 
     # From sums of exponentials to gradients; the target's column is V0's plus what is pending.
     inverse_total = np.float32(1.0 / total)
@@ -262,27 +269,39 @@ def _train_sample(
     target_score = 0.0
     for d in range(dimension):
         target_score += tile[d, column] * h[d]
-        d_hidden[d] = _sum(sums[d]) * inverse_total - tile[d, column]
+        d_hidden[d] = (
+            _sum(sums[d]) * inverse_total - tile[d, column]
+        )  # eq. 12: V e, e = p - one-hot
     for s in range(pending):
-        share_of_target = scale[tile_index, s] * shares[tile_index, s, column]
-        target_score -= share_of_target * overlap[s]
-        d_pending[s] = share_of_target - _sum(pending_sums[s]) * inverse_total
+        prob_of_target = scale[tile_index, s] * probs[tile_index, s, column]
+        target_score -= prob_of_target * overlap[s]
+        d_pending[s] = prob_of_target - _sum(pending_sums[s]) * inverse_total
         for d in range(dimension):
             d_hidden[d] += d_pending[s] * hidden[s, d]
-    loss = math.log(total) + largest - target_score
+    loss = math.log(total) + largest - target_score  # eq. 19-21: -log p[target]
     if not math.isfinite(loss):
         return loss
 
     for d in range(dimension):
-        tile[d, column] += learning_rate * h[d]
+        tile[d, column] += learning_rate * h[d]  # eq. 11 and 22: the one-hot part of e
     for t in range(count):
-        scale[t, pending] *= learning_rate * inverse_total
+        scale[t, pending] *= learning_rate * inverse_total  # the rest of eq. 22, deferred
     step = learning_rate * inverse if divide else learning_rate
-    for word in inputs:
-        row = U[word]
+    for c in range(len(inputs)):
+        if once and _is_among(inputs[:c], inputs[c]):
+            continue  # as numpy's `U[context] -= g`, which keeps the last of several writes
+        row = U[inputs[c]]
         for d in range(dimension):
-            row[d] -= step * d_hidden[d]
+            row[d] -= step * d_hidden[d]  # eq. 23, a repeated word every time
     return loss
+
+
+@compiled()
+def _is_among(words: Any, word: Any) -> Any:
+    for other in words:  # noqa: SIM110, Numba has no generators in any()
+        if other == word:
+            return True
+    return False
 
 
 @compiled(FAST)
@@ -314,52 +333,52 @@ def _score(tile: Any, h: Any, rows: Any, weights: Any, pending: Any) -> None:
 
 @compiled()
 def _weigh(
-    tiles: Any, shares: Any, scale: Any, t: Any, pending: Any, sums: Any, pending_sums: Any
+    tiles: Any, probs: Any, scale: Any, t: Any, pending: Any, sums: Any, pending_sums: Any
 ) -> None:
-    """Add tile t, weighted by the newest shares, to sums, and the pending shares to theirs."""
-    share = load(shares[t], pending, TILE)
+    """Add tile t, weighted by the newest `probs`, to `sums`, and the pending rows to `pending_sums`."""
+    prob = load(probs[t], pending, TILE)
     following = tiles[t + 1 if t + 1 < len(tiles) else 0]
     for d in range(len(sums)):
-        store(multiply_fold(share, load(tiles[t], d, TILE), load(sums, d, _LANES)), sums, d)
+        store(multiply_fold(prob, load(tiles[t], d, TILE), load(sums, d, _LANES)), sums, d)
         prefetch(following, d, TILE)
     for s in range(pending):
-        products = multiply_fold(share, load(shares[t], s, TILE), spread(_ZERO, _LANES))
+        products = multiply_fold(prob, load(probs[t], s, TILE), spread(_ZERO, _LANES))
         store(multiply_add(scale[t, s], products, load(pending_sums, s, _LANES)), pending_sums, s)
 
 
 @compiled()
 def _largest(scores: Any) -> Any:
-    """Largest score, NaN if there is one: compared as integers, which vectorizes."""
+    """Return the largest score, NaN if there is one: compared as integers, which vectorizes."""
     largest = _SMALLEST_INT
     for j in range(TILE):
         bits = float_to_bits(scores[j])
-        # Negative floats order backwards as integers; flipping all but the sign mends that.
+        # As integers, negative floats have the reverse order; flipping all but the sign restores it.
         largest = max(largest, np.int32(bits ^ ((bits >> _SIGN_SHIFT) & _ALL_BUT_SIGN)))
     return bits_to_float(np.int32(largest ^ ((largest >> _SIGN_SHIFT) & _ALL_BUT_SIGN)))
 
 
 @compiled(FAST)
-def _exponentiate(share: Any, largest: Any) -> Any:
-    """Turn scores into exp(scores - largest), in place; their sum."""
+def _exponentiate(prob: Any, largest: Any) -> Any:
+    """Turn scores into exp(scores - largest), in place; return their sum."""
     total = _ZERO
     for j in range(TILE):
-        value = exp32(share[j] - largest)
-        share[j] = value
+        value = exp32(prob[j] - largest)
+        prob[j] = value
         total += value
     return total
 
 
 @compiled()
-def _apply_pending(tiles: Any, shares: Any, scale: Any, hidden: Any, pending: Any) -> None:
-    """V -= sum over pending samples s of hidden_s x (scale_s shares_s)."""
-    for s in range(pending, PENDING):  # a group that is not full: old rows count nothing
+def _apply_pending(tiles: Any, probs: Any, scale: Any, hidden: Any, pending: Any) -> None:
+    """V -= sum over pending samples s of hidden_s x (scale_s probs_s): eq. 22, several samples at once."""
+    for s in range(pending, PENDING):  # a group that is not full: old rows must not count
         hidden[s, :] = _ZERO
         scale[:, s] = _ZERO
     for t in range(len(tiles)):
         c0, c1, c2, c3, c4 = (-scale[t, 0], -scale[t, 1], -scale[t, 2], -scale[t, 3], -scale[t, 4])
-        # Half a row at a time: 5 x 4 registers of 16 numbers, which all stay in place.
+        # Half a row at a time: 5 x 4 registers of 16 numbers, so nothing is spilled to memory.
         for half in range(2):
-            rows = _half(shares[t], half)
+            rows = _half(probs[t], half)
             tile = _half(tiles[t], half)
             r0, r1, r2, r3, r4 = (
                 load(rows, 0, _HALF),

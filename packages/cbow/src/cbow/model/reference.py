@@ -26,8 +26,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Ids = Sequence[int] | npt.NDArray[np.integer]
 
-GRADIENTS = ("true", "word2vec")
-"""`true` divides the gradient of a context row by C; `word2vec` does not."""
+GRADIENTS = ("true", "word2vec", "coursework")
+"""`true` divides the gradient of a context row by C, as the mean demands; `word2vec` does not divide; `coursework`
+divides, but a word that occurs twice in the context gets its gradient once, as numpy's `U[context] -= ...` does."""
 
 
 def one_hot(size: int, index: int) -> FloatArray:
@@ -52,11 +53,11 @@ def softmax(scores: npt.ArrayLike) -> FloatArray:
     """
     array = np.asarray(scores, dtype=np.float64)
     exponentials = np.exp(array - array.max())
-    return exponentials / exponentials.sum()
+    return exponentials / exponentials.sum()  # eq. 3
 
 
 def windows(line: Ids, window: int) -> Iterator[tuple[list[int], int]]:
-    """CBOW samples of one line: up to `window` ids on each side, and the id in the middle.
+    """Yield the CBOW samples of one line: up to `window` ids on each side, and the id in the middle.
 
     A line of fewer than two tokens has no samples.
     """
@@ -70,7 +71,7 @@ def windows(line: Ids, window: int) -> Iterator[tuple[list[int], int]]:
 
 
 def pairs(line: Ids, window: int) -> Iterator[tuple[list[int], int]]:
-    """Skip-gram samples of one line, in order: ([center], word of its window)."""
+    """Yield the skip-gram samples of one line, in order: ([center], word of its window)."""
     for context, center in windows(line, window):
         for word in context:
             yield [center], word
@@ -78,8 +79,8 @@ def pairs(line: Ids, window: int) -> Iterator[tuple[list[int], int]]:
 
 def forward(U: FloatArray, V: FloatArray, context: Ids) -> tuple[FloatArray, FloatArray]:
     """Hidden layer (D,), the mean of the context rows (eq. 17-18), and scores (V,) = hidden V."""
-    hidden = U[np.asarray(context)].mean(axis=0)
-    return hidden, hidden @ V
+    hidden = U[np.asarray(context)].mean(axis=0)  # (D,), eq. 18
+    return hidden, hidden @ V  # (V,), eq. 2
 
 
 def loss(scores: FloatArray, target: int) -> float:
@@ -99,7 +100,7 @@ def gradients(
     context : ids (C,)
         C >= 1. An id that occurs twice counts twice.
     target : int
-    gradient : {"true", "word2vec"}
+    gradient : {"true", "word2vec", "coursework"}
         See `GRADIENTS`; only dU depends on it.
 
     References
@@ -107,9 +108,9 @@ def gradients(
     Rong 2014, equations 22 (dV) and 23 (dU).
     """
     hidden, scores = forward(U, V, context)
-    error = softmax(scores) - one_hot(len(scores), target)  # (V,)
-    d_V = np.outer(hidden, error)  # (D, V)
-    d_U = _context_gradient(U, context, V @ error, gradient)  # (V, D)
+    error = softmax(scores) - one_hot(len(scores), target)  # (V,), eq. 8
+    d_V = np.outer(hidden, error)  # (D, V), eq. 22
+    d_U = _context_gradient(U, context, V @ error, gradient)  # (V, D), eq. 12 and 23
     return loss(scores, target), d_U, d_V
 
 
@@ -194,21 +195,23 @@ def _binary_gradients(
     hidden = U[np.asarray(context)].mean(axis=0)
     scores = hidden @ V[:, columns]  # (K,)
     signed = np.where(labels == 1.0, scores, -scores)
-    value = float(np.logaddexp(0.0, -signed).sum())  # -log s(signed), without overflow
-    error = np.exp(-np.logaddexp(0.0, -scores)) - labels  # s(scores) - labels
+    value = float(np.logaddexp(0.0, -signed).sum())  # eq. 55: -log s(signed), without overflow
+    error = np.exp(-np.logaddexp(0.0, -scores)) - labels  # eq. 56-57: s(scores) - labels
     d_V = np.zeros_like(V)
-    np.add.at(d_V.T, columns, np.outer(error, hidden))  # a repeated column adds up
+    np.add.at(d_V.T, columns, np.outer(error, hidden))  # eq. 58; a repeated column adds up
     return value, _context_gradient(U, context, V[:, columns] @ error, gradient), d_V
 
 
 def _context_gradient(
     U: FloatArray, context: Ids, d_hidden: FloatArray, gradient: str
 ) -> FloatArray:
-    """Gradient dU (V, D) from d_hidden (D,): each context word gets its share."""
+    """Gradient dU (V, D) from d_hidden (D,): the same for every context word."""
     if gradient not in GRADIENTS:
         raise ValueError(f"gradient is {gradient!r}, expected one of {GRADIENTS}")
-    share = d_hidden / len(context) if gradient == "true" else d_hidden
+    d_row = d_hidden if gradient == "word2vec" else d_hidden / len(context)  # (D,), eq. 23
     d_U = np.zeros_like(U)
-    # np.add.at, not d_U[context] += share: that would count a repeated word once.
-    np.add.at(d_U, np.asarray(context), share)
+    if gradient == "coursework":
+        d_U[np.asarray(context)] += d_row  # several writes to a row: the last one counts
+    else:
+        np.add.at(d_U, np.asarray(context), d_row)  # adds up where a word is repeated
     return d_U
