@@ -179,11 +179,28 @@ def test_numbers_of_a_column_line_up_at_the_right(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value, text",
-    [(5.04444, "5.044"), (1e-5, "1e-05"), (20.0, "20"), (9999, "9999"), (123456.7, "123,457"),
+    [(5.04444, "5.044"), (1e-5, "1e-05"), (20.0, "20"), (9999, "9999"), (123456.7, "123,457"), (9999.4, "9999"),
+     (9999.7, "10,000"), (-9999.5, "-10,000"), (0.99999, "1"),
      (float("nan"), "nan"), (float("inf"), "inf"), (-12345, "-12,345"), (0, "0")],
 )  # fmt: skip
 def test_number_is_written_for_readers(value: float, text: str) -> None:
     assert plots.number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "word", ["$_$", "\\alpha$x^", "a\nb", "\x00", "\ud800", "\x1b[0m", "\x85", "%s", ""]
+)
+def test_any_word_can_be_drawn_as_it_is(word: str, tmp_path: Path) -> None:
+    report = Report(f"t {word}", f"s {word}")
+    report.table([f"h {word}"], [[f"c {word}"]])
+    report.scatter(f"m {word}", [0, 1], [0, 1], [word, "ok"])
+    report.bars("b", {word: 1.0})
+    curves = {word: ([1, 2], [1.0, 2.0]), "z": ([1, 2], [2.0, 1.0])}
+    report.lines(f"l {word}", f"x {word}", f"y {word}", curves, png=tmp_path / "plot.png")
+    text = saved(report, tmp_path)
+    Page(text)
+    assert plots.printable(word) in html.unescape(text)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 
 def test_empty_text_cells_stay_empty(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ _MARKERS = "os^Dvp"
 _MOST_POINTS = 800  # a curve with more is drawn as means and a band ...
 _STRETCHES = 250  # ... of that many stretches
 _LONGEST_NAME = 28  # of a bar, before it is wrapped
+_NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WIDTH = 5.0  # inches: small, so that 9 point text stays readable on a phone
 
 
@@ -72,6 +73,7 @@ def _matplotlib() -> Iterator[None]:
         "font.size": 9, "axes.labelsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9,
         "legend.fontsize": 9, "text.color": ink, "axes.labelcolor": quiet, "axes.edgecolor": rule,
         "xtick.color": rule, "ytick.color": rule, "xtick.labelcolor": quiet, "ytick.labelcolor": quiet,
+        "text.parse_math": False,  # a word may be "$_$"
         "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
         "ytick.major.size": 0, "ytick.minor.size": 0, "xtick.major.size": 3, "xtick.minor.size": 0,
         "axes.grid": True, "axes.grid.axis": "y", "grid.color": rule, "grid.linewidth": 0.6,
@@ -122,6 +124,7 @@ def line_figure(
     xlabel: str, ylabel: str, curves: Curves, log_x: bool, log_y: bool, title: str = ""
 ) -> Figure:
     """Draw curves; with few points they carry markers. The title is for files that stand alone."""
+    title = printable(title)
     figure, axes = _new_figure(3.0, xlabel, ylabel)
     for number, (name, (xs, ys)) in enumerate(curves.items()):
         if len(xs) != len(ys):
@@ -131,7 +134,7 @@ def line_figure(
             xs, ys, lowest, highest = _summed_up(xs, ys)
             axes.fill_between(xs, lowest, highest, color=color, alpha=0.25, linewidth=0)
         axes.plot(
-            xs, [y if math.isfinite(y) else math.nan for y in ys], label=name, color=color,
+            xs, [y if math.isfinite(y) else math.nan for y in ys], label=printable(name), color=color,
             linestyle=_DASHES[(number % 6 + number // 6) % 4],
             marker=_MARKERS[number % 6] if len(xs) <= 30 else None, markersize=3.6,
         )  # fmt: skip
@@ -156,6 +159,7 @@ def scatter_figure(
     xs: Sequence[float], ys: Sequence[float], labels: Sequence[str], xlabel: str, ylabel: str
 ) -> tuple[Figure, int]:
     """Draw labeled points; also returns how many labels had no free space."""
+    labels = [printable(label) for label in labels]
     if not len(xs) == len(ys) == len(labels):
         raise ValueError(f"{len(xs)} xs, {len(ys)} ys and {len(labels)} labels")
     figure, axes = _new_figure(4.3, xlabel, ylabel)
@@ -196,7 +200,7 @@ def scatter_figure(
 @_matplotlib()
 def bar_figure(values: Mapping[str, float], xlabel: str, errors: Mapping[str, float]) -> Figure:
     """Draw horizontal bars with their values, the first on top."""
-    lines = [textwrap.fill(name, _LONGEST_NAME) for name in values]
+    lines = [textwrap.fill(printable(name), _LONGEST_NAME) for name in values]
     tallest = max((text.count("\n") + 1 for text in lines), default=1)
     figure, axes = _new_figure(0.55 + (0.12 + 0.18 * tallest) * max(len(values), 1), xlabel, "")
     names = list(values)
@@ -240,8 +244,8 @@ def _new_figure(height: float, xlabel: str, ylabel: str) -> tuple[Figure, Any]:
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots()
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(printable(xlabel))
+    axes.set_ylabel(printable(ylabel))
     return figure, axes
 
 
@@ -265,18 +269,22 @@ def svg(figure: Figure, title: str, prefix: str) -> str:
     inner = re.sub(r"\n\s*", "\n", inner)
     assert box is not None
     return (
-        f'<svg class="plot" role="img" aria-label="{html.escape(title)}" {box[0]}>{inner.strip()}'
+        f'<svg class="plot" role="img" aria-label="{html.escape(printable(title))}" {box[0]}>{inner.strip()}'
     )
+
+
+def printable(text: str) -> str:
+    """Return a text with U+FFFD for control characters and lone surrogates, which neither fonts nor UTF-8 have."""
+    return _NOT_PRINTABLE.sub("\ufffd", text)
 
 
 def number_text(value: float) -> str:
     """Return a number for readers: 4 significant digits, thousands separators from 10,000."""
     if not math.isfinite(value):
         return str(value)
-    is_whole = value == int(value)
-    if abs(value) >= 10_000 or is_whole:
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return f"{value:.4g}"
+    if abs(value) >= 9999.5:  # what is rounded to five digits
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value == int(value) else f"{value:.4g}"
 
 
 def with_error(value: float, error: float) -> str:

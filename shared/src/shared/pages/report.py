@@ -286,7 +286,7 @@ class Report:
 
 
 def _esc(text: object) -> str:
-    return html.escape(str(text), quote=True)
+    return html.escape(plots.printable(str(text)), quote=True)
 
 
 def _quoted(path: Path) -> str:
