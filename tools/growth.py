@@ -1,4 +1,4 @@
-"""What grows with what: each task trained on a quarter, a half and all of its data, with time and peak memory.
+"""Measure what grows with what: each task trained on a quarter, a half and all of its data, with time and peak memory.
 
     python tools/growth.py DATA OUT [TASK ...]
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARES = (0.25, 0.5, 1.0)
+FRACTIONS = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Case:
         Folder under `packages/`; folder under DATA.
     unit : str
         What is counted.
-    part : function (source, share, target) -> int
-        Writes a share of the training data, everything else whole, and returns its size in units.
+    part : function (source, fraction, target) -> int
+        Writes a fraction of the training data, everything else whole, and returns its size in units.
     words : tuple of str
         After `<command> train --data PART --out RUN`.
     """
@@ -48,20 +48,20 @@ class Case:
 def first_lines(name: str) -> Callable[[Path, float, Path], int]:
     """Return a `part` that takes the first lines of one file and copies the other files; counts lines."""
 
-    def part(source: Path, share: float, target: Path) -> int:
+    def part(source: Path, fraction: float, target: Path) -> int:
         shutil.copytree(source, target)
         lines = (source / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = lines[: round(len(lines) * share)]
+        kept = lines[: round(len(lines) * fraction)]
         (target / name).write_text("".join(kept), encoding="utf-8")
         return len(kept)
 
     return part
 
 
-def some_reviews(source: Path, share: float, target: Path) -> int:
+def some_reviews(source: Path, fraction: float, target: Path) -> int:
     """Take every n-th training review of each class."""
     shutil.copytree(source / "test", target / "test")
-    step, kept = round(1 / share), 0
+    step, kept = round(1 / fraction), 0
     for name in ("pos", "neg"):
         (target / "train" / name).mkdir(parents=True)
         reviews = sorted((source / "train" / name).iterdir())[::step]
@@ -72,25 +72,25 @@ def some_reviews(source: Path, share: float, target: Path) -> int:
     return kept
 
 
-def some_classes(source: Path, share: float, target: Path) -> int:
-    """Take the first classes, with all their pictures."""
+def some_classes(source: Path, fraction: float, target: Path) -> int:
+    """Take the first classes, with all their images."""
     names = (source / "wnids.txt").read_text(encoding="utf-8").split()
-    names = names[: round(len(names) * share)]
+    names = names[: round(len(names) * fraction)]
     (target / "train").mkdir(parents=True)
     (target / "val" / "images").mkdir(parents=True)
     (target / "wnids.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     shutil.copy(source / "words.txt", target)
-    pictures = 0
+    images = 0
     for name in names:
         (target / "train" / name).symlink_to(source / "train" / name)
-        pictures += sum(1 for _ in (source / "train" / name / "images").iterdir())
+        images += sum(1 for _ in (source / "train" / name / "images").iterdir())
     with open(source / "val" / "val_annotations.txt", encoding="utf-8") as lines:
         kept = [line for line in lines if line.split("\t")[1] in set(names)]
     (target / "val" / "val_annotations.txt").write_text("".join(kept), encoding="utf-8")
     for line in kept:
-        picture = line.split("\t")[0]
-        shutil.copy(source / "val" / "images" / picture, target / "val" / "images")
-    return pictures
+        image = line.split("\t")[0]
+        shutil.copy(source / "val" / "images" / image, target / "val" / "images")
+    return images
 
 
 CASES = (
@@ -98,8 +98,8 @@ CASES = (
     Case("word_lm", "wikitext-2", "lines", first_lines("train.txt"), ("--recipe", "laptop", "--epochs", "1")),
     Case("esim", "snli", "pairs", first_lines("train_subset.jsonl"), ("--recipe", "laptop", "--epochs", "1")),
     Case("imdb_sentiment", "aclImdb", "reviews", some_reviews, ("--recipe", "nbsvm")),
-    Case("resnet_tiny", "tiny-imagenet-200", "pictures", some_classes,
-         ("--recipe", "laptop", "--epochs", "1", "--sizes", "[32]", "--size-shares", "[1.0]")),
+    Case("resnet_tiny", "tiny-imagenet-200", "images", some_classes,
+         ("--recipe", "laptop", "--epochs", "1", "--sizes", "[32]", "--size-fractions", "[1.0]")),
 )  # fmt: skip
 
 
@@ -110,11 +110,11 @@ def main(data: Path, out: Path, tasks: list[str]) -> int:
     for case in CASES:
         if tasks and case.task not in tasks:
             continue
-        for share in SHARES:
-            folder = out / case.task / f"{share:g}"
+        for fraction in FRACTIONS:
+            folder = out / case.task / f"{fraction:g}"
             part, run = folder / "data", folder / "run"
-            size = case.part((data / case.folder).resolve(), share, part)
-            seconds, peak = measured(command_of(case, part, run))
+            size = case.part((data / case.folder).resolve(), fraction, part)
+            seconds, peak = time_and_memory(command_of(case, part, run))
             trained = json.loads((run / "summary.json").read_text(encoding="utf-8"))["seconds"]
             command = " ".join((case.task.replace("_", "-"), "train", *case.words))
             figures = f"{size:,} {case.unit} | {seconds:.1f} | {trained:.1f} | {peak:,.0f} MB"
@@ -130,7 +130,7 @@ def command_of(case: Case, part: Path, run: Path) -> list[str]:
     return [str(word) for word in (command, "train", *case.words, *where)]
 
 
-def measured(command: list[str]) -> tuple[float, float]:
+def time_and_memory(command: list[str]) -> tuple[float, float]:
     """Run a command; return its wall time, in seconds, and its peak resident memory, in MB."""
     began = time.monotonic()
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=-2) as process:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 CLOCK = {
-    "data_share", "evaluation_seconds", "per_second", "samples_per_second", "seconds", "seconds_with_test",
+    "data_fraction", "evaluation_seconds", "per_second", "samples_per_second", "seconds", "seconds_with_test",
     "step_seconds",
 }  # fmt: skip
 """Figures that the clock decides."""
