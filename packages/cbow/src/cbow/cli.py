@@ -15,6 +15,7 @@ from shared.command.cli import (
     report_verb,
     run_verbs,
     sample_verb,
+    teaching_verbs,
 )
 
 DESCRIPTION = "word2vec's continuous bag of words, from numpy up."
@@ -37,6 +38,7 @@ VERBS = (
     report_verb(),
     fetch_verb("Download the assignment's data."),
     sample_verb(),
+    *teaching_verbs(),
 )
 
 

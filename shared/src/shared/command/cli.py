@@ -82,6 +82,16 @@ def sample_verb() -> Verb:
     return Verb("sample", "Write a small made-up data set.", "shared.command.options:SampleOptions")
 
 
+def teaching_verbs() -> tuple[Verb, ...]:
+    """Return the verbs of a package that has an assignment: `handout`, `check`, `grade`."""
+    options = "shared.teaching.options:"
+    return (
+        Verb("handout", "Write the assignment for students and teachers.", f"{options}HandoutOptions"),
+        Verb("check", "Check your solution of the assignment.", f"{options}CheckOptions"),
+        Verb("grade", "Grade a class's solutions in a sandbox.", f"{options}GradeOptions"),
+    )
+
+
 def run_verbs(
     package: str,
     version: str,

@@ -1,0 +1,121 @@
+"""The pages of a grading: one for the teacher, one for each student, in English or Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.pages.report import Report
+from shared.teaching.assignment import Assignment, Remark
+from shared.teaching.grade import Result, frequent_remarks
+from shared.teaching.similarity import Pair
+
+WORDS = {
+    "en": {
+        "points": "points", "of": "of {most} points", "part": "part", "remarks": "remarks", "full": "all right",
+        "mean": "mean", "median": "median", "submissions": "submissions", "by_part": "By part",
+        "fraction": "fraction of the points", "mistakes": "Frequent mistakes", "mistake": "mistake",
+        "students": "students", "unreadable": "Could not be graded", "student": "student", "reason": "reason",
+        "similar": "Look alike", "similarity": "similarity", "grades": "Grades", "total": "total",
+        "similar_text": "Fraction of the smaller submission's token fingerprints that both have; the handout's code "
+        "and what a fifth of the class has in common do not count. The solution is public, so `(solution)` is among "
+        "them. A reason to look, not a verdict.",
+        "by_hand": "{parts}: graded by hand, not in these points.",
+    },
+    "zh": {
+        "points": "得分", "of": "满分 {most}", "part": "部分", "remarks": "评语", "full": "全部正确",
+        "mean": "平均分", "median": "中位数", "submissions": "提交数", "by_part": "各部分",
+        "fraction": "得分率", "mistakes": "常见错误", "mistake": "错误",
+        "students": "人数", "unreadable": "无法评分", "student": "学号", "reason": "原因",
+        "similar": "相似的提交", "similarity": "相似度", "grades": "成绩", "total": "总分",
+        "similar_text": "两份提交中较短一份的词法指纹有多少在另一份中出现；讲义中的代码，"
+        "以及五分之一以上同学共有的部分不计。参考答案是公开的，因此也在比较之列，"
+        "记作 (solution)。这只是需要查看的线索，不是结论。",
+        "by_hand": "{parts}：人工评分，不计入以上得分。",
+    },
+}  # fmt: skip
+TAGS = {"en": "en", "zh": "zh-CN"}
+
+
+def write_student_page(assignment: Assignment, result: Result, page: Path, language: str) -> None:
+    """Write one student's page: the total, then points and remarks by part."""
+    words = WORDS[language]
+    most = sum(assignment.points[name] for name in result.scores)
+    report = Report(f"{assignment.task}: {result.student}", lang=TAGS[language])
+    report.headline(f"{result.total:g}", words["of"].format(most=f"{most:g}"))
+    for note in result.notes:
+        report.text(assignment.text(note, language))
+    rows = []
+    for name, score in result.scores.items():
+        remarks = "; ".join(assignment.text(remark, language) for remark in score.remarks)
+        rows.append(
+            (name, f"{score.points:g} / {assignment.points[name]:g}", remarks or words["full"])
+        )
+    report.table([words["part"], words["points"], words["remarks"]], rows)
+    if assignment.by_hand:
+        report.text(words["by_hand"].format(parts=", ".join(assignment.by_hand)))
+    report.save(page)
+
+
+def write_class_page(
+    assignment: Assignment,
+    results: Sequence[Result],
+    pairs: Sequence[Pair],
+    page: Path,
+    language: str,
+) -> Path:
+    """Write the teacher's page: figures, parts, frequent mistakes, what failed, what looks alike, all grades."""
+    words = WORDS[language]
+    todos = list(results[0].scores) if results else []
+    most = sum(assignment.points[name] for name in todos)
+    totals = sorted(result.total for result in results)
+    count = len(totals)
+    report = Report(f"{assignment.task}: {words['grades']}", lang=TAGS[language])
+    if count:
+        middle = (totals[(count - 1) // 2] + totals[count // 2]) / 2
+        report.headline(
+            f"{sum(totals) / count:.2f}", f"{words['mean']}, {words['of'].format(most=f'{most:g}')}"
+        )
+        report.facts([(words["submissions"], str(count)), (words["median"], f"{middle:g}")])
+        report.heading(words["by_part"])
+        fractions = [
+            (
+                name,
+                f"{sum(r.scores[name].points for r in results) / count / assignment.points[name]:.1%}",
+            )
+            for name in todos
+        ]
+        report.table([words["part"], words["fraction"]], fractions)
+    report.heading(words["mistakes"])
+    samples: dict[tuple[str, str], Remark] = {
+        (name, remark.key): remark
+        for r in results
+        for name, s in r.scores.items()
+        for remark in s.remarks
+    }
+    rows = [
+        (name, assignment.text(samples[name, key], language), str(students))
+        for name, key, students in frequent_remarks(results)[:30]
+    ]
+    report.table([words["part"], words["mistake"], words["students"]], rows)
+    broken = [
+        (r.student, "; ".join(assignment.text(note, language) for note in r.notes))
+        for r in results
+        if r.notes
+    ]
+    if broken:
+        report.heading(words["unreadable"])
+        report.table([words["student"], words["reason"]], broken)
+    if pairs:
+        report.heading(words["similar"])
+        report.text(words["similar_text"])
+        alike = [(pair.first, pair.second, f"{pair.similarity:.0%}") for pair in pairs]
+        report.table([words["student"], words["student"], words["similarity"]], alike)
+    report.heading(words["grades"])
+    header = [words["student"], words["total"], *todos]
+    table = [
+        [r.student, f"{r.total:g}", *(f"{r.scores[name].points:g}" for name in todos)]
+        for r in sorted(results, key=lambda r: r.student)
+    ]
+    report.table(header, table)
+    return report.save(page)

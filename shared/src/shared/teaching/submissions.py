@@ -1,0 +1,214 @@
+"""Submissions as they arrive: notebooks, Python files, zip archives, and the file names that course systems give them.
+
+Nothing is unpacked to disk and nothing of a submission is run here: members of archives are read in memory, with
+limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+from shared.errors import UserError
+
+MOST_BYTES = 5 << 20
+_MOST_MEMBERS = 1000
+_ENDINGS = (".ipynb", ".py")
+
+
+class UnreadableError(Exception):
+    """A submission that cannot be graded; the message says why."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's work.
+
+    Parameters
+    ----------
+    student : str
+        Id.
+    path : Path
+        The file.
+    code : str
+        Its Python code; empty where it cannot be read.
+    problem : str or None
+        Why it cannot be read.
+    """
+
+    student: str
+    path: Path
+    code: str
+    problem: str | None = None
+
+    @property
+    def checksum(self) -> str:
+        """Sha256 of the code."""
+        return hashlib.sha256(self.code.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find_submissions(folder: Path) -> list[Submission]:
+    """Read every submission in a folder.
+
+    A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names: the
+    subfolder's, or what comes before `_` in a file's (Moodle's `name_12345_assignsubmission_file_`, Canvas's
+    `name_12345_67890_file.ipynb`, `12345_name_homework.zip`): the longest run of digits, else the whole name.
+
+    Raises
+    ------
+    UserError
+        There is none, or two have the same id.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: is not a folder. Expected one with submissions: .ipynb, .py, .zip or subfolders."
+        )
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith((".", "__"))
+        and (path.is_dir() or path.suffix in (*_ENDINGS, ".zip"))
+    ]
+    if not paths:
+        raise UserError(f"{folder}: holds no submission. Expected .ipynb, .py, .zip or subfolders.")
+    taken: dict[str, Path] = {}
+    submissions = []
+    for path in paths:
+        student = student_id(path.name if path.is_dir() else path.stem)
+        if student in taken:
+            raise UserError(
+                f"{path}: has the id {student}, as {taken[student].name} has. Rename one of them: <id>_<name>.ipynb."
+            )
+        taken[student] = path
+        try:
+            submissions.append(Submission(student, path, read_code(path)))
+        except UnreadableError as error:
+            submissions.append(Submission(student, path, "", str(error)))
+    return submissions
+
+
+def student_id(name: str) -> str:
+    """Return the id in a file or folder name: its longest number of five digits or more, else the name up to a `_`."""
+    numbers = re.findall(r"(?<!\d)\d{5,}(?!\d)", name)
+    if numbers:
+        return str(max(numbers, key=len))
+    first = re.split(r"_assignsubmission|_onlinetext", name)[0]
+    return re.sub(r"[^\w.-]+", "-", first).strip("-") or "unnamed"
+
+
+def read_code(path: Path) -> str:
+    """Return the Python code of a submission.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    if path.is_symlink():
+        raise UnreadableError("it is a link")
+    if path.is_dir():
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.is_symlink()]
+        return _read_best([(p.relative_to(path).as_posix(), p) for p in files])
+    if path.stat().st_size > 4 * MOST_BYTES:
+        raise UnreadableError(f"it is larger than {4 * MOST_BYTES >> 20} MB")
+    if path.suffix == ".zip":
+        return _of_zip(path)
+    return code_of(path.name, path.read_bytes())
+
+
+def code_of(name: str, data: bytes) -> str:
+    """Return the code in the bytes of a notebook or a Python file.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    if len(data) > MOST_BYTES:
+        raise UnreadableError(f"{name} is larger than {MOST_BYTES >> 20} MB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableError(f"{name} is not UTF-8 text") from None
+    return (
+        "\n\n".join(notebook_code(name, text)) if name.endswith(".ipynb") else without_magics(text)
+    )
+
+
+def notebook_code(name: str, text: str) -> Iterator[str]:
+    """Yield the code cells of a notebook, IPython's own lines left out. Outputs are not looked at.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    try:
+        cells = json.loads(text)["cells"]
+        for cell in cells:
+            if cell.get("cell_type") == "code":
+                source = cell.get("source", "")
+                yield without_magics(
+                    source if isinstance(source, str) else "".join(map(str, source))
+                )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UnreadableError(f"{name} is not a notebook") from None
+
+
+def without_magics(text: str) -> str:
+    """Comment out what only IPython understands: `%magic`, `!command`, `name?`; drop cells of other languages."""
+    if text.lstrip().startswith("%%") and not text.lstrip().startswith("%%time"):
+        return ""
+    lines = []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        is_magic = re.match(r"\s*(%|!|\?)", line) or re.fullmatch(r"\s*[\w.]+\?{1,2}\s*", line)
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(f"{indent}pass  # {line.strip()}" if is_magic else line)
+    return "\n".join(lines)
+
+
+def _of_zip(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            if len(members) > _MOST_MEMBERS:
+                raise UnreadableError(f"the archive holds more than {_MOST_MEMBERS} files")
+            return _read_best([(info.filename, (archive, info)) for info in members])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
+        raise UnreadableError("the archive is damaged, or has a password") from None
+
+
+def _read_best(files: Iterable[tuple[str, object]]) -> str:
+    """Read the notebook of a bundle, else all its Python files that are no tests, in the order of their names."""
+    usable = [
+        (name, file)
+        for name, file in sorted(files, key=lambda pair: pair[0])
+        if name.endswith(_ENDINGS)
+        and not any(
+            part.startswith((".", "__MACOSX", "test_")) for part in PurePosixPath(name).parts
+        )
+        and PurePosixPath(name).name not in ("conftest.py", "setup.py", "__init__.py")
+    ]
+    notebooks = [pair for pair in usable if pair[0].endswith(".ipynb")]
+    if len(notebooks) > 1:
+        raise UnreadableError(
+            f"it holds {len(notebooks)} notebooks: {', '.join(name for name, _ in notebooks[:3])}"
+        )
+    chosen = notebooks or usable
+    if not chosen:
+        raise UnreadableError("it holds no .ipynb and no .py file")
+    return "\n\n".join(code_of(PurePosixPath(name).name, _bytes(file)) for name, file in chosen)
+
+
+def _bytes(file: object) -> bytes:
+    if isinstance(file, Path):
+        if file.stat().st_size > MOST_BYTES:
+            raise UnreadableError(f"{file.name} is larger than {MOST_BYTES >> 20} MB")
+        return file.read_bytes()
+    archive, info = cast("tuple[zipfile.ZipFile, zipfile.ZipInfo]", file)
+    with archive.open(info) as member:
+        # What the archive says of its size is not believed.
+        return bytes(member.read(MOST_BYTES + 1))

@@ -1,0 +1,211 @@
+"""What the verbs `handout`, `check` and `grade` do, for an assignment that a task package brings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from shared.errors import UserError
+from shared.files import whole_file
+from shared.teaching.assignment import Assignment
+from shared.teaching.grade import (
+    Result,
+    grade_class,
+    grade_one,
+    gradescope,
+    read_names,
+    write_grades,
+    write_students,
+)
+from shared.teaching.handout import write_handout
+from shared.teaching.options import CheckOptions, GradeOptions, HandoutOptions
+from shared.teaching.page import write_class_page, write_student_page
+from shared.teaching.probe import choose
+from shared.teaching.sandbox import Limits, Sandbox
+from shared.teaching.selftest import Verdict, grade_hostile, grade_mutants
+from shared.teaching.similarity import similar_pairs
+from shared.teaching.submissions import Submission, UnreadableError, find_submissions, read_code
+
+_SECONDS = 10.0
+_FAST = 3.0
+"""Seconds in which a laptop grades the solution; a slower machine gives submissions more time in proportion."""
+
+
+def hand_out(
+    assignment: Assignment, options: HandoutOptions, write_data: Callable[[Path], object]
+) -> int:
+    """Write a handout (verb `handout`)."""
+    out = Path(options.out)
+    files = write_handout(
+        assignment,
+        out,
+        write_data,
+        languages=options.language.split(","),
+        formats=options.format.split(","),
+        requirement=options.requirement or f"dltasks-{assignment.task.replace('_', '-')}[teach]",
+    )
+    print(
+        f"{len(files)} files are in {out}: {out / 'student'} for students, {out / 'teacher'} for you."
+    )
+    if "nbgrader" in options.format or "otter" in options.format:
+        print(
+            "nbgrader and otter run student code in the process that grades it: convenient, not hardened. "
+            f"`{_command(assignment)} grade` has a sandbox."
+        )
+    return 0
+
+
+def check_file(assignment: Assignment, options: CheckOptions) -> int:
+    """Tell a student what the visible checks say (verb `check`). Returns 1 while something is wrong."""
+    path = Path(options.file)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: is not there. Expected your notebook (.ipynb) or Python file (.py)."
+        )
+    try:
+        submission = Submission(path.stem, path, read_code(path))
+    except UnreadableError as error:
+        raise UserError(f"{path}: {error}.") from None
+    sandbox = Sandbox("trust", assignment.distributions, Limits())
+    try:
+        result = grade_one(assignment, submission, sandbox)
+    finally:
+        sandbox.close()
+    language = options.language
+    for note in result.notes:
+        print(assignment.text(note, language))
+    for name, score in result.scores.items():
+        remarks = [remark for remark in score.remarks if remark.key not in assignment.hidden]
+        mark = (
+            "ok"
+            if not remarks
+            else "; ".join(assignment.text(remark, language) for remark in remarks)
+        )
+        print(f"{name:<{max(map(len, result.scores))}}  {mark}")
+    print(_MORE[language])
+    return int(any(s.points < assignment.points[n] for n, s in result.scores.items()))
+
+
+_MORE = {
+    "en": "These are the visible checks. Grading makes others too.",
+    "zh": "以上是公开的检查，评分时还有其他检查。",
+}
+
+
+def grade(assignment: Assignment, options: GradeOptions) -> int:
+    """Grade submissions (verb `grade`)."""
+    sandbox = _sandbox(assignment, options)
+    try:
+        if options.self_test:
+            return _self_test(assignment, sandbox, options)
+        return _grade(assignment, sandbox, options)
+    finally:
+        sandbox.close()
+
+
+def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:
+    assert options.submissions is not None and options.out is not None
+    folder, out = Path(options.submissions), Path(options.out)
+    names = read_names(Path(options.names)) if options.names else None
+    if options.single:
+        return _grade_single(assignment, sandbox, options, folder, out)
+    submissions = find_submissions(folder)
+    print(f"{len(submissions)} submissions, sandbox: {sandbox.tier}")
+    began = time.monotonic()
+    results = grade_class(
+        assignment,
+        submissions,
+        sandbox,
+        out,
+        seed=options.seed,
+        jobs=options.jobs,
+        quiet=options.quiet,
+    )
+    table = write_grades(assignment, results, out, names)
+    codes = {s.student: s.code for s in submissions if s.code}
+    codes["(solution)"] = assignment.edition.source(with_solution=True)
+    pairs = similar_pairs(codes, known=assignment.edition.source(with_solution=False))
+    page = write_class_page(assignment, results, pairs, out / "report.html", options.language)
+    write_students(
+        assignment,
+        results,
+        out,
+        options.language,
+        lambda result, path: write_student_page(assignment, result, path, options.language),
+    )
+    _say_figures(assignment, results, time.monotonic() - began)
+    print(
+        f"The grades are in {table}; the page is {page}; students' pages are in {out / 'students'}."
+    )
+    return 0
+
+
+def _grade_single(
+    assignment: Assignment, sandbox: Sandbox, options: GradeOptions, folder: Path, out: Path
+) -> int:
+    """Grade one submission, for course systems that call the grader for each."""
+    try:
+        submission = Submission(folder.name, folder, read_code(folder))
+    except UnreadableError as error:
+        submission = Submission(folder.name, folder, "", str(error))
+    result = grade_one(assignment, submission, sandbox, seed=options.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    write_student_page(assignment, result, out / "report.html", options.language)
+    if options.gradescope:
+        import json
+
+        with whole_file(Path(options.gradescope)) as file:
+            json.dump(
+                gradescope(assignment, result, options.language), file, ensure_ascii=False, indent=1
+            )
+    for name, score in result.scores.items():
+        remarks = "; ".join(assignment.text(remark, options.language) for remark in score.remarks)
+        print(f"{name}: {score.points:g} of {assignment.points[name]:g}  {remarks}".rstrip())
+    return 0
+
+
+def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
+    """Return a sandbox whose limits fit this machine, measured with the solution."""
+    limits = Limits(seconds=options.seconds or _SECONDS, memory=options.memory << 20)
+    sandbox = choose(assignment.distributions, limits, trust=options.trust)
+    if sandbox.tier == "trust":
+        print("There is no sandbox: submissions run as you, on this machine.", file=sys.stderr)
+    if options.seconds is None:
+        began = time.monotonic()
+        solution = Submission(
+            "solution", Path("solution"), assignment.edition.source(with_solution=True)
+        )
+        grade_one(assignment, solution, sandbox)
+        slowness = max(1.0, (time.monotonic() - began) / _FAST)
+        sandbox.limits = Limits(seconds=_SECONDS * slowness, memory=limits.memory)
+    return sandbox
+
+
+def _self_test(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:
+    print(f"sandbox: {sandbox.tier}, tested: no files, no network, no processes of this machine")
+    verdicts = grade_mutants(assignment, sandbox, seed=options.seed, jobs=options.jobs)
+    if sandbox.tier != "trust":
+        sandbox.limits = Limits(seconds=2.0, memory=sandbox.limits.memory)
+        verdicts += grade_hostile(assignment, sandbox)
+    _print_verdicts(verdicts)
+    wrong = sum(verdict.problem is not None for verdict in verdicts)
+    print(f"{len(verdicts)} cases, {wrong} not as they must be")
+    return int(wrong > 0)
+
+
+def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    width = max(len(verdict.name) for verdict in verdicts)
+    for verdict in verdicts:
+        print(f"{verdict.name:<{width}}  {verdict.total:5.2f}  {verdict.problem or 'ok'}")
+
+
+def _say_figures(assignment: Assignment, results: Sequence[Result], seconds: float) -> None:
+    mean = sum(result.total for result in results) / len(results)
+    most = sum(assignment.points[name] for name in results[0].scores)
+    print(f"graded in {seconds:.0f} s: mean {mean:.2f} of {most:g} points")
+
+
+def _command(assignment: Assignment) -> str:
+    return assignment.task.replace("_", "-")

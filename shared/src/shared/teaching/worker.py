@@ -1,0 +1,225 @@
+"""The process that runs student code. It holds neither tests nor expected values.
+
+Started by `sandbox.py` inside the sandbox as `python worker.py JSON-settings`, with the grader at both ends of its
+standard streams. It loads the student's file, then forks for each check: the fork does what the grader asks (call a
+function, make an object, read an attribute) and answers with plain values. Uses the standard library, numpy and the
+files beside it.
+
+Whatever student code does to this process harms its own score alone: the grader starts another one.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+# Python runs without its site packages here: what may be imported is named by the grader.
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), *json.loads(sys.argv[1])["path"]]
+
+if TYPE_CHECKING:
+    from shared.teaching import landlock, wire
+else:
+    import wire
+
+
+class Session:
+    """One check: objects by number, and what the grader may ask of them."""
+
+    def __init__(self, namespace: dict[str, Any], source: int, sink: int) -> None:
+        self.namespace = namespace
+        self.source, self.sink = source, sink
+        self.objects: list[Any] = []
+
+    def serve(self) -> None:
+        """Answer requests until the grader says `end`."""
+        while True:
+            request = wire.receive(self.source)
+            if request["do"] == "end":
+                return
+            self.reply(request)
+
+    def reply(self, request: dict[str, Any]) -> None:
+        """Answer one request by a value or by the exception it ended in."""
+        try:
+            answer = getattr(self, f"do_{request['do']}")(request)
+            frame = wire.encode({"value": answer}, self.keep)
+        except (Exception, SystemExit) as error:
+            frame = wire.encode(problem(error), self.keep)
+        wire.send(self.sink, frame)
+
+    def do_call(self, request: dict[str, Any]) -> Any:
+        """Call a function of the student's file, or a method of an object."""
+        owner, name = request["of"], request["name"]
+        function = self.namespace[name] if owner is None else getattr(self.objects[owner], name)
+        arguments = [self.real(value) for value in request["arguments"]]
+        options = {key: self.real(value) for key, value in request["options"].items()}
+        value = function(*arguments, **options)
+        if request["keep"]:
+            return wire.Handle(self.keep(value))
+        if request["echo"]:
+            return {"value": value, "arguments": arguments}
+        return value
+
+    def do_items(self, request: dict[str, Any]) -> Any:
+        """Iterate over an object, up to a number of items."""
+        items = []
+        for item in self.objects[request["of"]]:
+            items.append(item)
+            if len(items) >= request["most"]:
+                break
+        return items
+
+    def do_get(self, request: dict[str, Any]) -> Any:
+        """Read an attribute of an object, or a name of the file."""
+        owner, name = request["of"], request["name"]
+        return self.namespace[name] if owner is None else getattr(self.objects[owner], name)
+
+    def do_set(self, request: dict[str, Any]) -> None:
+        """Set an attribute of an object, or a name of the file."""
+        owner, name, value = request["of"], request["name"], self.real(request["value"])
+        if owner is None:
+            self.namespace[name] = value
+        else:
+            setattr(self.objects[owner], name, value)
+
+    def do_stand_in(self, request: dict[str, Any]) -> None:
+        """Let the grader's own function take the place of one that is not under test."""
+        self.namespace[request["name"]] = self.stand_in(request["name"])
+
+    def stand_in(self, name: str) -> Any:
+        """Return a function that asks the grader for its value."""
+
+        def function(*arguments: Any, **options: Any) -> Any:
+            question = {"ask": name, "arguments": list(arguments), "options": options}
+            wire.send(self.sink, wire.encode(question, self.keep))
+            return self.real(wire.receive(self.source)["value"])
+
+        function.__name__ = name
+        return function
+
+    def keep(self, value: Any) -> int:
+        """Keep an object and return its number."""
+        self.objects.append(value)
+        return len(self.objects) - 1
+
+    def real(self, value: Any) -> Any:
+        """Turn what the grader sent into what student code expects."""
+        if isinstance(value, wire.Handle):
+            return self.objects[value]
+        if isinstance(value, wire.Tensor):
+            return sys.modules["torch"].from_numpy(
+                value.array
+            )  # imported before the submission was
+        if type(value) in (list, tuple):
+            return type(value)(self.real(item) for item in value)
+        if type(value) is dict:
+            return {key: self.real(item) for key, item in value.items()}
+        return value
+
+
+def problem(error: BaseException) -> dict[str, Any]:
+    """Describe an exception: its class, its text, the line of the student's file it came from."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == FILE]
+    text = str(error)[: wire.MOST_TEXT] if not isinstance(error, SystemExit) else "exit"
+    return {"error": type(error).__name__[:100], "text": text, "line": lines[-1] if lines else None}
+
+
+FILE = "submission.py"
+
+
+def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run the definitions of the handout, then those of a submission; return the names and what failed.
+
+    Only imports, functions, classes and assignments are run: a submission may train for half an hour where it is not
+    asked to. An assignment that calls one of its own functions is left out for the same reason.
+    """
+    namespace: dict[str, Any] = {"__name__": "submission", "__builtins__": __builtins__}
+    problems: list[dict[str, Any]] = []
+    exec(compile(given, "handout.py", "exec"), namespace)
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        text = f"{type(error).__name__}: {error}"[: wire.MOST_TEXT]
+        problems.append(
+            {"error": type(error).__name__, "text": text, "line": getattr(error, "lineno", None)}
+        )
+        return namespace, problems
+    definitions = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
+    own = {node.name for node in tree.body if isinstance(node, definitions)}
+    for node in tree.body:
+        if not isinstance(
+            node, (*definitions, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+        ):
+            continue
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and own & called(node):
+            continue
+        try:
+            exec(compile(ast.Module([node], []), FILE, "exec"), namespace)
+        except (Exception, SystemExit) as error:
+            problems.append({**problem(error), "line": node.lineno})
+    return namespace, problems
+
+
+def called(node: ast.AST) -> set[str]:
+    """Return the names that are called anywhere in a statement."""
+    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    return {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+def limit(settings: dict[str, Any]) -> None:
+    """Give up what the sandbox did not take away: privileges, memory, processes, files."""
+    memory, processes = settings["memory"], settings["processes"]
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (settings["file_size"],) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if settings["uid"] is not None:
+        os.setgroups([])
+        os.setgid(settings["uid"])
+        os.setuid(settings["uid"])
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+
+
+def main() -> None:
+    """Load, then fork for each check until the grader closes the pipe."""
+    settings = json.loads(sys.argv[1])
+    source, sink = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    if settings["landlock"]:
+        if not TYPE_CHECKING:
+            import landlock
+        landlock.restrict(settings["readable"], settings["writable"])
+    limit(settings)
+    os.chdir(settings["folder"])
+    for name in settings["imports"]:
+        __import__(name)
+    request = wire.receive(source)
+    namespace, problems = load(request["given"], request["code"])
+    wire.send(sink, wire.encode({"loaded": problems}))
+    while True:
+        try:
+            request = wire.receive(source)
+        except wire.Closed:
+            return
+        process = os.fork()
+        if process == 0:
+            code = 1
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                Session(namespace, source, sink).serve()
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(process, 0)
+        wire.send(sink, wire.encode({"ended": os.waitstatus_to_exitcode(status)}))
+
+
+if __name__ == "__main__":
+    main()
