@@ -25,6 +25,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), *json.loads(sys.argv
 if TYPE_CHECKING:
     from shared.teaching import landlock, wire
 else:
+    import landlock
     import wire
 
 
@@ -193,8 +194,6 @@ def main() -> None:
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     if settings["landlock"]:
-        if not TYPE_CHECKING:
-            import landlock
         landlock.restrict(settings["readable"], settings["writable"])
     limit(settings)
     os.chdir(settings["folder"])
