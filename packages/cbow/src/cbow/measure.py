@@ -179,8 +179,8 @@ def analogy_accuracy(
     same_word = vectors.case_groups
     sections = []
     for name, asked in questions.items():
-        found = [[vectors.find(word) for word in question] for question in asked]
-        rows = [question for question in found if None not in question]
+        all_rows = [[vectors.find(word) for word in question] for question in asked]
+        rows = [question for question in all_rows if None not in question]
         correct = 0
         for start in range(0, len(rows), _QUERIES_AT_ONCE):
             a, b, c, d = np.array(rows[start : start + _QUERIES_AT_ONCE]).T  # (Q,) each

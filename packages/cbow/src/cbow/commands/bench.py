@@ -1,7 +1,7 @@
-"""Speed against the peers, measured in one run: the assignment in numpy, and gensim where it is installed.
+"""The verb `bench`: speed against the assignment in numpy, and against gensim where it is installed.
 
-Every engine runs once a round, in turn, so that a machine whose speed drifts does so for all of them; medians and
-ratios are printed.
+Every engine runs once in each round, in turn, so that a drift of the machine's speed is the same for all of them;
+medians and ratios are printed.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ def run(options: BenchOptions) -> int:
     """Time the engines and print tables (verb `bench`)."""
     with tempfile.TemporaryDirectory(prefix="cbow-bench-") as folder:
         bench = _Bench(options, Path(folder))
-        found: dict[str, Any] = {"start_up": start_up_seconds(), "exact": bench.exact()}
-        found["sampling"] = bench.sampling()
+        results: dict[str, Any] = {"start_up": start_up_seconds(), "exact": bench.exact()}
+        results["sampling"] = bench.sampling()
         if options.large:
-            found["large"] = large(options.large, options.threads, Path(folder))
+            results["large"] = large_corpus(options.large, options.threads, Path(folder))
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
         return 0
-    print("\n".join(_as_text(found, options)))
+    print("\n".join(_as_text(results, options)))
     return 0
 
 
 class _Bench:
-    """The corpus once, and each comparison on it."""
+    """Reads the corpus once, and makes each comparison on it."""
 
     def __init__(self, options: BenchOptions, folder: Path) -> None:
         self.options = options
@@ -145,10 +145,10 @@ class _Bench:
                 return config.epochs * self.encoded.tokens / seconds
 
             engines["gensim"] = theirs
-        found = _compare(self.options.runs, engines)
-        means = {name: statistics.mean(found) for name, found in recalls.items()}
-        spreads = {name: statistics.pstdev(found) for name, found in recalls.items()}
-        return {**found, "recall_at_40": means, "recall_deviation": spreads}
+        speeds = _compare(self.options.runs, engines)
+        means = {name: statistics.mean(values) for name, values in recalls.items()}
+        deviations = {name: statistics.pstdev(values) for name, values in recalls.items()}
+        return {**speeds, "recall_at_40": means, "recall_deviation": deviations}
 
     def _epochs(self, engine: Any, config: TrainConfig) -> None:
         for epoch in range(config.epochs):
@@ -172,9 +172,9 @@ class _Bench:
 def loop_per_word(
     U: NDArray[Any], V: NDArray[Any], samples: list[tuple[list[int], int]], rate: float
 ) -> float:
-    """Train in numpy as the assignment's text is usually turned into code: one-hot vectors and dense products.
+    """Train in numpy with the formulas as they are usually written: one-hot vectors and dense products.
 
-    Every context word goes through U as a one-hot vector, and is updated by a dense outer product.
+    Every context word is a one-hot vector times U, and is updated by a dense outer product.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def _numpy_step(
 
 
 def gensim_model(config: TrainConfig) -> Any:
-    """Return gensim's untrained Word2Vec at the same settings; its windows shrink always."""
+    """Return gensim's untrained Word2Vec at the same settings."""
     from gensim.models import Word2Vec
 
     return Word2Vec(
@@ -256,32 +256,32 @@ def start_up_seconds() -> dict[str, float]:
     return {"seconds": statistics.median(_timed(start) for _ in range(STARTS))}
 
 
-def large(million_tokens: int, threads: int, folder: Path) -> dict[str, Any]:
-    """Train one epoch on made-up text and tell how much memory the process took beyond a small run's.
+def large_corpus(million_tokens: int, threads: int, folder: Path) -> dict[str, Any]:
+    """Train one epoch on a small and on a large made-up text; return seconds and peak memory of both.
 
     Words are drawn by Zipf's law, 20 a line; the text is written a piece at a time.
     """
     config = replace(
         SAMPLING, epochs=1, threads=threads, max_vocab_size=LARGE_VOCABULARY, dimension=100
     )
-    found: dict[str, Any] = {"million_tokens": million_tokens}
+    results: dict[str, Any] = {"million_tokens": million_tokens}
     for name, tokens in (("small", SMALL), ("large", million_tokens * 1_000_000)):
         path = folder / f"{name}.txt"
         write_made_up_text(path, tokens)
         began = time.perf_counter()
         train(replace(config, data=str(path)), RunOptions(out=str(folder / name), quiet=True))
-        found[f"{name}_seconds"] = time.perf_counter() - began
-        found[f"{name}_peak_megabytes"] = _peak_megabytes()
+        results[f"{name}_seconds"] = time.perf_counter() - began
+        results[f"{name}_peak_megabytes"] = _peak_megabytes()
         path.unlink()
-    return found
+    return results
 
 
 def write_made_up_text(path: Path, tokens: int, seed: int = 1) -> None:
     """Write `tokens` words by Zipf's law, 20 a line, a piece at a time."""
     random = np.random.default_rng(seed)
     words = np.array([f"w{i}" for i in range(LARGE_VOCABULARY)])
-    shares = 1 / np.arange(1, LARGE_VOCABULARY + 1)
-    bounds = np.cumsum(shares / shares.sum())
+    weights = 1 / np.arange(1, LARGE_VOCABULARY + 1)
+    bounds = np.cumsum(weights / weights.sum())
     with path.open("w", encoding="ascii") as file:
         for start in range(0, tokens, 1_000_000):
             count = min(1_000_000, tokens - start)
@@ -318,8 +318,8 @@ def _peak_megabytes() -> float:
     return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes here
 
 
-def _as_text(found: dict[str, Any], options: BenchOptions) -> list[str]:
-    lines = [f"`cbow --help`: {found['start_up']['seconds']:.2f} s (median of {STARTS})", ""]
+def _as_text(results: dict[str, Any], options: BenchOptions) -> list[str]:
+    lines = [f"`cbow --help`: {results['start_up']['seconds']:.2f} s (median of {STARTS})", ""]
     for title, name, unit in (
         ("exact engine, full softmax, D 20, window 4, one thread", "exact", "samples/s"),
         (
@@ -329,21 +329,21 @@ def _as_text(found: dict[str, Any], options: BenchOptions) -> list[str]:
         ),
     ):
         lines.append(f"{title} (medians of {options.runs})")
-        for engine, speed in found[name]["per_second"].items():
-            ratio = found[name]["ratio"].get(engine)
-            recall = found[name].get("recall_at_40", {}).get(engine)
+        for engine, speed in results[name]["per_second"].items():
+            ratio = results[name]["ratio"].get(engine)
+            recall = results[name].get("recall_at_40", {}).get(engine)
             line = f"  {engine:<29} {speed:>12,.0f} {unit}"
             if recall is not None:
-                deviation = found[name]["recall_deviation"][engine]
+                deviation = results[name]["recall_deviation"][engine]
                 line += f"   recall@40 {100 * recall:.2f} +- {100 * deviation:.2f} %"
             lines.append(line + (f"   cbow is {ratio:.1f} x as fast" if ratio else ""))
         lines.append("")
-    if "gensim" not in found["sampling"]["per_second"]:
+    if "gensim" not in results["sampling"]["per_second"]:
         lines.append(
             'gensim is not installed: pip install "dltasks-cbow[peers]" compares to it too.'
         )
-    if "large" in found:
-        big = found["large"]
+    if "large" in results:
+        big = results["large"]
         for name, million in (("small", SMALL // 1_000_000), ("large", big["million_tokens"])):
             seconds, peak = big[f"{name}_seconds"], big[f"{name}_peak_megabytes"]
             lines.append(

@@ -1,4 +1,4 @@
-"""One training step on paper: every vector with its shape and numbers, in the order in which it is computed."""
+"""The verb `explain`: one training step, every vector with its shape and numbers, in the order of computation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(options: ExplainOptions) -> int:
 
 
 def explain(options: ExplainOptions) -> list[str]:
-    """Take one step of `reference.step` apart.
+    """Return one step of `reference.step` in its parts.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def explain(options: ExplainOptions) -> list[str]:
         raise UserError(f"--line {options.line!r} has {len(tokens)} tokens, expected two or more.")
     if not 0 <= options.position < len(tokens):
         raise UserError(
-            f"--position is {options.position}, expected 0 to {len(tokens) - 1}: the places of the line's tokens."
+            f"--position is {options.position}, expected 0 to {len(tokens) - 1}: the positions of the line's tokens."
         )
     vocabulary = Vocabulary.build(tokens)
     samples = list(reference.windows(vocabulary.ids(tokens), options.window))
@@ -70,15 +70,15 @@ def explain(options: ExplainOptions) -> list[str]:
     lines += [
         "",
         "forward",
-        *_shown("h = mean of the context's rows", hidden, "(D,)"),
-        *_shown("scores = h V", scores, "(V,)"),
-        *_shown("p = softmax(scores)", probabilities, "(V,)"),
+        *_named("h = mean of the context's rows", hidden, "(D,)"),
+        *_named("scores = h V", scores, "(V,)"),
+        *_named("p = softmax(scores)", probabilities, "(V,)"),
         f"  loss = -log p[{words[target]}] = -log {probabilities[target]:.4f} = {loss:.4f}",
         "",
         "backward, all of it before any weight changes",
-        *_shown(f"e = p - one_hot({words[target]})", error, "(V,)"),
+        *_named(f"e = p - one_hot({words[target]})", error, "(V,)"),
         f"  dV = h x e, outer product   {d_V.shape}, largest entry {np.abs(d_V).max():.4f}",
-        *_shown("dh = V e", V @ error, "(D,)"),
+        *_named("dh = V e", V @ error, "(D,)"),
         f"  dU: each of the {count} context words gets dh / {count}; one that occurs twice gets it twice",
     ]
     lines += [f"    dU[{words[i]}] = {_numbers(d_U[i])}   ({context.count(i)} x)" for i in rows]
@@ -91,7 +91,7 @@ def explain(options: ExplainOptions) -> list[str]:
     return lines
 
 
-def _shown(name: str, vector: Any, shape: str) -> list[str]:
+def _named(name: str, vector: Any, shape: str) -> list[str]:
     return [f"  {name}   {shape}", f"    {_numbers(vector)}"]
 
 

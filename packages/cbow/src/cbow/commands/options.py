@@ -1,4 +1,4 @@
-"""The options of every verb but `train`."""
+"""The options of every verb except `train`; their docstrings are what `--help` prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.command.config import Problems, positional
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to measure a model by; without a list, the synonyms the run was measured by."""
+    """Tests to measure a model with; without one, the synonym list that the run was measured with."""
 
     run: str = positional()
     """Run folder, or a vector file (.npz, .safetensors, word2vec .txt or .bin)."""
@@ -33,14 +33,14 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class NeighborsOptions:
-    """Whose neighbors to list."""
+    """Words to list the neighbors of."""
 
     run: str = positional()
     """Run folder or vector file."""
     words: tuple[str, ...] = positional()
     """One or more words."""
     count: int = 10
-    """Neighbors of each word, the word itself not counted, >= 1."""
+    """Number of neighbors of each word, the word itself not counted, >= 1."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -52,7 +52,7 @@ class NeighborsOptions:
 
 @dataclass(frozen=True)
 class SimilarityOptions:
-    """Which two words to compare."""
+    """Two words to compare."""
 
     run: str = positional()
     """Run folder or vector file."""
@@ -77,7 +77,7 @@ class AnalogyOptions:
     c: str = positional()
     """woman"""
     count: int = 5
-    """Answers, >= 1."""
+    """Number of answers, >= 1."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -89,7 +89,7 @@ class AnalogyOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Which format to write."""
+    """Format and file to write."""
 
     run: str = positional()
     """Run folder or vector file."""
@@ -104,15 +104,15 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class SynonymsOptions:
-    """Which words get a list of WordNet synonyms."""
+    """Words to list WordNet's synonyms of."""
 
     run: str = positional()
-    """Run folder, vector file, or a vocab.txt: its words are the ones listed."""
+    """Run folder, vector file, or a vocab.txt, whose words may be listed."""
     out: str = "synonyms.json"
     """File to write."""
     wordnet: str | None = None
-    """Folder of WordNet's database files (data.noun, index.noun, ...); default: where Debian's wordnet-base or NLTK's
-    downloader puts them."""
+    """Folder of WordNet's database files (data.noun, index.noun, ...); default: that of NLTK's downloader, else of
+    Debian's wordnet-base."""
     words: str | None = None
     """File with one word a line to list synonyms of; default: every word of the vocabulary that has some."""
 
@@ -126,7 +126,7 @@ class StudyOptions:
     out: str | None = None
     """Folder for the runs, the two plots, the table and the page; default: runs/cbow/study-<date-time>."""
     resume: bool = False
-    """Go on with the study in --out: finished runs are kept, the others go on."""
+    """Resume the study in --out: finished runs are kept, the others are resumed."""
     seed: int = 42
     """Seed of every run, >= 0."""
     epochs: int | None = None
@@ -143,12 +143,12 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """Which step to show."""
+    """The training step to show."""
 
     line: str = "she want to go home"
-    """The line that the step is taken from."""
+    """Line of text that gives the sample."""
     position: int = 2
-    """Place of the target in the line, from 0."""
+    """Position of the target word in the line, from 0."""
     window: int = 2
     """Words of context on each side, >= 1."""
     dimension: int = 3
@@ -169,16 +169,16 @@ class ExplainOptions:
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to time."""
+    """Comparisons to time."""
 
     data: str | None = None
     """Data as in `train`."""
     runs: int = 3
-    """Timed rounds; every engine runs once a round and medians are printed, >= 1."""
+    """Timed rounds, >= 1; every engine runs once in each, and medians are printed."""
     threads: int = 1
     """Threads of ours and workers of gensim, >= 1."""
     large: int = 0
-    """Also train on a made-up corpus of this many million tokens and print how memory grows, >= 0; 0: do not."""
+    """Also train on a made-up corpus of this many million tokens and print the memory used, >= 0; 0: skip."""
     json: bool = False
     """Print one JSON object instead of tables."""
 

@@ -31,7 +31,7 @@ COURSEWORK = {  # last mean loss, recall@40 in % on treebank.txt, where the repo
 
 
 def run(options: StudyOptions) -> int:
-    """Train every setting, then write the plots, the table and the page (verb `study`)."""
+    """Train with every setting, then write the plots, the table and the page (verb `study`)."""
     out = Path(options.out or f"runs/cbow/study-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     runs: dict[str, RunDirectory] = {}
     for name, changes in SETTINGS.items():

@@ -1,7 +1,7 @@
-"""The corpus: found, read line by line, counted, and encoded to a flat file that training reads in blocks.
+"""The corpus: text files read line by line, counted, and encoded to a flat file that training reads in blocks.
 
-Shapes: N tokens of the corpus. Memory does not grow with N: text is read a megabyte at a time, and ids (int32, -1 after
-each line) lie on disk.
+Shapes: N tokens of the corpus. Memory does not grow with N: text is read a megabyte at a time, and the ids (int32, -1
+after each line) are on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cbow.config import TrainConfig
 from cbow.data import sample
-from shared.data.datasets import describe
+from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.files import whole_file
@@ -36,7 +36,7 @@ _TOKENS_AT_ONCE = 1 << 17  # as Python strings, about 10 MB
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text files and how they are read.
+    """Text files and the way to read them.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class Corpus:
     tokenize : callable
         Takes a line, returns its tokens.
     synonyms : Path or None
-        The synonym list that belongs to it.
+        The synonym list beside it, or the one that was given.
     is_sample : bool
-        It is the made-up one.
+        It is the made-up sample.
     listing : dict
         Name and checksum of the data for `summary.json`.
     """
@@ -82,7 +82,7 @@ class EncodedCorpus:
     length : int
         Entries in the file.
     counts : int64 array (V,)
-        How often each id occurs; that of `<unk>` too, which `vocab.txt` gives as 1.
+        Occurrences of each id; those of `<unk>` too, which has the count 1 in `vocab.txt`.
     """
 
     path: Path
@@ -95,12 +95,12 @@ class EncodedCorpus:
         return int(self.counts.sum())
 
     def blocks(self, start: int = 0) -> Iterator[tuple[int, NDArray[np.int32]]]:
-        """Yield (place in the file, ids) of whole lines, about `BLOCK` entries at a time.
+        """Yield (offset in entries, ids) of whole lines, about `BLOCK` entries at a time.
 
         Parameters
         ----------
         start : int
-            Place where a block began before; 0 for the first.
+            Offset at which a block began before; 0 for the first.
         """
         while start < self.length:
             ids = np.fromfile(self.path, dtype="<i4", count=BLOCK, offset=4 * start)

@@ -1,7 +1,7 @@
 """A small made-up data set in the layout of the assignment's: treebank.txt, synonyms.json, debug.txt.
 
-Sentences follow templates over made-up words. Words of one meaning stand in for each other at random, so a model that
-learns anything puts them near each other; `synonyms.json` lists them. All of it follows from `SEED`.
+Sentences follow templates over made-up words. Words of one meaning replace each other at random, so a model that learns
+anything gives them similar vectors; `synonyms.json` lists them. All of it is a function of `SEED`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _meanings(random: np.random.Generator) -> list[list[list[str]]]:
         syllables = random.integers(2, 4)
         letters = ("bdfgklmnprstvz", "aeiou")
         word = "".join(
-            kind[random.integers(len(kind))] for _ in range(syllables) for kind in letters
+            part[random.integers(len(part))] for _ in range(syllables) for part in letters
         )
         if word not in words and word not in _FUNCTION_WORDS:
             words.append(word)
@@ -72,8 +72,8 @@ def _sentence(random: np.random.Generator, meanings: list[list[list[str]]]) -> s
     topic = meanings[random.integers(TOPICS)]
     start = random.integers(MEANINGS_PER_TOPIC)
     words = []
-    for place in range(4):
-        meaning = topic[(start + place) % MEANINGS_PER_TOPIC]
+    for step in range(4):
+        meaning = topic[(start + step) % MEANINGS_PER_TOPIC]
         words.append(_FUNCTION_WORDS[random.integers(len(_FUNCTION_WORDS))])
         words.append(meaning[random.integers(WORDS_PER_MEANING)])
     return " ".join(words).capitalize() + "."

@@ -22,10 +22,10 @@ Synonyms = Mapping[str, Sequence[str]]
 """Query word -> its listed synonyms."""
 
 WORDNET_FILES = tuple(
-    [f"{kind}.{part}" for kind in ("data", "index") for part in ("adj", "adv", "noun", "verb")]
+    [f"{file}.{part}" for file in ("data", "index") for part in ("adj", "adv", "noun", "verb")]
     + [f"{part}.exc" for part in ("adj", "adv", "noun", "verb")]
 )
-"""What a WordNet folder must hold for us."""
+"""Files that a WordNet folder must have."""
 
 _LEXICOGRAPHER_FILES = """
     adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body
@@ -81,7 +81,7 @@ def load_synonyms(path: Path | str) -> dict[str, list[str]]:
         if word in synonyms:
             raise UserError(f"{where}: {word!r} is listed a second time. Join its two entries.")
         if word in listed or len(set(listed)) < len(listed):
-            # Either would be counted as a hit that nobody earned.
+            # Either would count as a hit whatever the vectors are.
             raise UserError(f"{where}: {word!r} lists itself, or a word twice. Remove it.")
         synonyms[word] = listed
     return synonyms
@@ -109,8 +109,8 @@ def synonyms_from_wordnet(
     vocabulary : iterable of str
         Lower-case words that may be listed.
     wordnet : path, optional
-        A folder with WordNet's `data.*`, `index.*` and `*.exc` files. Left out: NLTK's own data, else where
-        Debian's wordnet-base puts it.
+        A folder with WordNet's `data.*`, `index.*` and `*.exc` files; default: NLTK's own data, else the folder of
+        Debian's wordnet-base.
 
     Returns
     -------
@@ -126,13 +126,13 @@ def synonyms_from_wordnet(
     result: dict[str, list[str]] = {}
     with _reader(wordnet) as reader:
         for word in dict.fromkeys(words):
-            found: dict[str, None] = {}
+            lemmas: dict[str, None] = {}
             for synset in reader.synsets(word):
                 # WordNet joins the words of an expression with "_".
-                lemmas = (lemma.lower() for lemma in synset.lemma_names() if "_" not in lemma)
-                found.update((lemma, None) for lemma in lemmas if lemma in inside and lemma != word)
-            if found:
-                result[word] = list(found)
+                names = (name.lower() for name in synset.lemma_names() if "_" not in name)
+                lemmas.update((name, None) for name in names if name in inside and name != word)
+            if lemmas:
+                result[word] = list(lemmas)
     return result
 
 

@@ -45,7 +45,7 @@ def build_engine(
 
 
 def compile_engine(config: TrainConfig) -> None:
-    """Let Numba compile what a configuration trains with; it keeps the result on disk where it can."""
+    """Let Numba compile the kernels of a configuration; the machine code is cached on disk where possible."""
     toy = Vocabulary.build(["a", "b"])
     subwords = subwords_of(config, toy)
     engine = build_engine(config, toy.counts, *first_weights(config, toy, subwords), subwords)

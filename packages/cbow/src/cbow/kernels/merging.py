@@ -1,8 +1,8 @@
-"""One model out of replicas: weights that several processes have trained apart from the same start.
+"""Merging replicas: weights that several processes have trained independently from the same start.
 
-Per row, what the replicas have learned (the changes) is added as far as it is different, and averaged as far as it is
-the same. The plain sum goes too far where all have learned the same, and diverges; the plain mean lets each learn an
-R-th of what one process would.
+Per row, the changes of the replicas are added as far as they are orthogonal, and averaged as far as they are parallel.
+The plain sum overshoots where all have learned the same, and diverges; with the plain mean each learns an R-th of what
+one process would.
 
 Letters: R replicas, M rows, D numbers in a row.
 """
@@ -18,7 +18,7 @@ from cbow.kernels.arithmetic import FAST, compiled
 
 @compiled(FAST, inline=False)
 def merge_rows(versions: Any, rows: Any) -> None:
-    """Add to each row the adaptive sum of its versions' changes.
+    """Add to each row the adaptive sum (Adasum) of its versions' changes.
 
     Of two changes a and b it is (1 - a.b / 2 a.a) a + (1 - a.b / 2 b.b) b: their sum where they are orthogonal, their
     mean where they are parallel. More are taken in pairs, then pairs of pairs, in the order of the replicas. A row
@@ -29,7 +29,7 @@ def merge_rows(versions: Any, rows: Any) -> None:
     versions : float32 (R, M, D)
         Each replica's rows after training.
     rows : float32 (M, D)
-        What all have started from; changed in place. A row that no version differs from stays.
+        The common start; changed in place. A row that no replica has changed stays as it is.
 
     References
     ----------
@@ -60,10 +60,10 @@ def merge_rows(versions: Any, rows: Any) -> None:
                     aa += np.float64(a[d]) * np.float64(a[d])
                     ab += np.float64(a[d]) * np.float64(b[d])
                     bb += np.float64(b[d]) * np.float64(b[d])
-                share_a = np.float32(1 - ab / (2 * aa)) if aa > 0 else np.float32(1)
-                share_b = np.float32(1 - ab / (2 * bb)) if bb > 0 else np.float32(1)
+                weight_a = np.float32(1 - ab / (2 * aa)) if aa > 0 else np.float32(1)
+                weight_b = np.float32(1 - ab / (2 * bb)) if bb > 0 else np.float32(1)
                 for d in range(dimension):
-                    a[d] = share_a * a[d] + share_b * b[d]
+                    a[d] = weight_a * a[d] + weight_b * b[d]  # Adasum(a, b)
             apart *= 2
         if number > 1:
             for d in range(dimension):

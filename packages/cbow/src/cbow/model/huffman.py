@@ -1,7 +1,7 @@
 """Huffman codes of a vocabulary, for hierarchical softmax.
 
-Frequent words get short codes. The tree depends on the counts only: ties are broken by age, words
-in index order before inner nodes in the order of their making.
+Frequent words get short codes. The tree is a function of the counts: of equal counts, words come before inner nodes,
+words in index order, inner nodes in the order in which they were made.
 
 Reference: Mikolov et al. 2013, arXiv 1310.4546, section 2.1.
 """
@@ -27,13 +27,13 @@ class HuffmanCodes:
     """Shape (V + 1,)."""
 
     def of(self, word: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
-        """Code and points of one word, both (L,)."""
+        """Return code and points of one word, both (L,)."""
         part = slice(int(self.offsets[word]), int(self.offsets[word + 1]))
         return self.codes[part], self.points[part]
 
 
 def build_huffman(counts: npt.ArrayLike) -> HuffmanCodes:
-    """Huffman codes for words with these counts.
+    """Return the Huffman codes of words with these counts.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
-"""Character n-grams: how words that are spelled alike share what they learn.
+"""Character n-grams: words with common n-grams have common parameters.
 
-A word's input vector becomes the sum of its own row and the rows of its n-grams, the character
-sequences of `<word>` of some lengths; `<` and `>` mark where a word begins and ends. Only n-grams
-that at least two words of the vocabulary share get a row: one that a single word has would only
-double that word's own row. So few remain that each gets a row of its own, without hashing.
+A word's input vector is the sum of its own row and the rows of its n-grams, the character sequences of `<word>` of some
+lengths; `<` and `>` mark its beginning and end. Only n-grams that at least two words of the vocabulary have in common
+get a row: one that a single word has would only double that word's own row. So few remain that none needs hashing.
 
 Letters: V vocabulary size, G n-grams with a row, R = V + G rows, N entries over all words.
 
@@ -24,7 +23,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Subwords:
-    """The input rows that each word is the sum of.
+    """The input rows whose sum is a word's input vector.
 
     Attributes
     ----------
@@ -42,7 +41,7 @@ class Subwords:
 
     @property
     def size(self) -> int:
-        """R, the number of rows."""
+        """The number of rows R."""
         return len(self.offsets) - 1 + len(self.ngrams)
 
     def of(self, word: int) -> npt.NDArray[np.int32]:
@@ -53,7 +52,7 @@ class Subwords:
 def find_subwords(
     tokens: Sequence[str], shortest: int, longest: int, unknown: str | None = "<unk>"
 ) -> Subwords:
-    """Find the n-grams that words share.
+    """Return the n-grams that words have in common, and the rows of each word.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def find_subwords(
     shortest, longest : int
         Characters of an n-gram, the marks `<` and `>` included, 1 <= shortest <= longest.
     unknown : str or None
-        The token that stands for all other words: it is no word and has no n-grams.
+        The token of unknown words, which has no n-grams.
     """
     words_with: dict[str, list[int]] = {}
     for word, token in enumerate(tokens):
@@ -79,9 +78,9 @@ def find_subwords(
 
 def _ngrams(marked: str, shortest: int, longest: int) -> list[str]:
     """Return the different n-grams of a word, in a fixed order; one that occurs twice counts once."""
-    found = (
+    ngrams = (
         marked[start : start + length]
         for length in range(shortest, longest + 1)
         for start in range(len(marked) - length + 1)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(ngrams))

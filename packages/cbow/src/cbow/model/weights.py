@@ -70,7 +70,7 @@ def subwords_of(config: TrainConfig, vocabulary: Vocabulary) -> Subwords | None:
 
 
 def word_inputs(U: Floats, tables: int, subwords: Subwords | None) -> Floats:
-    """Add up each word's rows, and put its vectors of all tables side by side.
+    """Sum each word's rows, and concatenate its vectors of all tables.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def word_inputs(U: Floats, tables: int, subwords: Subwords | None) -> Floats:
 def final_vectors(
     config: TrainConfig, vocabulary: Vocabulary, subwords: Subwords | None, U: Floats, V: Floats
 ) -> WordVectors:
-    """Make each word's vector out of trained weights U (T R, D) and V (D, V), as `vectors` says."""
+    """Return the word vectors made from trained weights U (T R, D) and V (D, V), as the setting `vectors` says."""
     matrix = word_inputs(U, input_tables(config), subwords)
     if config.vectors == "input+output":
         matrix = matrix + V.T

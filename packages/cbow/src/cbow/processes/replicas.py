@@ -1,9 +1,9 @@
-"""A model that several processes train, each on its part of the corpus, and merge every so many words.
+"""Data-parallel training: several processes train replicas of a model and merge them periodically.
 
-Each process has a replica and trains it on its part of every block. After `merge_every` words all replicas become one
-(`kernels/merging.py`) and go on from there. So at a merge one set of weights and the positions are the whole state, as
-with one process; a run stops at merges only, and resumes to the same bits. What a position draws at random does not
-depend on who trains it.
+Each process trains its replica on its part of every block. After `merge_every` words the replicas are merged
+(`kernels/merging.py`), and all continue from the result. So at a merge one set of weights and the positions are the
+whole state, as with one process; a run stops at merges only, and resumes to the same bits. The random draws of a
+position do not depend on the process that trains on it.
 
 Letters: R replicas, N entries of a block.
 """
@@ -32,13 +32,13 @@ from cbow.kernels import (
 )
 
 PAUSE = 1e-4
-"""Seconds between two looks whether the other processes have come as far."""
+"""Seconds between two checks whether the other processes have arrived."""
 
 
 class Replica:
-    """An engine that is trained together with those of other processes; to its user, an `Engine`.
+    """An engine that is trained together with those of other processes; used like an `Engine`.
 
-    All processes make theirs at once.
+    All processes construct theirs at the same time.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class Replica:
         self.size: int = comm.Get_size()
         self.rank: int = comm.Get_rank()
         self.merge_every = merge_every
-        # The rows that this process merges, as they were when all replicas were the same.
-        self._shared = [
-            rows[slice(*_shares(len(rows), self.size)[self.rank : self.rank + 2])].copy()
+        # The rows that this process merges, as they were when all replicas were equal.
+        self._own_rows = [
+            rows[slice(*_row_bounds(len(rows), self.size)[self.rank : self.rank + 2])].copy()
             for rows in engine.live_weights()
         ]
         # Compiled in every process before any clock starts; a version that does not differ changes nothing.
-        merge_rows(self._shared[0][None], self._shared[0])
+        merge_rows(self._own_rows[0][None], self._own_rows[0])
         wait(comm.Ibarrier())
 
     def weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -69,14 +69,14 @@ class Replica:
         return self.engine.weights()
 
     def new_control(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Control (R, 4) for a block: one row for each replica's part, as `Engine.new_control` has for threads."""
+        """Return control (R, 4) for a block: one row for each replica's part, as `Engine.new_control` for threads."""
         bounds = split_at_lines(ids, self.size)
         control = np.zeros((self.size, 4), dtype=np.int64)
         control[:, NEXT], control[:, END] = bounds[:-1], bounds[1:]
         return control
 
     def new_stats(self) -> NDArray[np.float64]:
-        """Zeros (R, 3): loss, samples, words of each replica."""
+        """Return zeros (R, 3): loss, samples, words of each replica."""
         return np.zeros((self.size, 3))
 
     def run(
@@ -91,7 +91,7 @@ class Replica:
     ) -> str:
         """Train to the end of the block, called by all processes at once; see `Engine.run`.
 
-        A stop is answered at the next merge. Only the first process can ask for it.
+        A stop takes effect at the next merge. Only the first process can request it.
         """
         first, end = split_at_lines(ids, self.size)[self.rank : self.rank + 2]
         rate, slope = part_rate(learning_rate, rate_slope, len(ids), int(first), int(end))
@@ -119,27 +119,27 @@ class Replica:
         return "done"
 
     def _merge(self) -> None:
-        """Make all replicas one.
+        """Merge all replicas.
 
-        Each process gets its share of the rows from all, merges it, and gives it to all: every row travels twice, and
-        every process ends with the same bits.
+        Each process gets its part of the rows from all (reduce-scatter), merges it, and sends it to all (all-gather):
+        every row travels twice, and every process ends with the same bits.
         """
-        for rows, shared in zip(self.engine.live_weights(), self._shared, strict=True):
-            bounds = _shares(len(rows), self.size) * rows.shape[1]
+        for rows, own in zip(self.engine.live_weights(), self._own_rows, strict=True):
+            bounds = _row_bounds(len(rows), self.size) * rows.shape[1]
             pieces = (np.diff(bounds), bounds[:-1])
-            versions = np.empty((self.size, *shared.shape), dtype=np.float32)
-            sizes, places = np.full(self.size, shared.size), np.arange(self.size) * shared.size
-            self.comm.Alltoallv([rows, pieces], [versions, (sizes, places)])
-            merge_rows(versions, shared)
+            versions = np.empty((self.size, *own.shape), dtype=np.float32)
+            sizes, offsets = np.full(self.size, own.size), np.arange(self.size) * own.size
+            self.comm.Alltoallv([rows, pieces], [versions, (sizes, offsets)])
+            merge_rows(versions, own)
             # An Allgatherv by name; with MPICH 5.0 that took 50 times as long for 10 MB.
-            self.comm.Alltoallv([shared, (sizes, 0 * places)], [rows, pieces])
+            self.comm.Alltoallv([own, (sizes, 0 * offsets)], [rows, pieces])
 
 
 def default_merge_every(words: int, replicas: int) -> int:
-    """Words of each replica between two merges: a quarter of its share of the corpus, at least 30,000.
+    """Return the words of each replica between two merges: a quarter of its part of the corpus, at least 30,000.
 
-    A merge takes as long whatever the text, so replicas of a small corpus are merged often enough to stay close, those
-    of a large one seldom enough for merging to cost little.
+    The cost of a merge does not depend on the text, so replicas of a small corpus are merged often enough to stay
+    close, those of a large one seldom enough for merging to cost little.
 
     Parameters
     ----------
@@ -178,22 +178,22 @@ def stretch_end(lines: NDArray[np.int64], start: int, words: int) -> int:
     lines : int array
         Positions behind the ends of line.
     start : int
-        Begin of a line.
+        Start of a line.
     words : int
         >= 1.
     """
     before = int(np.searchsorted(lines, start, side="right"))  # lines that end at or before it
     so_far = lines - np.arange(1, len(lines) + 1)  # words up to each end of line
-    found = int(np.searchsorted(so_far, start - before + words))
-    return int(lines[min(found, len(lines) - 1)])
+    line = int(np.searchsorted(so_far, start - before + words))
+    return int(lines[min(line, len(lines) - 1)])
 
 
 def wait(request: Any) -> None:
-    """Wait for others without using a core, which MPI's own waiting does: one of them may need it."""
+    """Wait for other processes without busy-waiting as MPI does: one of them may need the core."""
     while not request.Test():
         time.sleep(PAUSE)
 
 
-def _shares(rows: int, size: int) -> NDArray[np.int64]:
-    """Bounds (R + 1,) of the rows that each process merges."""
+def _row_bounds(rows: int, size: int) -> NDArray[np.int64]:
+    """Return bounds (R + 1,) of the rows that each process merges."""
     return np.linspace(0, rows, size + 1).astype(np.int64)

@@ -1,8 +1,8 @@
 """The processes of one run, on one machine or many: `mpirun -n 4 cbow train ...`.
 
-The first process alone reads the data and writes the run folder: `train.py` runs there and sees an engine like any
-other. The others follow: they build the engine that it has, and train when it trains (`replicas.py`). What it tells
-them is JSON and plain arrays, never pickled objects. With one process all of this does nothing.
+The first process alone reads the data and writes the run folder: `train.py` runs there and uses an engine like any
+other. The others are followers: they build the engine that it has, and train when it trains (`replicas.py`). Messages
+are JSON and plain arrays, never pickled objects. With one process all of this does nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def join() -> Team:
     Raises
     ------
     UserError
-        There are others, and no mpi4py, or one of another MPI, to talk to them.
+        Several were started, but mpi4py is missing or belongs to another MPI.
     """
     started = processes_started()
     if started == 1:
@@ -47,17 +47,17 @@ def join() -> Team:
             f"{started} processes were started together, but mpi4py cannot be used ({str(error).splitlines()[0]}). "
             'Install it: pip install "dltasks-cbow[mpi]", or start one process.'
         ) from None
-    found = MPI.COMM_WORLD.Get_size()
-    if found != started:
+    size = MPI.COMM_WORLD.Get_size()
+    if size != started:
         raise UserError(
-            f"{started} processes were started together, but mpi4py sees {found}: it uses another MPI than mpirun. "
+            f"{started} processes were started together, but mpi4py sees {size}: it uses another MPI than mpirun. "
             "Start them with the mpirun of mpi4py's library (`pip install mpich` brings one)."
         )
     return Team(MPI.COMM_WORLD)
 
 
 def give_up(code: int) -> None:
-    """End all processes if this one has failed before it met the others, who would wait for it for ever.
+    """End all processes if this one failed before it joined the others, which would wait for it forever.
 
     Parameters
     ----------
@@ -65,19 +65,19 @@ def give_up(code: int) -> None:
         Exit code of them all.
     """
     if "mpi4py.MPI" in sys.modules:
-        return  # they have met, and part in `Team.__exit__`
+        return  # it has joined them; `Team.__exit__` ends them
     try:
         team = join()
-    except UserError:  # the others are told the same
+    except UserError:  # the others fail alike
         return
     if team.comm is not None:
         team.comm.Abort(code)
 
 
 class Team:
-    """The processes of one run; by itself, there is one.
+    """The processes of one run; one process without a launcher.
 
-    Use it in a `with` block: at its end the first process lets the others go.
+    Use it in a `with` block: at its end the first process tells the others to end.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Team:
         self.comm = comm
         self.size: int = 1 if comm is None else comm.Get_size()
         self.is_follower: bool = comm is not None and comm.Get_rank() > 0
-        self.is_torn = False  # the others wait for something that may never come
+        self.is_torn = False  # the others wait for a message that an exception would keep back
 
     def replicate(
         self, engine: Engine, config: TrainConfig, vocabulary: Vocabulary
@@ -120,9 +120,9 @@ class Team:
         return replica
 
     def follow(self) -> int:
-        """Do what the first process tells, until it says that this is all; return the exit code."""
+        """Execute the orders of the first process until it says `end`; return the exit code."""
         replica: Replica | None = None
-        with StopRequest():  # a signal reaches the first process too, which decides what it means
+        with StopRequest():  # a signal reaches the first process too, which alone handles it
             try:
                 while (order := self._hear())["what"] != "end":
                     if order["what"] == "build":
@@ -164,7 +164,7 @@ class Team:
         engine = build_engine(
             config, counts, *first_weights(config, vocabulary, subwords), subwords
         )
-        for rows in engine.live_weights():  # of a run that goes on, they are other than the first
+        for rows in engine.live_weights():  # those of a resumed run are not the initial ones
             self.comm.Bcast(rows, root=0)
         compile_engine(config)
         return Replica(engine, self.comm, self._merge_every(engine, config))
@@ -193,7 +193,7 @@ class Team:
         return json.loads(text.tobytes())
 
     def _abort(self) -> None:
-        """End all processes: one that has failed would leave the others waiting for ever."""
+        """End all processes: the others would wait forever for one that has failed."""
         traceback.print_exc()
         sys.stderr.flush()
         time.sleep(0.2)  # what mpirun has not passed on by the time of the abort is lost
@@ -201,7 +201,7 @@ class Team:
 
 
 class _FirstReplica(Replica):
-    """The first process' replica, which takes the others with it when it trains."""
+    """The first process' replica, which makes the others train when it trains."""
 
     def __init__(self, engine: Engine, team: Team, merge_every: int) -> None:
         super().__init__(engine, team.comm, merge_every)
