@@ -27,12 +27,18 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Parameters
     ----------
     path : Path
-        Its folder is made if missing.
+        Its folder is made if missing. A link stays one, and the file that it names is replaced. A pipe or a device
+        (`/dev/stdout`) is never replaced but written to.
     mode : {"w", "wb"}
         Text is UTF-8 with `\\n` line ends on every system.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open(mode, **text) as stream:  # type: ignore[call-overload]
+            yield stream
+        return
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(number, mode, **text) as file:  # type: ignore[call-overload]
@@ -48,12 +54,21 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `path` only when the block ends without an error."""
+    """Yield an empty folder that replaces `path` only when the block ends without an error.
+
+    Its files get the permissions that new files of this process have, whatever their writers chose (safetensors gives
+    its files to their owner alone). A link stays one, and the folder that it names is replaced.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield aside
-        aside.chmod(0o777 & ~_umask())
+        mask = _umask()
+        for folder, _, names in os.walk(aside):
+            os.chmod(folder, 0o777 & ~mask)
+            for name in names:
+                os.chmod(os.path.join(folder, name), 0o666 & ~mask)
         if not any(_has_taken_place(aside, path) for _ in range(10)):
             raise OSError(errno.EBUSY, "other processes write it all the time", str(path))
     except BaseException:

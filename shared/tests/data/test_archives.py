@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from shared.data import archives
 from shared.data.archives import extract
 from shared.errors import UserError
+from shared.locks import acquire
 
 FILES = {"set/a.txt": b"one\n", "set/deep/er/b.bin": bytes(range(256)), "set/empty": b""}
 
@@ -241,6 +243,23 @@ def test_flipped_bits_are_noticed(tmp_path: Path) -> None:
 def test_web_page_named_as_an_archive_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"<!DOCTYPE html><html>" + b"log in " * 500)
     assert_refused(tmp_path / name, "damaged")
+
+
+def test_what_a_killed_call_left_is_removed_and_that_of_a_running_one_is_not(
+    tmp_path: Path,
+) -> None:
+    archive = make_zip(tmp_path / "x.zip", {"a": b"1"})
+    leftover = tmp_path / ".out.k1ll3d.part"
+    (leftover / "content").mkdir(parents=True)
+    (tmp_path / ".outer.k1ll3d.part").mkdir()
+    with_lock = acquire(tmp_path / ".out.lock")
+    extract(archive, tmp_path / "out")
+    assert leftover.exists()
+    with_lock.release()
+    shutil.rmtree(tmp_path / "out")
+    extract(archive, tmp_path / "out")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {".out.lock"} == {"x.zip", "out", ".outer.k1ll3d.part"}
 
 
 def test_empty_archive_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
+import os
+import threading
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.data import datasets
-from shared.data.datasets import SOURCES, data_root, describe, fetch_dataset, find_data
+from shared.data.datasets import SOURCES, data_root, fetch_dataset, find_data
 from shared.data.fetch import Source
 from shared.errors import UserError
 
@@ -98,44 +99,45 @@ def test_given_data_that_is_missing_is_an_error_not_the_sample(root: Path) -> No
         find_data("cbow", "no/such/folder")
 
 
-def test_no_data_and_an_empty_folder_both_mean_the_sample(root: Path) -> None:
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, with no DLTASKS_DATA."""
+    monkeypatch.delenv("DLTASKS_DATA", raising=False)
+    monkeypatch.setattr(datasets, "cache_root", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_no_data_in_the_cache_means_the_sample_and_so_does_what_a_failed_fetch_left(
+    cache: Path,
+) -> None:
     assert find_data("cbow", None) is None
+    (cache / "cbow").mkdir(parents=True)
+    assert find_data("cbow", None) is None
+    (cache / "cbow" / ".treebank.txt.lock").touch()
+    (cache / "cbow" / "treebank.txt.part").touch()
+    assert find_data("cbow", None) is None
+    (cache / "cbow" / "treebank.txt").touch()
+    assert find_data("cbow", None) == cache / "cbow"
+
+
+def test_no_data_where_the_environment_says_is_an_error_not_the_sample(root: Path) -> None:
+    with pytest.raises(UserError, match=r"DLTASKS_DATA is set, but there is no data in .*cbow"):
+        find_data("cbow", None)
     (root / "cbow").mkdir(parents=True)
-    assert find_data("cbow", None) is None
+    (root / "cbow" / ".treebank.txt.lock").touch()
+    with pytest.raises(UserError, match="DLTASKS_DATA is set"):
+        find_data("cbow", None)
 
 
-def test_listing_changes_with_names_and_sizes_and_with_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "one" / "sub").mkdir(parents=True)
-    (tmp_path / "one" / "z").write_text("12")
-    (tmp_path / "one" / "sub" / "a").write_text("123")
-    first = describe(tmp_path / "one")
-    assert first.name == "one"
-    assert first.files == 2
-    assert first.sha256 == hashlib.sha256(b"sub/a\x003\nz\x002\n").hexdigest()
-
-    (tmp_path / "one" / ".DS_Store").write_text("junk")
-    (tmp_path / "one" / "z").touch()
-    assert describe(tmp_path / "one") == first
-    (tmp_path / "one" / "z").write_text("123")
-    second = describe(tmp_path / "one")
-    (tmp_path / "one" / "z").rename(tmp_path / "one" / "c")
-    assert len({first.sha256, second.sha256, describe(tmp_path / "one").sha256}) == 3
-
-
-def test_listing_of_one_file(tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").write_text("1234")
-    listing = describe(tmp_path / "corpus.txt")
-    assert (listing.name, listing.files) == ("corpus.txt", 1)
-    assert listing.as_dict().keys() == {"name", "sha256", "files"}
-
-
-def test_linked_folder_counts_and_a_circle_of_links_ends(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "f").write_text("1")
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "train").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
-    assert describe(tmp_path / "set").files == 1
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_pipe_is_copied_since_it_can_be_read_only_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("some words",))
+    writer.start()
+    path = find_data("cbow", str(tmp_path / "pipe"))
+    writer.join()
+    assert path is not None
+    assert path.read_text() == path.read_text() == "some words"
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -17,7 +17,8 @@ def write(folder: Path) -> None:
 def test_sample_is_used_only_where_there_is_no_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    monkeypatch.delenv("DLTASKS_DATA", raising=False)
+    monkeypatch.setattr("shared.data.datasets.cache_root", lambda: tmp_path)
     folder, is_sample = data_or_sample("books", None, write)
     assert is_sample
     assert (folder / "a.txt").read_text() == "made up"
@@ -39,3 +40,12 @@ def test_sample_is_written_to_a_new_folder_only_and_says_what_to_do(
     )
     with pytest.raises(UserError, match="is not empty"):
         write_sample(SampleOptions("book-sample"), "book", write, "")
+
+
+def test_sample_is_known_as_one_wherever_it_lies(tmp_path: Path) -> None:
+    write_sample(SampleOptions(str(tmp_path / "s")), "book", write, "")
+    moved = (tmp_path / "s").rename(tmp_path / "corpus")
+    assert data_or_sample("books", str(moved), write) == (moved, True)
+    assert data_or_sample("books", str(moved / "a.txt"), write) == (moved / "a.txt", True)
+    (tmp_path / "own.txt").write_text("own")
+    assert data_or_sample("books", str(tmp_path / "own.txt"), write)[1] is False

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -245,6 +247,45 @@ def test_old_checkpoints_go_and_named_ones_stay(saved: Checkpoints) -> None:
     assert names == ["best", "step-00000020", "step-00000100", "step-00000200"]
 
 
+def damage(checkpoints: Checkpoints, step: int) -> None:
+    (checkpoints.folder / f"step-{step:08d}" / "weights").write_bytes(b"x" * 100)
+
+
+def steps_in(checkpoints: Checkpoints) -> list[int]:
+    return sorted(int(path.name[len("step-") :]) for path in checkpoints.folder.glob("step-*"))
+
+
+def test_new_checkpoint_is_never_the_one_that_is_dropped_and_damaged_ones_go_first(
+    tmp_path: Path,
+) -> None:
+    before = Checkpoints(tmp_path, keep=2)
+    for step in (65, 70):
+        before.save(step, write_number(step))
+        damage(before, step)
+    before.save(60, write_number(60), name="best", metric=1.0)
+    resumed = Checkpoints(tmp_path, keep=2, say=lambda line: None)
+    last = resumed.last()
+    assert last is not None
+    assert last.step == 60
+    resumed.save(62, write_number(62))
+    assert 62 in steps_in(resumed)
+    resumed.save(63, write_number(63))
+    assert steps_in(resumed) == [62, 63]
+    resumed.save(64, write_number(64))
+    assert steps_in(resumed) == [63, 64]
+
+
+def test_whole_checkpoint_stays_while_a_damaged_later_one_goes(tmp_path: Path) -> None:
+    before = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2):
+        before.save(step, write_number(step))
+    damage(before, 2)
+    (tmp_path / "step-00000009").mkdir()  # without a manifest
+    resumed = Checkpoints(tmp_path, keep=2)
+    resumed.save(3, write_number(3))
+    assert steps_in(resumed) == [1, 3]
+
+
 def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "vocab.txt"
     target.write_text("old")
@@ -266,6 +307,48 @@ def test_whole_folder_replaces_one_that_is_there(tmp_path: Path) -> None:
         with whole_folder(tmp_path / "best") as aside:
             (aside / text).write_text(text)
     assert [path.name for path in tmp_path.rglob("*")] == ["best", "new"]
+
+
+def test_link_stays_a_link_and_what_it_names_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "page.html").write_text("old")
+    (tmp_path / "link.html").symlink_to(tmp_path / "real" / "page.html")
+    with whole_file(tmp_path / "link.html") as file:
+        file.write("new")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "real" / "page.html").read_text() == "new"
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    with whole_folder(tmp_path / "folder") as aside:
+        (aside / "a").touch(mode=0o600)
+    assert (tmp_path / "folder").is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_pipes_and_devices_are_written_to_and_never_replaced(tmp_path: Path) -> None:
+    with whole_file(Path(os.devnull), "wb") as file:
+        file.write(b"page")
+    assert not Path(os.devnull).is_file()
+    os.mkfifo(tmp_path / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    with whole_file(tmp_path / "pipe") as file:
+        file.write("page")
+    reader.join()
+    assert read == ["page"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions on Windows")
+def test_files_of_a_whole_folder_have_the_permissions_of_new_files(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    with whole_folder(tmp_path / "export") as aside:
+        (aside / "sub").mkdir(mode=0o700)
+        (aside / "sub" / "model.safetensors").touch(mode=0o600)
+    mode = (tmp_path / "export" / "sub" / "model.safetensors").stat().st_mode
+    assert mode == (tmp_path / "new").stat().st_mode
+    assert (tmp_path / "export" / "sub").stat().st_mode == (tmp_path / "export").stat().st_mode
 
 
 def test_nan_never_reaches_a_json_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ refused, not repaired. The folder gets its name only when everything in it is th
 from __future__ import annotations
 
 import bz2
+import glob
 import gzip
 import lzma
 import shutil
@@ -20,11 +21,15 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from shared.errors import UserError
+from shared.locks import Busy, NoLocks, acquire
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _CHUNK = 1 << 20
 _HEADER_ROOM = (
@@ -93,10 +98,11 @@ def extract(
     archive, folder = Path(archive), Path(folder)
     if folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UserError(f"{folder}: already there. Move it away to unpack {archive.name} again.")
-    workplace = None
+    workplace = lock = None
     members = _members(archive, max_bytes)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock_and_tidy(folder)
         workplace = Path(
             tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent)
         )
@@ -126,12 +132,27 @@ def extract(
         members.close()  # and with it the archive: Windows removes no open file
         if workplace is not None:
             shutil.rmtree(workplace, ignore_errors=True)
+        if lock is not None:
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
     return folder
+
+
+def _lock_and_tidy(folder: Path) -> BaseFileLock | None:
+    """Remove what killed calls have left beside a folder, unless another process is unpacking into it just now."""
+    try:
+        lock = acquire(folder.with_name(f".{folder.name}.lock"))
+    except (Busy, NoLocks):
+        return None
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+    return lock
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:
     """Whether a path is what desktops leave in archives: `__MACOSX`, `.DS_Store`, `._*`, ..."""
-    return any(part in _JUNK for part in parts) or parts[-1].startswith("._")
+    return any(part in _JUNK for part in parts) or parts[-1].startswith(("._", ".#"))
 
 
 def _write_all(

@@ -1,4 +1,4 @@
-"""Where data sets are, how a run identifies them, and where they are downloaded from.
+"""Where data sets are and where they are downloaded from.
 
 Every data set has a folder in its publisher's own layout, `<data root>/<name>`. Nothing is
 downloaded unless `fetch_dataset` is called. Sizes and checksums were each seen in at least two
@@ -8,18 +8,15 @@ and the checksum decides alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from shared.command.options import FetchOptions
-from shared.data.archives import extract, is_junk
+from shared.data.archives import extract
 from shared.data.fetch import Source, fetch
 from shared.errors import UserError
 
@@ -135,27 +132,18 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class DataListing:
-    """What tells one data folder from another, without reading the files."""
-
-    name: str
-    """Name of the folder or file."""
-    sha256: str
-    """Of the sorted list of relative file names and sizes."""
-    files: int
-    """How many files are in the list."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `summary.json`."""
-        return asdict(self)
-
-
 def data_root() -> Path:
-    """Folder of all data sets: `$DLTASKS_DATA`, else `dltasks` in the user's cache folder."""
+    """Return the folder of all data sets: `$DLTASKS_DATA`, else `dltasks` in the user's cache folder."""
+    return _chosen_root() or cache_root()
+
+
+def _chosen_root() -> Path | None:
     chosen = os.environ.get("DLTASKS_DATA", "").strip()
-    if chosen:
-        return Path(chosen).expanduser()
+    return Path(chosen).expanduser() if chosen else None
+
+
+def cache_root() -> Path:
+    """Return `dltasks` in the user's cache folder."""
     cache: str | Path
     if sys.platform == "win32":
         cache = os.environ.get("LOCALAPPDATA", "") or Path.home() / "AppData" / "Local"
@@ -178,12 +166,12 @@ def find_data(name: str, given: str | None) -> Path | None:
     name : str
         Name of the data set, a folder in the data root.
     given : str or None
-        Value of `--data`.
+        Value of `--data`. What is not a file or a folder, such as a pipe, is copied into a temporary file first.
 
     Raises
     ------
     UserError
-        `given` does not exist.
+        `given` does not exist, or `DLTASKS_DATA` is set and the data set is not there.
     """
     if given is not None:
         path = Path(given).expanduser()
@@ -192,23 +180,31 @@ def find_data(name: str, given: str | None) -> Path | None:
                 f"--data {given}: not found. Expected {name} as its publisher lays it out; "
                 "leave --data out to use the built-in sample."
             )
-        return path
+        return path if path.is_file() or path.is_dir() else _copy_of_stream(path)
     path = data_root() / name
-    return path if path.is_dir() and any(path.iterdir()) else None
+    if path.is_dir() and any(_is_data(entry) for entry in path.iterdir()):
+        return path
+    if _chosen_root() is not None:
+        raise UserError(
+            f"DLTASKS_DATA is set, but there is no data in {path}. Put {name} there or `fetch` it; name other data "
+            "with --data; or unset DLTASKS_DATA to use the built-in sample."
+        )
+    return None
 
 
-def describe(path: str | Path) -> DataListing:
-    """Name, checksum of the listing and number of files of a data folder, or of one file.
+def _is_data(entry: Path) -> bool:
+    """Whether an entry is not merely what a `fetch` without network leaves: locks and parts."""
+    return not entry.name.startswith(".") and entry.suffix != ".part"
 
-    What desktops leave behind (`.DS_Store` and the like) does not count. Links to folders are
-    followed, each once.
-    """
-    path = Path(path)
-    entries = sorted(_listing(path)) if path.is_dir() else [(path.name, path.stat().st_size)]
-    digest = hashlib.sha256()
-    for name, size in entries:
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0%d\n" % size)
-    return DataListing(path.resolve().name, digest.hexdigest(), len(entries))
+
+def _copy_of_stream(path: Path) -> Path:
+    """Copy a pipe, which can be read only once, into a file that is removed when the process ends."""
+    holder = tempfile.TemporaryDirectory(prefix="dltasks-data-")
+    _COPIES.append(holder)
+    copy = Path(holder.name) / "data.txt"
+    with path.open("rb") as stream, copy.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return copy
 
 
 def fetch_dataset(
@@ -275,7 +271,7 @@ def _fetch_into(name: str, folder: Path, quiet: bool, timeout: float) -> Path:
     for source in SOURCES[name]:
         if not source.file.endswith((".zip", ".gz", ".xz")):
             fetch(source, folder, quiet=quiet, timeout=timeout)
-        elif not folder.is_dir() or not any(folder.iterdir()):
+        elif not folder.is_dir() or not any(_is_data(entry) for entry in folder.iterdir()):
             archive = fetch(source, downloads, quiet=quiet, timeout=timeout)
             extract(archive, folder, strip_top=True, quiet=quiet)
     return folder
@@ -293,16 +289,4 @@ def _wikitext_from_archive(folder: Path, quiet: bool, timeout: float) -> Path:
     return folder
 
 
-def _listing(root: Path) -> Iterator[tuple[str, int]]:
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        for file in files:
-            path = Path(folder, file)
-            relative = path.relative_to(root)
-            if not is_junk(relative.parts):
-                yield relative.as_posix(), path.stat().st_size
+_COPIES: list[tempfile.TemporaryDirectory] = []

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from shared.command.options import SampleOptions
 from shared.data.datasets import find_data
-from shared.errors import UserError
+from shared.files import require_empty
+
+MARK = ".dltasks-sample"
+"""A hidden file in every sample, so that a run on one says so wherever the sample lies."""
 
 Write = Callable[[Path], object]
 
@@ -22,7 +25,7 @@ NOTICE = (
 
 
 def data_or_sample(dataset: str, given: str | None, write: Write) -> tuple[Path, bool]:
-    """Return the data to use, and whether it is the sample.
+    """Return the data to use, and whether it is a sample.
 
     Parameters
     ----------
@@ -40,12 +43,13 @@ def data_or_sample(dataset: str, given: str | None, write: Write) -> tuple[Path,
     """
     path = find_data(dataset, given)
     if path is not None:
-        return path, False
+        folder = path if path.is_dir() else path.parent
+        return path, (folder / MARK).is_file()
     # Made anew each time: it is small, and a copy kept somewhere could be stale.
     holder = tempfile.TemporaryDirectory(prefix=f"{dataset}-sample-")
     _SAMPLES.append(holder)
     folder = Path(holder.name) / "sample"
-    write(folder)
+    _write(folder, write)
     return folder, True
 
 
@@ -68,11 +72,15 @@ def write_sample(options: SampleOptions, command: str, write: Write, advice: str
         The folder is not empty.
     """
     folder = Path(options.out or f"{command}-sample")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not empty. Choose another --out.")
-    write(folder)
+    require_empty(folder)
+    _write(folder, write)
     print(f"The sample is in {folder}. {advice.format(folder=folder)}")
     return 0
+
+
+def _write(folder: Path, write: Write) -> None:
+    write(folder)
+    (folder / MARK).write_text("A small made-up data set.\n", encoding="utf-8")
 
 
 _SAMPLES: list[tempfile.TemporaryDirectory] = []  # removed when the process ends

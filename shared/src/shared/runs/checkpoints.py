@@ -69,6 +69,7 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
         self.say = say
+        self._whole: set[Path] = set()  # written or checked by this object
 
     def save(
         self,
@@ -99,7 +100,7 @@ class Checkpoints:
             except _safetensors_errors():
                 raise UserError(
                     f"{self.folder}: a checkpoint cannot be written. Earlier ones are kept. "
-                    "Check that the disk has space, and go on with --resume."
+                    "Check that the disk has space, and continue with --resume."
                 ) from None
             hashes = {path.name: sha256_of(path) for path in sorted(aside.iterdir())}
             manifest = {
@@ -110,10 +111,9 @@ class Checkpoints:
                 "sha256": hashes,
             }
             write_json(aside / MANIFEST, manifest | {OWN: _digest(manifest)})
-            for path in aside.iterdir():  # safetensors gives its files to their owner alone
-                shutil.copymode(aside / MANIFEST, path)
+        self._whole.add(folder)
         if name is None:
-            self._drop_old()
+            self._drop_old(folder)
         return Checkpoint(folder, step, metric, facts)
 
     def last(self) -> Checkpoint | None:
@@ -199,10 +199,25 @@ class Checkpoints:
             f"{self.folder}: every checkpoint in it is damaged. Train again into another --out, or restore the folder."
         )
 
-    def _drop_old(self) -> None:
-        numbered = [(int(path.name[len("step-") :]), path) for path in self.folder.glob("step-*")]
-        for _, folder in sorted(numbered, reverse=True)[self.keep :]:
+    def _drop_old(self, newest: Path) -> None:
+        """Keep so many of the numbered checkpoints: damaged ones go first, then the oldest, never the newest."""
+        others = [path for path in self.folder.glob("step-*") if path != newest]
+        if len(others) < self.keep:
+            return
+        ranked = sorted(others, key=lambda path: (self._is_whole(path), path.name))
+        for folder in ranked[: len(others) + 1 - self.keep]:
             shutil.rmtree(folder)
+
+    def _is_whole(self, folder: Path) -> bool:
+        if folder not in self._whole:
+            try:
+                problem = _problem(folder, _read_manifest(folder))
+            except _UNREADABLE:
+                return False
+            if problem is not None:
+                return False
+            self._whole.add(folder)
+        return True
 
 
 def _safetensors_errors() -> tuple[type[Exception], ...]:
