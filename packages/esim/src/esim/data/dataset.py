@@ -18,7 +18,7 @@ from esim.data import sample
 from esim.data.labels import LABELS
 from esim.data.pairs import find_sources
 from esim.data.tokens import TokenPairs, Tokens, token_pairs
-from shared.data.datasets import describe
+from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.text.batching import pad
