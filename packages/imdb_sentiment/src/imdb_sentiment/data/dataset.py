@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
-from shared.data.datasets import data_root, describe
+from shared.data.checksum import describe
+from shared.data.datasets import data_root
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 
