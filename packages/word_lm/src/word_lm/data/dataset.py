@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.datasets import describe
+from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.text.text_files import read_pieces
