@@ -241,7 +241,7 @@ def examples(count: int = 50, **settings: Any) -> Examples:
 
 def test_batches_hold_each_review_once_and_reviews_of_similar_length() -> None:
     own = examples(batch_size=8)
-    shares = [own.order().share(0, step, 0, 1) for step in range(own.order().steps(0))]
+    shares = [own.order().shard(0, step, 0, 1) for step in range(own.order().steps(0))]
     assert sorted(np.concatenate([s.indices for s in shares]).tolist()) == list(range(50))
     assert own.padding() < 0.15 < examples(batch_size=8, bucket=False).padding()
     longest = [own.lengths[s.indices].max() for s in shares]
@@ -251,17 +251,17 @@ def test_batches_hold_each_review_once_and_reviews_of_similar_length() -> None:
 
 def test_batch_carries_label_and_rating_of_its_own_reviews() -> None:
     own = examples(batch_size=8)
-    share = own.order().share(0, 0, 0, 1)
-    batch = own.fetch(share)
-    assert batch["targets"].tolist() == (share.indices % 2).tolist()
-    assert batch["ratings"].tolist() == [6 if i % 2 else 1 for i in share.indices]
+    shard = own.order().shard(0, 0, 0, 1)
+    batch = own.fetch(shard)
+    assert batch["targets"].tolist() == (shard.indices % 2).tolist()
+    assert batch["ratings"].tolist() == [6 if i % 2 else 1 for i in shard.indices]
 
 
 def test_crop_is_a_contiguous_part_of_the_review() -> None:
     own = examples(batch_size=8, crop=4)
-    share = own.order().share(0, 0, 0, 1)
-    batch = own.fetch(share)
-    for row, index in enumerate(share.indices.tolist()):
+    shard = own.order().shard(0, 0, 0, 1)
+    batch = own.fetch(shard)
+    for row, index in enumerate(shard.indices.tolist()):
         whole = own.sequences[index].tolist()
         length = int(batch["lengths"][row])
         got = batch["ids"][row, :length].tolist()

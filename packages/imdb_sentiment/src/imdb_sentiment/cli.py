@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from imdb_sentiment import __version__
 from shared.command.cli import RUN_OPTIONS, TRAIN_CONFIG, Verb, report_verb, run_verbs, sample_verb
 
-DESCRIPTION = "Is this film review good or bad: from naive Bayes to pretrained encoders."
+DESCRIPTION = "Sentiment of film reviews: from naive Bayes to pretrained encoders."
 
 VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
     Verb("evaluate", "Measure a trained model.", "EvaluateOptions"),
-    Verb("predict", "Judge texts, files, CSV, standard input.", "PredictOptions"),
+    Verb("predict", "Predict the class of texts, files, tables, standard input.", "PredictOptions"),
     Verb("explain", "Show which words mattered.", "ExplainOptions"),
     Verb("mistakes", "Show the most confident mistakes.", "MistakesOptions"),
-    Verb("audit", "Look for duplicates and leaks in the data.", "AuditOptions"),
+    Verb("audit", "Find duplicates and leaks in the data.", "AuditOptions"),
     Verb("compare", "Train all models; one table, one page.", "CompareOptions"),
     Verb("learning-curve", "Accuracy by number of reviews.", "CurveOptions"),
+    Verb("ablate", "Measure what each defect of the coursework costs.", "AblateOptions"),
+    Verb("study", "Repeat the coursework's tuning; one table, one page.", "StudyOptions"),
     Verb("export", "Write a model as ONNX or save_pretrained.", "ExportOptions"),
     Verb("bench", "Time LSTM training against padding to 592.", "BenchOptions"),
     report_verb(),

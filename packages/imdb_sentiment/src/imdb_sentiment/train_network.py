@@ -34,7 +34,7 @@ from shared.text.vectors import load_pretrained
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.processes import of_all, start_run
-from shared.torch.sampler import Batches, Order, Share
+from shared.torch.sampler import Batches, Order, Shard
 from shared.torch.summary import write_summary
 
 METRIC = "valid_accuracy"
@@ -220,15 +220,15 @@ class Examples:
         """Return which reviews make which batch."""
         return Batches(self._batches)
 
-    def fetch(self, share: Share) -> dict[str, Any]:
+    def fetch(self, shard: Shard) -> dict[str, Any]:
         """Return a batch: ids (B, T), lengths, targets and ratings (B,)."""
-        chosen = [self._cropped(self.sequences[i]) for i in share.indices.tolist()]
+        chosen = [self._cropped(self.sequences[i]) for i in shard.indices.tolist()]
         ids, lengths = padded(chosen, self.config, self.pad_id)
         return {
             "ids": ids,
             "lengths": lengths,
-            "targets": torch.from_numpy(self.targets[share.indices]),
-            "ratings": torch.from_numpy(self.ratings[share.indices]),
+            "targets": torch.from_numpy(self.targets[shard.indices]),
+            "ratings": torch.from_numpy(self.ratings[shard.indices]),
         }
 
     def padding(self) -> float:

@@ -36,7 +36,7 @@ from shared.data.samples import NOTICE
 from shared.errors import UserError
 from shared.torch.device import choose_device, choose_precision
 from shared.torch.gradients import scale_and_clip
-from shared.torch.sampler import Share
+from shared.torch.sampler import Shard
 
 COURSEWORK_TOKENS = 592
 OURS = "ours"
@@ -152,12 +152,12 @@ class _Engine:
         order, reviews = self.examples.order(), 0
         self.network.train()
         for number in range(first, first + batches):
-            share = order.share(0, number % order.steps(0), 0, 1)
-            reviews += self._update(share)
+            shard = order.shard(0, number % order.steps(0), 0, 1)
+            reviews += self._update(shard)
         return reviews
 
-    def _update(self, share: Share) -> int:
-        batch = {name: value.to(self.device) for name, value in self.examples.fetch(share).items()}
+    def _update(self, shard: Shard) -> int:
+        batch = {name: value.to(self.device) for name, value in self.examples.fetch(shard).items()}
         with self.half():
             loss, count, _ = self.loss(self.network, batch)
         loss.backward()

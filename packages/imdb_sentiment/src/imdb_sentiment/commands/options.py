@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
@@ -124,16 +124,13 @@ class AuditOptions:
 
 
 @dataclass(frozen=True)
-class StudyOptions:
+class SeveralRunsOptions:
     """Options of the verbs that train several models."""
 
     data: str | None = None
     """Data as in `train`."""
-    recipes: tuple[str, ...] = ()
-    """Recipes to train, in this order."""
     encoder: str | None = None
-    """Folder or hub name for the recipe encoder; default: the recipe's, whose row `compare` leaves out if it is not
-    available."""
+    """Folder or hub name of the pretrained encoder; default: the recipe's."""
     minutes: float | None = None
     """Most minutes for each network, whose training is then planned to end in them, > 0; null: as the recipes say."""
     epochs: int | None = None
@@ -153,7 +150,6 @@ class StudyOptions:
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range; a verb adds its own after `super().check(problem)`."""
-        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
         minutes, epochs = self.minutes, self.epochs
         problem(minutes is not None and not minutes > 0, "minutes", minutes, "> 0")
         problem(epochs is not None and epochs < 1, "epochs", epochs, ">= 1")
@@ -161,10 +157,11 @@ class StudyOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(StudyOptions):
+class CompareOptions(SeveralRunsOptions):
     """Which models to compare, on what."""
 
     recipes: tuple[str, ...] = RECIPES
+    """Recipes to train, in this order; an encoder that is not available is left out."""
     limit: int | None = None
     """Training reviews for every model, >= 2; null: as the recipes say."""
     seed: int = 1
@@ -173,15 +170,17 @@ class CompareOptions(StudyOptions):
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
+        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
         problem(self.limit is not None and self.limit < 2, "limit", self.limit, ">= 2")
         problem(self.seed < 0, "seed", self.seed, ">= 0")
 
 
 @dataclass(frozen=True)
-class CurveOptions(StudyOptions):
+class CurveOptions(SeveralRunsOptions):
     """Which learning curves to draw."""
 
     recipes: tuple[str, ...] = ("nbsvm", "tfidf")
+    """Recipes to train, in this order."""
     sizes: tuple[int, ...] = (100, 250, 500, 1000, 2000, 5000, 10000, 22500)
     """Numbers of training reviews, each >= 2; those above what is there become all there are."""
     seeds: tuple[int, ...] = (1,)
@@ -190,8 +189,53 @@ class CurveOptions(StudyOptions):
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
+        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
         problem(not self.seeds, "seeds", list(self.seeds), "one or more")
         problem(min(self.sizes, default=0) < 2, "sizes", list(self.sizes), "numbers >= 2")
+
+
+@dataclass(frozen=True)
+class TrialOptions(SeveralRunsOptions):
+    """Options of `ablate` and `study`."""
+
+    vectors: str | None = None
+    """Word vectors of the BiLSTM instead of the recipe's, as in `train`."""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    """Seeds of each variant, each >= 0."""
+    limit: int | None = None
+    """Training reviews instead of the recipe's, >= 2."""
+    test_limit: int | None = None
+    """Test reviews instead of the recipe's, >= 2."""
+    valid_fraction: float | None = None
+    """Fraction of the training reviews for validation instead of the recipe's, above 0 and below 1."""
+    max_tokens: int | None = None
+    """Tokens of a review instead of the recipe's, >= 1."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(not self.seeds, "seeds", list(self.seeds), "one or more")
+        problem(min(self.seeds, default=0) < 0, "seeds", list(self.seeds), "numbers >= 0")
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings of the recipe that these options replace."""
+        names = ("vectors", "limit", "test_limit", "valid_fraction", "max_tokens")
+        return {n: value for n in names if (value := getattr(self, n)) is not None}
+
+
+@dataclass(frozen=True)
+class AblateOptions(TrialOptions):
+    """Which data to train the variants on, and how long."""
+
+
+@dataclass(frozen=True)
+class StudyOptions(TrialOptions):
+    """Which part of the tuning to repeat, on which data, and how long."""
+
+    part: Literal["lstm", "encoder"] = "lstm"
+    """lstm: optimizer, halving, dropout and L2; encoder: learning rates of the pretrained encoder."""
+    seeds: tuple[int, ...] = (1,)
+    """Seeds of each variant, each >= 0."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imdb_sentiment.commands.options import StudyOptions
+from imdb_sentiment.commands.options import SeveralRunsOptions
 from imdb_sentiment.commands.report import write_page
 from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.train import train
@@ -37,15 +37,17 @@ def with_length(config: TrainConfig, minutes: float | None, epochs: int | None) 
     return replace(config, epochs=epochs, steps=None, min_steps=0)
 
 
-def configuration_of(name: str, options: StudyOptions, folder: Path, **changes: Any) -> TrainConfig:
-    """Return what a study trains: a recipe, on the data in a folder, with the study's options.
+def configuration_of(
+    name: str, options: SeveralRunsOptions, folder: Path, **changes: Any
+) -> TrainConfig:
+    """Return the configuration to train: a recipe, on the data in a folder, with the options of the verb.
 
     Raises
     ------
     UserError
         As `recipe`.
     """
-    if name == "encoder" and options.encoder is not None:
+    if options.encoder is not None and recipe(name).model == "encoder":
         changes["encoder"] = options.encoder
     config = recipe(name, data=str(folder), **changes)
     config = with_length(config, options.minutes, options.epochs)
