@@ -113,7 +113,7 @@ def test_segments_cover_every_word_once_and_go_on_where_they_ended() -> None:
     ids = np.arange(103, dtype=np.int32)
     for vary in (False, True):
         segments = Segments(ids, 4, 7, vary=vary, seed=3)
-        batches = [segments.fetch(segments.share(5, s, 0, 1)) for s in range(segments.steps(5))]
+        batches = [segments.fetch(segments.shard(5, s, 0, 1)) for s in range(segments.steps(5))]
         inputs = np.concatenate([batch["inputs"].numpy() for batch in batches])
         targets = np.concatenate([batch["targets"].numpy() for batch in batches])
         assert np.array_equal(inputs, ids[:100].reshape(4, 25).T[:-1])
@@ -123,8 +123,8 @@ def test_segments_cover_every_word_once_and_go_on_where_they_ended() -> None:
 
 def test_processes_share_the_columns() -> None:
     segments = Segments(np.arange(103, dtype=np.int32), 4, 7)
-    whole = segments.fetch(segments.share(0, 1, 0, 1))["inputs"]
-    halves = [segments.fetch(segments.share(0, 1, rank, 2))["inputs"] for rank in (0, 1)]
+    whole = segments.fetch(segments.shard(0, 1, 0, 1))["inputs"]
+    halves = [segments.fetch(segments.shard(0, 1, rank, 2))["inputs"] for rank in (0, 1)]
     assert np.array_equal(np.concatenate(halves, 1), whole[:, [0, 2, 1, 3]])
 
 
@@ -139,7 +139,7 @@ def test_varied_segments_differ_by_epoch_and_follow_from_the_seed() -> None:
 def test_learning_rate_follows_the_length_of_a_varied_segment() -> None:
     segments = Segments(np.arange(5000, dtype=np.int32), 2, 35, vary=True, seed=1)
     for step in (0, 1, segments.steps(0) - 1):
-        batch = segments.fetch(segments.share(0, step, 0, 1))
+        batch = segments.fetch(segments.shard(0, step, 0, 1))
         assert segments.rate_factor(0, step) == pytest.approx(len(batch["targets"]) / 35)
     even = Segments(np.arange(103, dtype=np.int32), 4, 7)
     assert {even.rate_factor(0, step) for step in range(even.steps(0))} == {1.0}

@@ -34,7 +34,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     [
         {},
         {"precision": "bf16", "tied": True},
-        {"model": "awd_lstm", "weight_dropout": 0.3, "vary_bptt": True, "average_patience": 1},
+        {"model": "awd_lstm", "weight_dropout": 0.3, "vary_bptt": True, "asgd_window": 1},
         {"model": "modern_transformer", "memory": 40, "layers": 2},
         {"model": "transformer", "carry": False, "optimizer": "sgd", "schedule": "plateau"},
         {"model": "gated_cnn", "workers": 2},

@@ -244,7 +244,7 @@ def word_lm_trainer(
     def update(steps: int) -> None:
         model.train()
         for step in range(steps):
-            batch = segments.fetch(segments.share(0, step, 0, 1))
+            batch = segments.fetch(segments.shard(0, step, 0, 1))
             batch = {
                 name: v.to(device) if isinstance(v, Tensor) else v for name, v in batch.items()
             }

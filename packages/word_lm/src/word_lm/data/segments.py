@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.random_streams import Stream, seed_sequence
 from shared.text.batching import batchify
-from shared.torch.sampler import Share
+from shared.torch.sampler import Shard
 
 _STANDARD_DEVIATION, _HALVED = 5.0, 0.05
 """AWD-LSTM's segment lengths: their standard deviation in tokens, and the probability that their mean is halved."""
@@ -78,20 +79,20 @@ class Segments:
         first, end = self._bounds(epoch, step)
         return float((end - first) / self.bptt) if self.vary else 1.0
 
-    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+    def shard(self, epoch: int, step: int, rank: int, world: int) -> Shard:
         """Return the columns of a batch that a process reads."""
         own = np.arange(rank, self.batch_size, world)
         if not len(own):
             raise UserError(
                 f"--batch-size {self.batch_size} is less than the {world} processes. Take {world} or more."
             )
-        return Share(epoch, step, rank, world, own)
+        return Shard(epoch, step, rank, world, own)
 
-    def fetch(self, share: Share) -> dict[str, Tensor | bool]:
+    def fetch(self, shard: Shard) -> dict[str, Tensor | bool]:
         """Return a batch: `inputs` and `targets`, int64 (T, B), one word apart; `is_first` of its epoch or not."""
-        first, end = self._bounds(share.epoch, share.step)
-        part = torch.from_numpy(self.columns[first : end + 1, share.indices].astype(np.int64))
-        return {"inputs": part[:-1], "targets": part[1:], "is_first": share.step == 0}
+        first, end = self._bounds(shard.epoch, shard.step)
+        part = torch.from_numpy(self.columns[first : end + 1, shard.indices].astype(np.int64))
+        return {"inputs": part[:-1], "targets": part[1:], "is_first": shard.step == 0}
 
     def _bounds(self, epoch: int, step: int) -> tuple[int, int]:
         """Return the row of a segment's first input, and that of its last target."""
@@ -105,7 +106,7 @@ class Segments:
         if not self.vary:
             return np.arange(0, last, self.bptt)
         if self._cut[0] != epoch:
-            random = np.random.default_rng([self.seed, epoch])
+            random = np.random.default_rng(seed_sequence(self.seed, Stream.ORDER, epoch))
             at_most = last // max(1, self.bptt // 4) + 2
             means = np.where(random.random(at_most) < _HALVED, self.bptt / 2, self.bptt)
             lengths = np.maximum(
