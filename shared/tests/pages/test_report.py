@@ -234,6 +234,16 @@ def test_labels_never_overlap_and_left_out_ones_are_counted(tmp_path: Path) -> N
     assert f"{13 - shown} of 13 labels are left out" in text
     assert ">word0</text>" in text
     assert ">word12</text>" in text
+    # Each point has its label when it is pointed at, in order.
+    assert re.findall(r"<title>(\w+)</title></use>", text) == [f"word{i}" for i in range(13)]
+
+
+def test_scatter_is_also_written_as_a_file(tmp_path: Path) -> None:
+    report = Report("t")
+    report.scatter("empty", [], [], [])
+    report.scatter("m", [0, 1], [0, 1], ["<b>", "电影"], png=tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes()[:4] == b"\x89PNG"
+    assert "<title>&lt;b&gt;</title>" in saved(report, tmp_path)
 
 
 def test_negative_bars_and_a_single_point_are_drawn(tmp_path: Path) -> None:

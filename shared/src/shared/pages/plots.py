@@ -51,6 +51,7 @@ _CHINESE = (
 _MARKERS = "os^Dvp"
 _MOST_POINTS = 800  # a curve with more is drawn as means and a band ...
 _STRETCHES = 250  # ... of that many stretches
+_POINTS = "points"  # id of the points of a scatter plot
 _LONGEST_NAME = 28  # of a bar, before it is wrapped
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WIDTH = 5.0  # inches: small, so that 9 point text stays readable on a phone
@@ -106,8 +107,12 @@ def save_plot(
     UserError
         matplotlib is not installed, or the file cannot be written.
     """
+    return save_figure(path, line_figure(xlabel, ylabel, curves, log_x, log_y, title))
+
+
+def save_figure(path: str | Path, figure: Figure) -> Path:
+    """Write a figure as a PNG file, 1,200 pixels wide, on white."""
     path = Path(path)
-    figure = line_figure(xlabel, ylabel, curves, log_x, log_y, title)
     _use_chinese_fonts(figure)
     buffer = io.BytesIO()
     with _matplotlib(), warnings.catch_warnings():
@@ -164,7 +169,7 @@ def scatter_figure(
         raise ValueError(f"{len(xs)} xs, {len(ys)} ys and {len(labels)} labels")
     figure, axes = _new_figure(4.3, xlabel, ylabel)
     axes.margins(0.08)
-    axes.scatter(xs, ys, s=9, color=LIGHT["s1"], linewidths=0)
+    axes.scatter(xs, ys, s=9, color=LIGHT["s1"], linewidths=0, gid=_POINTS)
     if not xlabel and not ylabel:
         axes.set_axis_off()
     figure.draw_without_rendering()  # the layout settles here, and with it where points are
@@ -268,9 +273,26 @@ def svg(figure: Figure, title: str, prefix: str) -> str:
         inner = inner.replace(color, f"var(--{name})")
     inner = re.sub(r"\n\s*", "\n", inner)
     assert box is not None
-    return (
-        f'<svg class="plot" role="img" aria-label="{html.escape(printable(title))}" {box[0]}>{inner.strip()}'
+    return f'<svg class="plot" role="img" aria-label="{html.escape(printable(title))}" {box[0]}>{inner.strip()}'
+
+
+def with_hover(drawing: str, labels: Sequence[str]) -> str:
+    """Return the SVG of a `scatter_figure` in which pointing at a point shows its label."""
+    if not labels:
+        return drawing
+    start = drawing.index(f'{_POINTS}">')
+    end = drawing.index("</g>\n</g>", start)
+    names = iter(labels)
+    points = re.sub(
+        r"(<use\b[^>]*)/>",
+        # The invisible edge makes a dot easier to hit.
+        lambda use: (
+            f'{use[1]} stroke="transparent" stroke-width="8">'
+            f"<title>{html.escape(printable(next(names)))}</title></use>"
+        ),
+        drawing[start:end],
     )
+    return drawing[:start] + points + drawing[end:]
 
 
 def printable(text: str) -> str:

@@ -241,17 +241,23 @@ class Report:
 
     def scatter(
         self, title: str, xs: Sequence[float], ys: Sequence[float], labels: Sequence[str],
-        caption: str = "", *, xlabel: str = "", ylabel: str = "",
+        caption: str = "", *, xlabel: str = "", ylabel: str = "", png: Path | None = None,
     ) -> None:  # fmt: skip
-        """Add a map of labeled points, for example words in the plane.
+        """Add a map of labeled points, for example words in the plane; pointing at one shows its label.
 
         Labels for which there is no free space are left out (their points stay), and the caption says how many; so give
-        the important ones first. Without axis labels the axes carry no numbers.
+        the important ones first. Without axis labels the axes carry no numbers. `png` is where to write the same plot
+        as a file of its own.
         """
         figure, left_out = plots.scatter_figure(xs, ys, labels, xlabel, ylabel)
+        if png is not None:
+            plots.save_figure(png, figure)
         if left_out:
-            caption = f"{caption} {left_out} of {len(labels)} labels are left out where they would overlap.".strip()
-        self._plot(title, figure, caption)
+            note = f"{left_out} of {len(labels)} labels are left out where they would overlap; point at a dot to read its."
+            caption = f"{caption} {note}".strip()
+        self._plots += 1
+        drawing = plots.with_hover(plots.svg(figure, title, f"p{self._plots}-"), labels)
+        self._figure(drawing, caption, title)
 
     def bars(
         self, title: str, values: Mapping[str, float], xlabel: str = "", caption: str = "", *,
