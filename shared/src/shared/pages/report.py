@@ -253,8 +253,8 @@ class Report:
         if png is not None:
             plots.save_figure(png, figure)
         if left_out:
-            note = f"{left_out} of {len(labels)} labels are left out where they would overlap; point at a dot to read its."
-            caption = f"{caption} {note}".strip()
+            note = f"{left_out} of {len(labels)} labels are left out where they would overlap"
+            caption = f"{caption} {note}; point at a dot to read it.".strip()
         self._plots += 1
         drawing = plots.with_hover(plots.svg(figure, title, f"p{self._plots}-"), labels)
         self._figure(drawing, caption, title)
