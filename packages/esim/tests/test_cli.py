@@ -54,6 +54,25 @@ def test_recipe_of_the_coursework_labels_its_defects() -> None:
     assert before["relu: false"].startswith("# DEFECT")
 
 
+def test_recipe_of_the_coursework_has_its_dropout_and_classifier() -> None:
+    from torch import nn
+
+    from esim.model.esim import Esim
+    from shared.command.config import load, recipe_file
+
+    config = load(TrainConfig, recipe_file("esim", "baseline"))
+    model = Esim(config, 10)
+    dropouts = {n: m.p for n, m in model.named_modules() if isinstance(m, nn.Dropout)}
+    assert dropouts == {"classifier.layers.0": 0.5}
+    assert (model.encoding.dropout.probability, model.composition.dropout.probability) == (0, 0.5)
+    assert not model.composition.dropout.is_variational and not model.composition.has_relu
+    layers = [type(layer) for layer in model.classifier.layers]
+    assert layers == [nn.Dropout, nn.Linear, nn.ReLU, nn.Identity, nn.Linear]
+    training = (config.optimizer, config.learning_rate, config.epochs, config.batch_size)
+    assert training == ("adam", 0.001, 5, 32)
+    assert (config.embedding_size, config.hidden_size, config.vocabulary) == (300, 300, "all")
+
+
 BAD_SETTINGS = {
     "batch 0": (["--batch-size", "0"], "--batch-size is 0, expected >= 1"),
     "dropout 1": (["--dropout", "1"], "--dropout is 1.0, expected 0 to below 1"),
@@ -211,6 +230,56 @@ def test_ablation_compares_variants_and_goes_on_where_it_was(
     config = load_run(tmp_path / "ab" / "coursework-1").config
     assert config.batch_axis and not config.relu
     assert "coursework" in (tmp_path / "ab" / "ablation.html").read_text()
+
+
+def test_study_measures_every_epoch_and_dev_alone_chooses_one(
+    esim: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "study", "--data", sample_folder, "--out", "st", "--device", "cpu", "--threads", 1, "--epochs", 3,
+        "--batch-size", 256, "--embedding-size", 8, "--hidden-size", 8, "--learning-rate", 0.02, "--log-every", 2,
+        "--matches", "--without", '["full"]', "--seeds", "[1,2]", "--json",
+    )  # fmt: skip
+    code, printed, error = esim(*words)
+    assert (code, error) == (0, "")
+    result = json.loads(printed)
+    epochs = result["epochs"]
+    assert [row["epoch"] for row in epochs] == [1, 2, 3]
+    dev = [row["valid_accuracy"] for row in epochs]
+    assert [row["is_best"] for row in epochs] == [
+        number == dev.index(max(dev)) for number in range(3)
+    ]
+    lines = (tmp_path / "st/epochs/metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert dev == pytest.approx([r["valid_accuracy"] for r in records if "valid_accuracy" in r])
+    assert all(0 < row["test_accuracy"] < 1 and 0 < row["train_accuracy"] < 1 for row in epochs)
+    assert result["variants"]["full"]["deviation"] > 0
+    page = (tmp_path / "st" / "study.html").read_text()
+    assert page.count("chosen on dev") == 1 and "nothing left out" in page
+
+
+def test_inspect_shows_ids_first_batch_and_vectors_as_training_gets_them(
+    esim: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    from esim.data.dataset import load_data
+    from shared.text.vectors import read_word2vec
+
+    (tmp_path / "v.txt").write_text("dog 1 2 3\n")
+    words = ("inspect", "--data", sample_folder, "--vectors", "v.txt", "--word", "dog")
+    code, printed, _ = esim(*words, "--out", "words")
+    vocabulary = load_data(TrainConfig(data=str(sample_folder))).vocabulary
+    number = vocabulary.id("dog")
+    assert code == 0
+    assert f"itos[{number}] = 'dog'" in printed and "[1.0000 2.0000 3.0000 ...]" in printed
+    assert "first batch" in printed and "% <pad>" in printed and "train: 2" in printed
+    assert json.loads((tmp_path / "words/stoi.json").read_text())["dog"] == number
+    assert (tmp_path / "words/itos.txt").read_text().splitlines()[number] == "dog"
+    tokens, matrix = read_word2vec(tmp_path / "words/vectors.txt")
+    assert matrix[tokens.index("dog")].tolist() == [1, 2, 3]
+    facts = json.loads(esim(*words, "--json")[1])
+    assert (facts["id"], facts["vector"]) == (number, [1, 2, 3])
+    code, _, error = esim(*words[:-1], "zebra")
+    assert code == 2 and "zebra: is not in the vocabulary" in error
 
 
 def test_sample_never_overwrites(esim: Caller, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,11 +32,16 @@ def trained_model(config: TrainConfig, path: Path) -> TrainedModel:
     return TrainedModel(model, vocabulary, config, path)
 
 
-@pytest.mark.parametrize("matches", [False, True])
-def test_onnxruntime_gives_torchs_probabilities_and_attention(
-    matches: bool, tmp_path: Path
-) -> None:
-    trained = trained_model(replace(CONFIG, matches=matches, relu=not matches), tmp_path)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "matches, no ReLU": {"matches": True, "relu": False},
+    "the coursework's classifier": {"classifier": "coursework"},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_onnxruntime_gives_torchs_probabilities_and_attention(variant: str, tmp_path: Path) -> None:
+    trained = trained_model(replace(CONFIG, **VARIANTS[variant]), tmp_path)
     assert 0 <= export(trained, tmp_path / "onnx") <= TOLERANCE
     facts = json.loads((tmp_path / "onnx" / "model.json").read_text())
     assert facts["labels"] == list(LABELS)

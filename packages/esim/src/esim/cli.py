@@ -9,7 +9,6 @@ from shared.command.cli import (
     RUN_OPTIONS,
     TRAIN_CONFIG,
     Verb,
-    fetch_verb,
     report_verb,
     run_verbs,
     sample_verb,
@@ -29,10 +28,24 @@ VERBS = (
         "AblateOptions",
         layered=True,
     ),
+    Verb(
+        "study",
+        "Measure every epoch on dev and test, then ablate.",
+        TRAIN_CONFIG,
+        "StudyOptions",
+        layered=True,
+    ),
+    Verb(
+        "inspect",
+        "Show the data as the model gets it.",
+        TRAIN_CONFIG,
+        "InspectOptions",
+        layered=True,
+    ),
     Verb("export", "Write a model as ONNX.", "ExportOptions"),
     Verb("bench", "Compare training speed with coetaur0/ESIM.", "BenchOptions"),
     report_verb(),
-    fetch_verb("Download SNLI."),
+    Verb("fetch", "Download SNLI, or GloVe.", "FetchOptions"),
     sample_verb(),
 )
 

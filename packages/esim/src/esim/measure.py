@@ -28,7 +28,7 @@ from shared.progress import progress_bar
 from shared.text.batching import bucketed_batches
 from shared.torch.device import to_device
 from shared.torch.evaluation import Totals, evaluating
-from shared.torch.sampler import evaluation_shares
+from shared.torch.sampler import evaluation_shards
 
 SCORING_BATCH = 128
 CHECK_SEED = 1
@@ -126,8 +126,8 @@ def accuracy_and_loss(
     """Return accuracy and mean cross entropy in nats, over all processes; each scores its part of the pairs."""
     totals = Totals()
     batches = bucketed_batches(pairs.lengths, batch_size=batch_size, shuffle=False)
-    for share in evaluation_shares(batches, accelerator.process_index, accelerator.num_processes):
-        inputs = to_device(batch_of(pairs, share.indices), accelerator.device)
+    for shard in evaluation_shards(batches, accelerator.process_index, accelerator.num_processes):
+        inputs = to_device(batch_of(pairs, shard.indices), accelerator.device)
         labels = inputs.pop("labels")
         scores = model(**inputs)
         totals.add("accuracy", (scores.argmax(1) == labels).sum(), len(labels))

@@ -27,7 +27,7 @@ from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
-from shared.torch.sampler import Batches, Share
+from shared.torch.sampler import Batches, Shard
 from shared.torch.summary import write_summary
 
 METRIC = "valid_accuracy"
@@ -150,8 +150,8 @@ def make_optimizers(config: TrainConfig, model: Esim) -> list[torch.optim.Optimi
     return optimizers
 
 
-def _fetch(pairs: Pairs, share: Share) -> dict[str, Any]:
-    return batch_of(pairs, share.indices)
+def _fetch(pairs: Pairs, shard: Shard) -> dict[str, Any]:
+    return batch_of(pairs, shard.indices)
 
 
 def _evaluate(

@@ -8,7 +8,7 @@ all of them are variants here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,61 +63,87 @@ DESCRIPTIONS = {
 def run(config: TrainConfig, options: AblateOptions) -> int:
     """Train all variants and print a table."""
     out = Path(options.out or "runs/esim/ablation")
-    summaries: dict[str, list[dict[str, Any]]] = {}
-    for name in options.without:
-        for seed in options.seeds:
-            summary = _summary(
-                replace(config, seed=seed, **CHANGES[name]), out / f"{name}-{seed}", options
-            )
-            summaries.setdefault(name, []).append(summary)
-    table = {name: _row(runs) for name, runs in summaries.items()}
+    quiet = options.quiet or options.json
+    table = ablate(config, out, options.without, options.seeds, quiet=quiet)
     write_json(out / "ablation.json", {"variants": table, "seeds": list(options.seeds)})
-    page = write_page(out / "ablation.html", table, len(options.seeds))
+    count = len(options.seeds)
+    page = Report("esim: ablation", f"dev accuracy, {count} seed{'s' * (count > 1)}")
+    add_ablation(page, table, count)
+    path = page.save(out / "ablation.html")
     if options.json:
         print(json.dumps(table))
         return 0
-    for variant, row in table.items():
-        print(
-            f"{DESCRIPTIONS[variant]:<70} {row['accuracy']:6.2f} ± {row['deviation']:.2f} %  {row['seconds']:8.1f} s"
-        )
-    count = len(options.seeds)
-    print(f"Dev accuracy, {count} seed{'s' * (count > 1)}. The page is {page}.")
+    print("\n".join(table_lines(table)))
+    print(f"Dev accuracy, {count} seed{'s' * (count > 1)}. The page is {path}.")
     return 0
 
 
-def write_page(path: Path, table: Mapping[str, Mapping[str, float]], seeds: int) -> Path:
-    """Write the table as a page."""
-    page = Report("esim: ablation", f"dev accuracy, {seeds} seed{'s' * (seeds > 1)}")
-    full = table.get("full", {}).get("accuracy")
-    rows = [
-        [
-            DESCRIPTIONS[name],
-            f"{row['accuracy']:.2f} ± {row['deviation']:.2f}",
-            None if full is None else f"{row['accuracy'] - full:+.2f}",
-            f"{row['seconds']:.1f}",
-        ]
+def ablate(
+    config: TrainConfig, out: Path, variants: Sequence[str], seeds: Sequence[int], *, quiet: bool
+) -> dict[str, dict[str, float]]:
+    """Train the variants of a configuration, each with all seeds.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    out : Path
+        Folder of the runs; those that it holds already are resumed or taken as they are.
+    variants : sequence of str
+        Keys of `CHANGES`.
+    seeds : sequence of int
+    quiet : bool
+
+    Returns
+    -------
+    dict
+        By variant: valid_accuracy and its standard deviation over the seeds, 0 to 1, and the mean seconds of training.
+    """
+    table = {}
+    for name in variants:
+        summaries = []
+        for seed in seeds:
+            path = out / f"{name}-{seed}"
+            changed = replace(config, seed=seed, **CHANGES[name])
+            train(changed, RunOptions(out=str(path), resume=True, quiet=quiet))
+            summaries.append(read_summary(RunDirectory.read(path, task="esim")))
+        mean, deviation = mean_and_deviation([s["metrics"]["valid_accuracy"] for s in summaries])
+        seconds, _ = mean_and_deviation([s["seconds"] for s in summaries])
+        table[name] = {"valid_accuracy": mean, "deviation": deviation, "seconds": seconds}
+    return table
+
+
+def table_lines(table: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the table as lines of text."""
+    return [
+        f"{DESCRIPTIONS[name]:<70} {100 * row['valid_accuracy']:6.2f} ± {100 * row['deviation']:.2f} %"
+        f"  {row['seconds']:8.1f} s"
         for name, row in table.items()
     ]
-    page.table(["variant", "dev accuracy, %", "difference", "seconds"], rows)
-    if full is not None:
-        others = {DESCRIPTIONS[name]: row for name, row in table.items() if name != "full"}
-        values = {name: row["accuracy"] - full for name, row in others.items()}
-        errors = {name: row["deviation"] for name, row in others.items()}
-        title, caption = (
-            "Difference in dev accuracy",
-            "Whiskers: standard deviation over the seeds.",
-        )
+
+
+def add_ablation(page: Report, table: Mapping[str, Mapping[str, float]], seeds: int) -> None:
+    """Add the table to a page, with bars of the differences."""
+    full = table.get("full", {}).get("valid_accuracy")
+    differences = {
+        name: 100 * (row["valid_accuracy"] - full)
+        for name, row in table.items()
+        if full is not None and name != "full"
+    }
+    page.table(
+        ["variant", "dev accuracy, %", "difference, points", "seconds"],
+        [
+            [
+                DESCRIPTIONS[name],
+                f"{100 * row['valid_accuracy']:.2f} ± {100 * row['deviation']:.2f}",
+                f"{differences[name]:+.2f}" if name in differences else None,
+                f"{row['seconds']:.1f}",
+            ]
+            for name, row in table.items()
+        ],
+    )
+    if differences:
+        values = {DESCRIPTIONS[name]: value for name, value in differences.items()}
+        errors = {DESCRIPTIONS[name]: 100 * table[name]["deviation"] for name in differences}
+        caption = "Whiskers: standard deviation over the seeds." if seeds > 1 else ""
+        title = "Difference in dev accuracy"
         page.bars(title, values, "points", caption, errors=errors if seeds > 1 else None)
-    return page.save(path)
-
-
-def _summary(config: TrainConfig, path: Path, options: AblateOptions) -> dict[str, Any]:
-    """Train a variant, resume it, or find it finished; return its summary."""
-    train(config, RunOptions(out=str(path), resume=True, quiet=options.quiet or options.json))
-    return read_summary(RunDirectory.read(path, task="esim"))
-
-
-def _row(summaries: list[dict[str, Any]]) -> dict[str, float]:
-    mean, deviation = mean_and_deviation([100 * s["metrics"]["valid_accuracy"] for s in summaries])
-    seconds, _ = mean_and_deviation([s["seconds"] for s in summaries])
-    return {"accuracy": mean, "deviation": deviation, "seconds": seconds}

@@ -202,8 +202,9 @@ class _Graph:
             composed = self._bilstm("composition", model.composition.bilstm, projected, lengths)
             pooled += self._pool(composed, masks[side], lengths)
         vector = self.op("Concat", pooled, axis=1)  # (B, 8 H)
-        _, first, _, _, second = model.classifier.layers
-        hidden = self.op("Tanh", [self._linear("classifier_1", first, vector)])
+        _, first, activation, _, second = model.classifier.layers
+        name = "Relu" if isinstance(activation, torch.nn.ReLU) else "Tanh"
+        hidden = self.op(name, [self._linear("classifier_1", first, vector)])
         scores = self._linear("classifier_2", second, hidden)
         self.op("Softmax", [scores], "probabilities", axis=1)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from esim.commands.options import FetchOptions
 from esim.data.dataset import DATA_SET
-from shared.command.options import FetchOptions
-from shared.data.datasets import fetch_and_say
+from shared.data.datasets import fetch_and_say, fetch_dataset
 
 
 def run(options: FetchOptions) -> int:
-    """Download SNLI."""
-    return fetch_and_say(DATA_SET, "esim train --recipe laptop", options)
+    """Download SNLI, or GloVe's vectors."""
+    if not options.glove:
+        return fetch_and_say(DATA_SET, "esim train --recipe laptop", options)
+    folder = fetch_dataset("glove.840B.300d", options.out, quiet=options.quiet)
+    file = next(iter(sorted(folder.glob("*.txt"))), folder)
+    print(f"The vectors are in {folder}. `esim train --recipe paper --vectors {file}` uses them.")
+    return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from esim.config import BadLine, Split
+from shared.command import options as shared_options
 from shared.command.config import Problems, positional
 
 
@@ -78,28 +79,19 @@ class AttendOptions:
             problem(self.pairs < 1, "pairs", self.pairs, ">= 1")
 
 
+Variant = Literal[
+    "full", "mask", "relu", "orthogonal", "variational", "dropout", "vectors", "matches", "axis", "relu_axis",
+    "coursework",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class AblateOptions:
     """What `ablate` leaves out."""
 
     out: str | None = None
     """Folder for the runs; existing ones in it are resumed; default: runs/esim/ablation."""
-    without: tuple[
-        Literal[
-            "full",
-            "mask",
-            "relu",
-            "orthogonal",
-            "variational",
-            "dropout",
-            "vectors",
-            "matches",
-            "axis",
-            "relu_axis",
-            "coursework",
-        ],
-        ...,
-    ] = ("full", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")
+    without: tuple[Variant, ...] = ("full", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")  # fmt: skip
     """Variants. full: nothing left out; vectors: random instead of --vectors; axis: LSTMs read across the batch;
     relu_axis: the same without ReLU; coursework: relu_axis with its dropout, classifier and initialization; the others
     are named after their option."""
@@ -116,6 +108,41 @@ class AblateOptions:
             problem(not self.without, "without", list(self.without), "one or more")
             is_bad = not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds)
             problem(is_bad, "seeds", list(self.seeds), "different numbers >= 0")
+
+
+@dataclass(frozen=True)
+class StudyOptions(AblateOptions):
+    """What `study` trains: one run whose epochs are measured, and the variants of `ablate`."""
+
+    out: str | None = None
+    """Folder for the runs; existing ones in it are resumed; default: runs/esim/study."""
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """What `inspect` shows."""
+
+    word: str | None = None
+    """Word whose id and vector are shown; default: the most frequent one."""
+    pairs: int = 2
+    """Pairs of the first batch to show, >= 0."""
+    out: str | None = None
+    """Folder to write stoi.json, itos.txt and vectors.txt (word2vec text) into, new or empty."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.pairs < 0, "pairs", self.pairs, ">= 0")
+
+
+@dataclass(frozen=True)
+class FetchOptions(shared_options.FetchOptions):
+    """What to download, and where to."""
+
+    glove: bool = False
+    """GloVe 840B 300d (2.2 GB), the coursework's word vectors, instead of SNLI."""
 
 
 @dataclass(frozen=True)

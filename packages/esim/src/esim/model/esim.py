@@ -21,8 +21,8 @@ from esim.data.labels import LABELS
 from esim.model.bilstm import BiLSTM, init_weights
 from esim.model.packing import Packing
 from shared.text.vocabulary import Vocabulary
-from shared.torch.masking import masked_softmax
 from shared.torch.cpu import pad_rows
+from shared.torch.masking import masked_softmax
 
 VOCABULARY = "vocab.txt"
 UNKNOWN_ID = 0

@@ -12,6 +12,7 @@ import torch
 from esim.config import TrainConfig
 from esim.model.esim import VOCABULARY, Esim
 from shared.command import config as configuration
+from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.text.vocabulary import Vocabulary
 from shared.torch.checkpoint import load_weights
@@ -38,17 +39,30 @@ class TrainedModel:
     path: Path
 
 
-def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
-    """Read the best model of a run, or the last one where none was evaluated yet.
+def load_run(
+    path: str | Path, *, device: torch.device | str = "cpu", checkpoint: str | None = None
+) -> TrainedModel:
+    """Read a model from a run.
+
+    Parameters
+    ----------
+    path : str or Path
+        Run folder.
+    device : torch device
+    checkpoint : str or None
+        Name of a checkpoint, for example `epoch-0003`; None: the best, or the last where none was evaluated yet.
 
     Raises
     ------
     UserError
-        The folder is no run, holds no whole checkpoint, or its files do not fit together.
+        The folder is no run, holds no such checkpoint, or its files do not fit together.
     """
     run = RunDirectory.read(path, task="esim")
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    folder = run.chosen().folder
+    chosen = run.chosen() if checkpoint is None else run.checkpoints.named(checkpoint)
+    if chosen is None:
+        raise UserError(f"{run.path}: has no checkpoint {checkpoint}.")
+    folder = chosen.folder
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = Esim(config, len(vocabulary))
     load_weights(folder, model)

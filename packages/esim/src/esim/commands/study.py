@@ -1,0 +1,112 @@
+"""The verb `study`: the coursework's tables in one command, as accuracy by epoch and as an ablation.
+
+The first part trains once, keeps the weights of every epoch, and measures each on dev and test. Dev chooses the epoch;
+test is only reported, and the table shows what choosing on it would have claimed. The second part is `esim ablate`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from esim.commands.ablate import ablate, add_ablation, table_lines
+from esim.commands.options import StudyOptions
+from esim.config import TrainConfig
+from esim.data.dataset import load_data
+from esim.measure import accuracy, score_pairs, scoring_batch
+from esim.model.trained import current_names, load_run
+from esim.train import train
+from shared.command.options import RunOptions
+from shared.files import write_json
+from shared.pages.report import Report, percent
+from shared.runs.run_directory import RunDirectory
+
+
+def run(config: TrainConfig, options: StudyOptions) -> int:
+    """Train, measure every epoch, train the variants, and write one page."""
+    out = Path(options.out or "runs/esim/study")
+    epochs = by_epoch(config, out / "epochs", quiet=options.quiet or options.json)
+    variants = ablate(
+        config, out, options.without, options.seeds, quiet=options.quiet or options.json
+    )
+    result = {"epochs": epochs, "variants": variants, "seeds": list(options.seeds)}
+    write_json(out / "study.json", result)
+    page = write_page(out / "study.html", result)
+    if options.json:
+        print(json.dumps(result))
+        return 0
+    print("epoch  train     dev       test")
+    for row in epochs:
+        cells = "  ".join(f"{percent(row.get(name)) or '-':>8}" for name in SPLITS)
+        print(f"{row['epoch']:>5}  {cells}{'  <- chosen on dev' if row['is_best'] else ''}")
+    print("\n".join(table_lines(variants)))
+    print(f"The page is {page}.")
+    return 0
+
+
+SPLITS = {"train_accuracy": "train", "valid_accuracy": "dev", "test_accuracy": "test"}
+
+
+def by_epoch(config: TrainConfig, path: Path, *, quiet: bool) -> list[dict[str, Any]]:
+    """Train with the weights of every epoch kept; return the accuracies after each.
+
+    Returns
+    -------
+    list of dict
+        epoch, train_accuracy (the epoch's mean, with dropout), valid_accuracy, test_accuracy where there is a test
+        file, and is_best: the epoch that dev chooses.
+    """
+    epochs = tuple(range(1, config.epochs + 1))
+    config = replace(config, checkpoint_epochs=epochs, steps=None, minutes=None)
+    train(config, RunOptions(out=str(path), resume=True, quiet=quiet))
+    run = RunDirectory.read(path, task="esim")
+    records = [current_names(record) for record in run.metrics.records()]
+    data = load_data(config)
+    rows = []
+    for epoch in epochs:
+        if run.checkpoints.named(f"epoch-{epoch:04d}") is None:  # stopped early
+            break
+        trained = load_run(path, checkpoint=f"epoch-{epoch:04d}")
+        row: dict[str, Any] = {"epoch": epoch}
+        seen = [r for r in records if epoch - 1 < r["epoch"] <= epoch and "train_accuracy" in r]
+        row["train_accuracy"] = sum(r["train_accuracy"] for r in seen) / len(seen) if seen else None
+        for key, split in (("valid_accuracy", "dev"), ("test_accuracy", "test")):
+            if split in data.splits:
+                pairs = data.splits[split]
+                scores = score_pairs(trained.model, pairs, batch_size=scoring_batch(config))
+                row[key] = accuracy(scores, pairs.labels)
+        rows.append(row)
+    best = max(range(len(rows)), key=lambda number: rows[number]["valid_accuracy"])
+    return [row | {"is_best": number == best} for number, row in enumerate(rows)]
+
+
+def write_page(path: Path, result: dict[str, Any]) -> Path:
+    """Write tables and plots of both parts as a page."""
+    page = Report("esim: study", "accuracy by epoch, and an ablation")
+    rows = result["epochs"]
+    shown = {key: name for key, name in SPLITS.items() if any(row.get(key) for row in rows)}
+    page.heading("Accuracy by epoch")
+    page.text(
+        "Dev chooses the epoch; test is reported. Train is the epoch's mean, measured with dropout."
+    )
+    page.table(
+        ["epoch", *shown.values(), ""],
+        [
+            [
+                f"{row['epoch']}",
+                *(percent(row.get(key)) for key in shown),
+                "chosen on dev" if row["is_best"] else "",
+            ]
+            for row in rows
+        ],
+    )
+    curves = {
+        name: ([row["epoch"] for row in rows], [100 * row[key] for row in rows])
+        for key, name in shown.items()
+    }
+    page.lines("Accuracy", "epoch", "accuracy, %", curves, png=path.parent / "epochs.png")
+    page.heading("Ablation")
+    add_ablation(page, result["variants"], len(result["seeds"]))
+    return page.save(path)
