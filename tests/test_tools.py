@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PRINTED = {  # what each verb `bench` prints with --json, as far as it is read
+PRINTED = {  # by each verb `bench` with --json, as far as it is read
     "cbow": {
         "start_up": {"seconds": 0.05},
         "exact": {
@@ -27,7 +28,7 @@ PRINTED = {  # what each verb `bench` prints with --json, as far as it is read
         "ratios": {"coursework": 3.4, "padded": 1.5, "packed": 3.1, "handwritten": 2.0}
     },
     "resnet_tiny": {
-        "devices": [{"wait_share": 0.0003}, {"wait_share": 0.002}],
+        "devices": [{"wait_fraction": 0.0003}, {"wait_fraction": 0.002}],
         "peer": {"ratio": 2.1},
     },
     "word_lm": {"ratio": 2.2, "generation": {"ratio": 60.0}},
@@ -44,6 +45,8 @@ if "--out" in words:
     out.mkdir(parents=True)
     data = {{"is_sample": not {has_data}}}
     (out / "summary.json").write_text(json.dumps({{"metrics": {metrics}, "data": data}}))
+    (out / "synonyms.json").write_text('[["tea", ["coffee"]]]')
+    (out / "report.html").write_text({page})
 print("a line that is no result")
 print(json.dumps({printed}))
 sys.exit({code})
@@ -53,7 +56,7 @@ sys.exit({code})
 @pytest.fixture
 def tools(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.syspath_prepend(ROOT / "tools")
-    names = ("tables", "claims", "bench", "demo")
+    names = ("tables", "cards", "claims", "bench", "demo")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     return {name: importlib.import_module(name) for name in names}
@@ -63,7 +66,12 @@ def stand_in(
     root: Path, task: str, *, printed: Any = None, metrics: Any = None, code: int = 0, **more: Any
 ) -> None:
     """Write commands that print what they are told to where a task's environment would have its own."""
+    page = (
+        '<p class="headline"><strong>7 %</strong> of it</p>'
+        '<svg class="plot"><g id="a"/><use href="#a"/></svg><svg class="plot">second</svg>'
+    )
     text = STAND_IN.format(
+        page=repr(page),
         python=sys.executable,
         printed=repr(printed),
         metrics=repr(metrics or {}),
@@ -180,7 +188,8 @@ def test_without_real_data_rows_say_so_and_absolute_times_are_left_out(
 
 def test_claims_stand_in_the_readmes_as_bench_has_them(tools: dict[str, ModuleType]) -> None:
     for bench in tools["claims"].BENCHES:
-        readme = (ROOT / "packages" / bench.task / "README.md").read_text(encoding="utf-8")
+        paths = (ROOT / "packages" / bench.task / "README.md", ROOT / "docs" / f"{bench.task}.md")
+        readme = "".join(path.read_text("utf-8") for path in paths if path.exists())
         for claim in bench.claims:
             assert f" {claim.claimed} " in readme, (bench.task, claim.what)
 
@@ -205,38 +214,74 @@ def test_bench_gives_flags_that_the_commands_have(tools: dict[str, ModuleType]) 
             assert (folder / "recipes" / f"{recipe}.yaml").exists()
 
 
-def test_demo_compares_links_and_fails_when_a_figure_is_off(
+def all_right(tools: dict[str, ModuleType], root: Path, name: str, **more: Any) -> None:
+    """Let every task give the figures that are expected of it."""
+    for task in PRINTED:
+        demos = [demo for demo in getattr(tools["demo"], name) if demo.task == task]
+        stand_in(root, task, metrics={demo.metric: demo.expected for demo in demos}, **more)
+
+
+def test_demo_compares_and_fails_when_a_figure_is_off(
     tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo = tools["demo"]
-    for task in {demo.task for demo in demo.DEMOS}:
-        metrics = {d.metric: d.expected for d in demo.DEMOS if d.task == task}
-        stand_in(root, task, metrics=metrics)
+    all_right(tools, root, "DEMOS")
     assert demo.main(root / "out") == 0
-    page = (root / "out" / "index.html").read_text()
-    assert page.count("<li><a href=") == page.count("<td>ok</td>") == len(demo.DEMOS)
-    assert 'href="cbow/baseline/report.html"' in page
-    assert "Every task trained on its built-in" in page
-
-    stand_in(root, "esim", metrics={"dev_accuracy": 0.3})
+    assert "OFF" not in capsys.readouterr().out
+    stand_in(root, "esim", metrics={"valid_accuracy": 0.3})
     (root / "off").mkdir()
     assert demo.main(root / "off") == 1
     assert "OFF" in capsys.readouterr().out
+    assert (root / "off" / "index.html").read_text().count('<b class="OFF">') == 1
+
+
+def test_demo_has_a_card_for_each_run_with_its_figure_plot_command_and_output(
+    tools: dict[str, ModuleType], root: Path
+) -> None:
+    demo = tools["demo"]
+    all_right(tools, root, "DEMOS")
+    demo.main(root / "out")
+    page = (root / "out" / "index.html").read_text()
+    cards = page.split("<section>")[1:]
+    assert len(cards) == len(demo.DEMOS)
+    for card, one in zip(cards, demo.DEMOS, strict=True):
+        run = f"{one.task}/{one.words[1]}"
+        assert f'href="{run}/report.html"' in card
+        assert "<strong>7 %</strong>" in card and card.count("<svg") == 1
+        assert f".venv/{one.task}/bin/" in card and "a line that is no result" in card
+        assert f'id="{one.task}-{one.words[1]}-a"' in card  # ids of several plots do not meet
+        assert f'href="#{one.task}-{one.words[1]}-a"' in card
+    assert "made-up sample" in page
+
+
+def test_demo_ends_with_three_commands_that_work_as_printed(
+    tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has been run; the folder that they are for is the checkout."""
+    all_right(tools, root, "DEMOS")
+    tools["demo"].main(root / "out")
+    *_, last = capsys.readouterr().out.split(f"To try next, from {root}:\n")
+    commands = last.splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=root, check=True, capture_output=True)
+        assert done.stdout
+    assert commands[0].endswith("cbow neighbors out/cbow/best tea")
 
 
 def test_on_real_data_a_task_that_finds_none_is_named_and_not_compared(
     tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo = tools["demo"]
-    for task in {demo.task for demo in demo.REAL}:
-        metrics = {d.metric: d.expected for d in demo.REAL if d.task == task}
-        stand_in(root, task, metrics=metrics)
-    stand_in(root, "resnet_tiny", metrics={"top1": 83.0}, has_data=False)
+    all_right(tools, root, "REAL")
+    stand_in(root, "resnet_tiny", metrics={"val_top1": 0.83}, has_data=False)
     assert demo.main(root / "out", is_real=True) == 0
     printed = capsys.readouterr().out
-    assert "no data: resnet-tiny fetch" in printed and "OFF" not in printed
-    assert "--data" not in printed
-    assert (root / "out" / "index.html").read_text().count("<td>ok</td>") == len(demo.REAL) - 1
+    assert "resnet_tiny had no data: .venv/resnet_tiny/bin/resnet-tiny fetch" in printed
+    assert "OFF" not in printed and "--data" not in printed
+    page = (root / "out" / "index.html").read_text()
+    assert page.count('<b class="ok">') == len(demo.REAL) - 1
+    assert page.count('<b class="no-data">') == 1
 
 
 def test_page_shows_text_as_text(tools: dict[str, ModuleType], tmp_path: Path) -> None:
@@ -245,4 +290,3 @@ def test_page_shows_text_as_text(tools: dict[str, ModuleType], tmp_path: Path) -
     assert "<h1>a &lt; b</h1>" in text
     assert "<td>&lt;b&gt;</td>" in text
     assert "{x}" in text
-    assert "Reports" not in text  # no links, no list

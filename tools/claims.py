@@ -216,7 +216,7 @@ BENCHES = (
             Claim(
                 "wait for data, share of a step",
                 "",
-                lambda found: 100 * max(row["wait_share"] for row in found["devices"]),
+                lambda found: 100 * max(row["wait_fraction"] for row in found["devices"]),
                 "0.3",
                 1,
                 unit="%",

@@ -26,7 +26,7 @@ from cbow.measure import load_analogies, load_word_pairs
 from cbow.model.vectors import WordVectors
 from esim.data.pairs import find_sources
 from esim.data.tokens import token_pairs
-from resnet_tiny.data.layout import read_classes, train_pictures, val_pictures
+from resnet_tiny.data.layout import read_classes, train_images, val_images
 from shared.command import config as configuration
 from shared.text.vectors import load_pretrained, read_word2vec
 from shared.text.vocabulary import Vocabulary
@@ -73,7 +73,7 @@ def corpus(path: Path) -> None:
     assert encoded.counts.sum() == encoded.tokens
 
 
-def pictures(path: Path) -> None:
+def images(path: Path) -> None:
     """Read a data set of which one of the lists is the file."""
     root = path.parents[{"val_annotations.txt": 1, "n1_boxes.txt": 2}.get(path.name, 0)]
     shown = (
@@ -87,8 +87,8 @@ def pictures(path: Path) -> None:
         if root / name != path:
             (root / name).write_text(content)
     classes = read_classes(root)
-    train_pictures(root, classes)
-    val_pictures(root, classes)  # fmt: skip
+    train_images(root, classes)
+    val_images(root, classes)  # fmt: skip
 
 
 def settings_of(task: str) -> Callable[[Path], None]:
@@ -181,6 +181,6 @@ READERS = {
     "synonyms": Reader(load_synonyms, "synonyms.json", (b'[["a", ["b", "c"]], ["d", []]]', b'{"a": ["b"]}')),
     "analogies": Reader(load_analogies, "questions.txt", (b": capitals\nA b c d\n\n: other\ne f g h\n",)),
     "rated pairs": Reader(load_word_pairs, "pairs.tsv", (b"w1\tw2\tscore\na\tb\t1.5\n", b"a,b,3\nc,d,4\n")),
-    **{name: Reader(pictures, name, (text.encode(),)) for name, text in LISTS.items()},
+    **{name: Reader(images, name, (text.encode(),)) for name, text in LISTS.items()},
     **{f"settings, {task}": Reader(settings_of(task), "config.yaml", (CONFIG,), 15) for task in TASKS},
 }  # fmt: skip

@@ -145,7 +145,7 @@ def test_memory_is_taken_for_what_is_there_and_not_for_what_is_claimed(
     assert peak < allowed, f"{peak:,} bytes for a file of {len(content):,}"
 
 
-# Reviews and pictures
+# Reviews and images
 
 
 @fuzz(100)
@@ -181,7 +181,7 @@ def test_reviews_with_any_names_texts_and_films_are_read_or_named(
     assert data is None or len(data.train) + len(data.valid) >= 8
 
 
-def pictures_of_all_kinds() -> tuple[bytes, ...]:
+def images_of_all_kinds() -> tuple[bytes, ...]:
     from PIL import Image
 
     noise = np.random.default_rng(0).integers(0, 4, (64, 64, 3), dtype=np.uint8)
@@ -194,11 +194,11 @@ def pictures_of_all_kinds() -> tuple[bytes, ...]:
 
 
 @fuzz(150)
-@given(content=broken(*pictures_of_all_kinds()), resize=st.booleans())
+@given(content=broken(*images_of_all_kinds()), resize=st.booleans())
 def test_broken_picture_is_decoded_or_bad(
     content: bytes, resize: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from resnet_tiny.data.decode import BadPicture, decode
+    from resnet_tiny.data.decode import BadImage, decode
 
     path = tmp_path_factory.mktemp("picture") / "x.JPEG"
     path.write_bytes(content)
@@ -206,6 +206,6 @@ def test_broken_picture_is_decoded_or_bad(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels = decode(path, 64, resize=resize)
-    except BadPicture:
+    except BadImage:
         return  # with a reason, which training tells with the file's name
     assert pixels.shape == (64, 64, 3)
