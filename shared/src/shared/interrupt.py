@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that long work answers when it can: save, say how to resume, exit.
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 as a request that long work answers when it can: save, say how to resume, exit.
 
 The first signal only sets a flag, so no write is torn by it. A second one of the same kind ends the process at once.
 """
@@ -16,7 +16,7 @@ class Interrupted(Exception):
     Parameters
     ----------
     signal_number : int
-        The process exits with 128 plus this: 130 for Ctrl-C, 143 for SIGTERM.
+        The process exits with 128 plus this: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     message : str
         One line: what was saved and how to resume.
     """
@@ -27,7 +27,10 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Context in which SIGINT and SIGTERM are remembered instead of acted on.
+    """Context in which signals that ask a process to end are remembered instead of acted on.
+
+    They are SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal or ssh connection is closed) and SIGUSR1 (Slurm, before the
+    time is up). The last two are left alone where the process has its own way with them, as under nohup.
 
     Attributes
     ----------
@@ -36,6 +39,9 @@ class StopRequest:
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    IF_DEFAULT = tuple(
+        getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)
+    )
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -45,7 +51,9 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         # Python delivers signals to the main thread only; elsewhere (a notebook's worker, a test) nothing is changed.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            default = [n for n in self.IF_DEFAULT if signal.getsignal(n) == signal.SIG_DFL]
+            for number in (*self.SIGNALS, *default):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

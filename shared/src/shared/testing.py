@@ -13,7 +13,7 @@ from typing import Any
 from shared.command.config import load, recipe_file
 from shared.data.datasets import data_root
 
-CLOCK = ("step_seconds", "data_share", "per_second", "evaluation_seconds", "seconds")
+CLOCK = ("step_seconds", "data_fraction", "timing", "per_second", "evaluation_seconds", "seconds")
 """Figures in `metrics.jsonl` that no two runs share."""
 
 
@@ -31,6 +31,7 @@ def caller(
         Working folder.
     """
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("DLTASKS_TRACEBACK", "1")  # a defect fails the test where it is
 
     def call(*words: object) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from shared.command.cli import Verb, run_verbs
 from shared.command.config import positional
 from shared.errors import UserError
 from shared.interrupt import Interrupted, StopRequest
+from shared.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Greeting:
     """Whom to greet."""
     times: int = 1
     """How often."""
+    batch_size: int = 8
+    """Batch size."""
 
 
 @pytest.fixture
@@ -35,9 +39,14 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         options, code = types.ModuleType("options"), types.ModuleType("greet")
         options.Greeting, code.run = Greeting, run  # type: ignore[attr-defined]
         modules = {"demo": None, "demo.commands": None, "demo.commands.options": options}
-        for name, module in (modules | {"demo.commands.greet": code}).items():
+        for name, module in (
+            modules | {"demo.commands.greet": code, "demo.commands.go": code}
+        ).items():
             monkeypatch.setitem(sys.modules, name, module or types.ModuleType(name))
-        verbs = (Verb("greet", "Say hello.", "Greeting"),)
+        verbs = (
+            Verb("greet", "Say hello.", "Greeting"),
+            Verb("go", "Train.", "shared.command.options:RunOptions"),
+        )
         return run_verbs("demo", "1.2", "A made-up command.", verbs, words)
 
     return call
@@ -84,9 +93,96 @@ def test_each_way_to_end_has_its_code_and_one_line(
     assert capsys.readouterr().err == printed
 
 
-def test_our_own_defects_keep_their_traceback(command: Callable[..., int]) -> None:
-    with pytest.raises(ZeroDivisionError):
-        command(["greet", "Ada"], raising(ZeroDivisionError()))
+class OutOfMemoryError(RuntimeError):
+    """As torch names it."""
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (ZeroDivisionError("division by zero"), "demo: ZeroDivisionError: division by zero. This is a defect"),
+        (ValueError("two\nlines"), "demo: ValueError: two lines. This is a defect"),
+        (KeyError(), "demo: KeyError. This is a defect"),
+        (MemoryError(), "demo: MemoryError. Not enough memory: lower --batch-size."),
+        (OutOfMemoryError("CUDA out of memory. Tried"), "Not enough memory: lower --batch-size."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Not enough memory: lower"),
+    ],
+)  # fmt: skip
+def test_defect_is_one_line_and_its_traceback_a_file(
+    error: Exception,
+    expected: str,
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DLTASKS_TRACEBACK", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert command(["greet", "Ada"], raising(error)) == 1
+    printed = capsys.readouterr().err
+    assert expected in printed
+    assert printed.count("\n") == 1
+    (file,) = tmp_path.iterdir()
+    assert str(file) in printed
+    assert "Traceback" in file.read_text()
+    monkeypatch.setenv("DLTASKS_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        command(["greet", "Ada"], raising(error))
+
+
+def test_traceback_of_a_run_lies_in_its_folder(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DLTASKS_TRACEBACK", raising=False)
+
+    def crash(options: Greeting) -> None:
+        with RunDirectory.start(
+            "demo", options, out=str(tmp_path / "run"), resume=False, quiet=True
+        ):
+            raise ZeroDivisionError
+
+    assert command(["greet", "Ada"], crash) == 1
+    assert len(list((tmp_path / "run").glob("demo-crash-*.txt"))) == 1
+
+
+def test_occupied_folder_is_refused_before_the_verb_begins(
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "thesis.tex").touch()
+    began: list[object] = []
+    assert command(["go", "--out", str(tmp_path)], began.append) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert not began
+    monkeypatch.setenv("RANK", "1")  # another process may have made the folder
+    assert command(["go", "--out", str(tmp_path)], began.append) == 0
+
+
+UNPRINTABLE = """
+import sys
+from shared.command.cli import Verb, run_verbs
+sys.exit(run_verbs("demo", "1", "电影", [Verb("a", "é", "b:C")], sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("locale", ["cp1252", "ascii", "utf-16"])
+def test_output_is_utf8_whatever_the_locale(locale: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": locale, "LC_ALL": "C"}
+
+    def call(*words: str | bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-c", UNPRINTABLE, *words],
+            check=False, capture_output=True, env=environment,
+        )  # fmt: skip
+
+    assert "电影" in call("--help").stdout.decode("utf-8")
+    done = call("运行")
+    assert done.returncode == 2
+    assert done.stderr.decode("utf-8").startswith("demo: '运行' is not a verb")
+    if os.name != "nt":
+        assert call(b"caf\xe9").returncode == 2
 
 
 def test_unknown_verb_is_named_with_near_spellings(
@@ -123,7 +219,11 @@ def test_overview_needs_neither_numpy_nor_jsonargparse() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=-1).returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS += [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_first_signal_is_remembered_and_old_handlers_come_back(number: int) -> None:
     before = signal.getsignal(number)
     with StopRequest() as stop:
@@ -131,6 +231,17 @@ def test_first_signal_is_remembered_and_old_handlers_come_back(number: int) -> N
         os.kill(os.getpid(), number)
         assert stop.signal_number == number
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal on Windows")
+def test_hang_up_under_nohup_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal_number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_signal_of_the_other_kind_is_not_a_second_one() -> None:

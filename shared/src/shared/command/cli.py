@@ -16,15 +16,18 @@ nothing but this module.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.command.terminal import say_error, tell_crash, use_utf8
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.openmp import let_waiting_threads_sleep
 
+DEFECT = 1
 USAGE_ERROR = 2
 TRAIN_CONFIG = "{package}.config:TrainConfig"
 RUN_OPTIONS = "shared.command.options:RunOptions"
@@ -86,7 +89,9 @@ def teaching_verbs() -> tuple[Verb, ...]:
     """Return the verbs of a package that has an assignment: `handout`, `check`, `grade`."""
     options = "shared.teaching.options:"
     return (
-        Verb("handout", "Write the assignment for students and teachers.", f"{options}HandoutOptions"),
+        Verb(
+            "handout", "Write the assignment for students and teachers.", f"{options}HandoutOptions"
+        ),
         Verb("check", "Check your solution of the assignment.", f"{options}CheckOptions"),
         Verb("grade", "Grade a class's solutions in a sandbox.", f"{options}GradeOptions"),
     )
@@ -114,34 +119,47 @@ def run_verbs(
     Returns
     -------
     int
-        0 done; 2 the user can fix it (one line on standard error says how); 128 + signal number after an interrupt
-        that was answered by saving.
+        0 done; 2 the user can fix it (one line on standard error says how); 1 a defect of the program (one line, and a
+        file with the traceback; with DLTASKS_TRACEBACK=1 in the environment it is raised); 128 + signal number after an
+        interrupt that was answered by saving.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = package.replace("_", "-")
     let_waiting_threads_sleep()  # torch is loaded by the verb, so not yet
+    use_utf8()
+    classes: list[type] = []  # of the verb, once it is known
     try:
-        return _dispatch(package, version, description, verbs, words)
+        return _dispatch(package, version, description, verbs, words, classes)
     except UserError as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        say_error(f"{command}: {error}")
         return USAGE_ERROR
     except Interrupted as interrupt:
-        print(f"{command}: {interrupt}", file=sys.stderr)
+        say_error(f"{command}: {interrupt}")
         return 128 + interrupt.signal_number
     except KeyboardInterrupt:
-        print(f"{command}: interrupted.", file=sys.stderr)
+        say_error(f"{command}: interrupted.")
         return 130
     except BrokenPipeError:
         # `cbow neighbors ... | head` closes our output early; Python would complain again at exit.
         sys.stdout = None  # type: ignore[assignment]
         return 141
     except OSError as error:
-        print(f"{command}: {_system_problem(error)}", file=sys.stderr)
+        say_error(f"{command}: {_system_problem(error)}")
         return USAGE_ERROR
+    except Exception as error:
+        if os.environ.get("DLTASKS_TRACEBACK"):
+            raise
+        tell_crash(command, error, classes)
+        return DEFECT
 
 
 def _dispatch(
-    package: str, version: str, description: str, verbs: Sequence[Verb], words: list[str]
+    package: str,
+    version: str,
+    description: str,
+    verbs: Sequence[Verb],
+    words: list[str],
+    classes: list[type],
 ) -> int:
     command = package.replace("_", "-")
     if not words or words[0] in ("-h", "--help", "help"):
@@ -159,17 +177,21 @@ def _dispatch(
         )
     verb = known[words[0]]
     from shared.command.config import parse, recipes_of
+    from shared.command.options import RunOptions
 
     recipes = recipes_of(package) if verb.layered else None
     prog = f"{command} {verb.name}"
     names = [
         name if ":" in name else f"{{package}}.commands.options:{name}" for name in verb.options
     ]
-    classes = [_load(name.format(package=package)) for name in names]
+    classes += [_load(name.format(package=package)) for name in names]
     try:
         options = parse(prog, verb.help, classes, words[1:], recipes)
     except SystemExit as stop:  # after --help and --print-config
         return int(stop.code or 0)
+    for option in options:
+        if isinstance(option, RunOptions):
+            option.require_free_folder()
     return int(_load(f"{package}.commands.{verb.module}:run")(*options) or 0)
 
 

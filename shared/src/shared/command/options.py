@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,21 @@ class RunOptions:
         with Problems() as problem:
             # Without it, the folder would be a new one, and training would begin anew.
             problem(self.resume and self.out is None, "out", self.out, "a run folder with --resume")
+
+    def require_free_folder(self) -> None:
+        """Refuse an --out that holds something, before anything is loaded.
+
+        Not in one of several processes, where the first one may have made the folder already.
+
+        Raises
+        ------
+        UserError
+        """
+        from shared.runs.run_directory import require_free
+
+        ranks = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+        if self.out is not None and not any(name in os.environ for name in ranks):
+            require_free(Path(self.out), resume=self.resume)
 
     def tell(self, folder: Path | None) -> None:
         """Say where a finished run is; None, in a process that writes no run, says nothing."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import json_text, whole_file
 
 
 class MetricsLog:
@@ -31,7 +31,7 @@ class MetricsLog:
         """Append one record; a NaN or infinite number is written as null."""
         record = {"step": step} | {name: _finite(value) for name, value in values.items()}
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(json_text(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
         """Read all records; a last line torn by a kill is left out.
@@ -67,7 +67,7 @@ class MetricsLog:
         """Drop the records for which a function returns False."""
         kept = [record for record in self.records() if is_kept(record)]
         with whole_file(self.path) as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+            file.writelines(json_text(record) + "\n" for record in kept)
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ write into one folder at once.
 from __future__ import annotations
 
 import datetime
+import errno
 import importlib.metadata
 import json
 import os
@@ -99,23 +100,7 @@ class RunDirectory:
         path = (
             Path(out) if out else Path("runs") / task / f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
         )
-        if path.exists() and not path.is_dir():
-            raise UserError(
-                f"{path}: is a file, expected a folder or nothing. Choose another --out."
-            )
-        # A kill may leave a lock, and a config.yaml that has not got its name yet.
-        is_filled = path.is_dir() and any(
-            entry.name != LOCK and not entry.name.startswith(".config.yaml.")
-            for entry in path.iterdir()
-        )
-        has_config = (path / "config.yaml").is_file()
-        if is_filled and not resume:
-            hint = "continue it with --resume or choose" if has_config else "choose"
-            raise UserError(f"{path}: is not empty. To keep what it holds, {hint} another --out.")
-        if is_filled and not has_config:
-            raise UserError(
-                f"{path}: holds no config.yaml, so it is not a run folder. Choose another --out."
-            )
+        is_filled = require_free(path, resume=resume)
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, quiet=quiet, is_resumed=is_filled)
         run._take_lock()
@@ -147,7 +132,9 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if error is not None:
+            error.run_folder = self.path  # type: ignore[attr-defined]  # for `shared.command.terminal`
         self.close()
 
     def say(self, line: str) -> None:
@@ -158,10 +145,14 @@ class RunDirectory:
         if not self.quiet:
             from tqdm import tqdm
 
-            tqdm.write(line)  # goes above a progress bar instead of through it
+            try:
+                tqdm.write(line)  # goes above a progress bar instead of through it
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise  # EIO: the terminal has been closed, and what there is to save must be saved
         path = self.path / "log.txt"
         try:
-            with path.open("a", encoding="utf-8", newline="\n") as file:
+            with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 file.write(line + "\n")
         except OSError as error:  # a full disk does not say whose write failed
             raise OSError(error.errno, error.strerror, str(path)) from None
@@ -250,6 +241,32 @@ class RunDirectory:
                 f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). "
                 "Leave them out, or choose another --out."
             )
+
+
+def require_free(path: Path, *, resume: bool) -> bool:
+    """Check that a run may be written into a folder; return whether it holds one to continue.
+
+    Raises
+    ------
+    UserError
+        It is not empty and `resume` is False, or it holds something other than a run.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file, expected a folder or nothing. Choose another --out.")
+    # A kill may leave a lock, and a config.yaml that has not got its name yet.
+    is_filled = path.is_dir() and any(
+        entry.name != LOCK and not entry.name.startswith(".config.yaml.")
+        for entry in path.iterdir()
+    )
+    has_config = (path / "config.yaml").is_file()
+    if is_filled and not resume:
+        hint = "continue it with --resume or choose" if has_config else "choose"
+        raise UserError(f"{path}: is not empty. To keep what it holds, {hint} another --out.")
+    if is_filled and not has_config:
+        raise UserError(
+            f"{path}: holds no config.yaml, so it is not a run folder. Choose another --out."
+        )
+    return is_filled
 
 
 def environment(
