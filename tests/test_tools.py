@@ -138,7 +138,7 @@ def test_bench_reads_every_claim_and_misses_are_no_failure(
     assert figures == ["real", "1.40 x", "1.9 x", ">= 1.5 x", "missed"]
     by_hand = rows["imdb_sentiment", "LSTM written by hand", "torch's LSTM"]
     assert (by_hand["measured"], by_hand["verdict"]) == ("0.50 x", "met")
-    wait = rows["resnet_tiny", "wait for data, share of a step", ""]
+    wait = rows["resnet_tiny", "wait for data, fraction of a step", ""]
     assert (wait["measured"], wait["verdict"]) == ("0.20 %", "met")
     printed = capsys.readouterr().out
     page = (root / "out" / "bench.html").read_text()

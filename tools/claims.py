@@ -214,7 +214,7 @@ BENCHES = (
                 2,
             ),
             Claim(
-                "wait for data, share of a step",
+                "wait for data, fraction of a step",
                 "",
                 lambda found: 100 * max(row["wait_fraction"] for row in found["devices"]),
                 "0.3",
