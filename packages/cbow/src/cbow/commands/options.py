@@ -121,6 +121,8 @@ class SynonymsOptions:
 class StudyOptions:
     """The assignment's study of learning rates and training times."""
 
+    recipe: Literal["coursework", "baseline"] = "coursework"
+    """Settings that the study varies: the coursework's own, or those with the true gradient."""
     data: str | None = None
     """Data as in `train`."""
     out: str | None = None

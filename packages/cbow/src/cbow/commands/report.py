@@ -26,7 +26,7 @@ def run(options: ReportOptions) -> int:
 
 
 def write_page(run: RunDirectory, out: Path | None = None) -> Path:
-    """Write a run's page, and its two plots as PNG beside it.
+    """Write a run's page, and its plots as PNG beside it.
 
     Parameters
     ----------
@@ -89,6 +89,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         ys,
         words,
         caption="The first two principal components of frequent words' vectors; distances are approximate.",
+        png=out.parent / "words.png",
     )
     page.run_again(command(summary.get("processes", 1)), run, config)
     return page.save(out)
