@@ -12,7 +12,7 @@ from shared.testing import caller, require_data
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep packed pictures out of the user's cache, and use one thread: other people's tests run beside these."""
+    """Keep packed images out of the user's cache, and use one thread: other people's tests run beside these."""
     import os
 
     import torch
@@ -25,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a sample of 10 classes with 8 training pictures and 3 of val each."""
+    """Return a sample of 10 classes with 8 training images and 3 of val each."""
     folder = tmp_path_factory.mktemp("sample") / "made-up"
     sample.write(folder, train=8, val=3)
     return folder
@@ -48,7 +48,7 @@ def resnet_tiny(
     return caller(main, capsys, monkeypatch, tmp_path)
 
 
-# The smallest of torchvision's models: one step of 16 pictures takes a fiftieth of ResNet-18's time.
+# The smallest of torchvision's models: one step of 16 images takes a fiftieth of ResNet-18's time.
 SMALL = (
     "--device", "cpu", "--threads", 1, "--arch", "shufflenet_v2_x0_5", "--batch-size", 16, "--log-every", 1,
     "--holdout-per-class", 2,
@@ -67,5 +67,5 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Return the folder of the real pictures; tests that need it skip where it is not."""
+    """Return the folder of the real images; tests that need it skip where it is not."""
     return require_data("tiny-imagenet-200", "wnids.txt", "resnet-tiny")

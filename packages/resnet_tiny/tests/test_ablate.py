@@ -15,20 +15,20 @@ def test_each_part_of_a_recipe_is_left_out_once() -> None:
     base = TrainConfig(
         crop="pad", flip="random", ema_decay=0.99, channels_last=False, precision="float32"
     )
-    found = ablate.kinds(base)
+    found = ablate.variants(base)
     assert list(found) == [
         "all parts", "without crop", "without flip", "without moving average", "with Muon", "with the 3x3 stem"
     ]  # fmt: skip
     assert found["without crop"] == replace(base, crop="none")
     assert found["with Muon"] == replace(base, optimizer="muon")
-    assert ablate.kinds(found["with Muon"])["without Muon"] == base
+    assert ablate.variants(found["with Muon"])["without Muon"] == base
 
 
 def test_every_part_of_modern_has_a_flag_and_a_run() -> None:
     from shared.command.config import load
 
-    recipe = Path(ablate.__file__).parent / "recipes" / "modern.yaml"
-    found = ablate.kinds(load(TrainConfig, recipe))
+    recipe = Path(ablate.__file__).parents[1] / "recipes" / "modern.yaml"
+    found = ablate.variants(load(TrainConfig, recipe))
     assert len(found) == len(ablate.WITHOUT) + 1  # it has the 3x3 stem, and Muon is tried
     assert "with Muon" in found
 
@@ -64,5 +64,5 @@ def test_study_reports_the_hold_out_and_goes_on_where_it_was(
     rows = json.loads(printed)["rows"]
     assert [row["name"] for row in rows] == ["all parts", "without flip"]
     summary = json.loads((tmp_path / "ablation" / "all-parts-1" / "summary.json").read_text())
-    assert rows[0]["holdout_top1"] == summary["metrics"]["chosen_acc"]
+    assert rows[0]["valid_top1"] == summary["metrics"]["valid_top1"]
     assert json.loads(resnet_tiny(*words)[1])["rows"] == rows  # nothing is trained again

@@ -13,7 +13,7 @@ from torch import nn
 
 from resnet_tiny.commands import bench, devices
 from resnet_tiny.commands.devices import WARM_UP, Setup, setups, time_setup
-from resnet_tiny.commands.peer import Peer, PictureFolder
+from resnet_tiny.commands.peer import ImageFolder, Peer
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import load_images
 from resnet_tiny.data.transforms import normalize
@@ -61,9 +61,9 @@ def test_bench_splits_the_wait_from_the_work_and_compares(
 
 def test_peer_reads_the_same_pixels_and_learns(sample_folder: Path) -> None:
     images = load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
-    pictures = images.train.pack.pictures
-    paths = [str(pictures.root / pictures.files[row]) for row in images.train.rows]
-    data = PictureFolder(paths, images.train.labels.tolist())
+    listing = images.train.pack.listing
+    paths = [str(listing.root / listing.files[row]) for row in images.train.rows]
+    data = ImageFolder(paths, images.train.labels.tolist())
     ours = normalize(images.train.pixels(np.array([3])))[0]
     assert torch.allclose(data[3][0], ours, atol=1e-5) and data[3][1] == images.train.labels[3]
     model = build_model(CONFIG.arch, 10)
@@ -88,12 +88,12 @@ def test_first_steps_count_neither_for_ours_nor_for_the_peer(
         if calls <= WARM_UP:
             time.sleep(SLOW)
 
-    class SlowAtFirst(devices.LossOf):
+    class SlowAtFirst(devices.BatchLoss):
         def prepare(self, batch: dict[str, Any]) -> tuple[torch.Tensor, float]:
             slow_at_first()
             return super().prepare(batch)
 
-    monkeypatch.setattr(devices, "LossOf", SlowAtFirst)
+    monkeypatch.setattr(devices, "BatchLoss", SlowAtFirst)
     timing = time_setup(CONFIG, images, Setup("cpu", "float32", threads=1), 2)
     assert calls == WARM_UP + 2
     assert timing.transform < SLOW / 2  # with the first steps in it, it would be SLOW or more
@@ -101,12 +101,12 @@ def test_first_steps_count_neither_for_ours_nor_for_the_peer(
     calls = 0
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10))
     model.register_forward_hook(lambda *given: slow_at_first())
-    data = PictureFolder(
+    data = ImageFolder(
         [str(path) for path in sorted(sample_folder.glob("train/*/images/*"))], [0] * 80
     )
     rate = Peer(model, data, 8, workers=0).images_per_second(2, WARM_UP)
     assert calls == WARM_UP + 2
-    assert rate > 2 * 8 / SLOW  # the pictures of two steps, in less than one slow step takes
+    assert rate > 2 * 8 / SLOW  # the images of two steps, in less than one slow step takes
 
 
 def test_devices_that_are_here_are_listed() -> None:
@@ -118,6 +118,7 @@ def test_devices_that_are_here_are_listed() -> None:
     assert Setup("cpu", "float32", threads=1, processes=2).name == "CPU, 1 thread x 2 processes"
 
 
+@pytest.mark.reliability
 def test_several_processes_are_timed_through_torchrun(sample_folder: Path) -> None:
     images = load_images(TrainConfig(data=str(sample_folder), holdout_per_class=2))
     timing = time_setup(CONFIG, images, Setup("cpu", "float32", threads=1, processes=2), 1)

@@ -52,11 +52,11 @@ BAD_TRAINING = {
     "no hold-out": (["--holdout-per-class", "0"], "expected >= 1 unless --selection is val or last"),
     "unknown model": (["--arch", "resnet19"], "--arch is resnet19, which torchvision does not have"),
     "stem of no ResNet": (["--arch", "vgg11", "--stem", "3x3"], "--stem is 3x3, expected 7x7"),
-    "shares without sizes": (["--size-shares", "[0.5,0.5]"], "--size-shares is [0.5, 0.5]"),
-    "shares that are not 1": (["--sizes", "[32,64]", "--size-shares", "[0.5,0.6]"], "together 1"),
+    "shares without sizes": (["--size-fractions", "[0.5,0.5]"], "--size-fractions is [0.5, 0.5]"),
+    "shares that are not 1": (["--sizes", "[32,64]", "--size-fractions", "[0.5,0.6]"], "together 1"),
     "smoothing 1": (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected 0 to below 1"),
     "negative cutmix": (["--cutmix", "-1"], "--cutmix is -1.0, expected >= 0"),
-    "two at once": (["--mix-share", "2", "--momentum", "1"], "--mix-share is 2.0, expected 0 to 1"),
+    "two at once": (["--mix-probability", "2", "--momentum", "1"], "--mix-probability is 2.0, expected 0 to 1"),
     "no number": (["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
     "muon 0": (["--muon-learning-rate", "0"], "--muon-learning-rate is 0.0, expected > 0"),
     "fp16": (["--precision", "fp16"], "--precision is fp16"),
@@ -91,7 +91,7 @@ def test_bad_training_is_refused_in_one_line(
 def test_bad_files_are_refused_in_one_line(
     resnet_tiny: Caller, tmp_path: Path, small_run: Path, sample_folder: Path
 ) -> None:
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "data.zip").write_text("not unpacked")
     wrapped = tmp_path / "outer"
     shutil.copytree(sample_folder, wrapped / "tiny-imagenet-200")
@@ -113,7 +113,7 @@ def test_bad_files_are_refused_in_one_line(
             ("evaluate", small_run, "--checkpoint", "epoch-0007"),
             "Expected one of: best, last, epoch-0001, epoch-0002, step-00000006.",
         ),
-        (("predict", small_run, "text.png"), "text.png: is not a picture"),
+        (("predict", small_run, "text.png"), "text.png: is not an image"),
         (("predict", small_run, "none.png"), "none.png: not found"),
         (("export", small_run, "--out", tmp_path), "is not empty"),
         (("report", "none"), "none: is not a run"),
@@ -168,7 +168,7 @@ def test_ended_run_is_not_trained_again(resnet_tiny: Caller, small_run: Path) ->
     assert code == 0 and "ended already" in printed
 
 
-def test_prediction_names_classes_of_pictures_of_any_kind_and_size(
+def test_prediction_names_classes_of_images_of_any_kind_and_size(
     resnet_tiny: Caller, small_run: Path, tmp_path: Path
 ) -> None:
     Image.new("RGBA", (300, 200), (200, 50, 45, 255)).save(tmp_path / "wide.png")
@@ -177,12 +177,13 @@ def test_prediction_names_classes_of_pictures_of_any_kind_and_size(
         "predict", small_run, "wide.png", "tiny.jpg", "--json", "--top", 10
     )
     assert code == 0
-    found = json.loads(printed)
-    assert [Path(picture["file"]).name for picture in found] == ["wide.png", "tiny.jpg"]
-    for picture in found:
-        shares = [answer["probability"] for answer in picture["answers"]]
-        assert sum(shares) == pytest.approx(1, abs=1e-4) and shares == sorted(shares, reverse=True)
-        assert "red disc" in {answer["name"] for answer in picture["answers"]}
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert [Path(row["file"]).name for row in rows] == ["wide.png", "tiny.jpg"]
+    for row in rows:
+        probabilities = [one["probability"] for one in row["classes"]]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert "red disc" in {one["name"] for one in row["classes"]}
     assert "red disc" in resnet_tiny("predict", small_run, "wide.png", "--top", 10)[1]
 
 

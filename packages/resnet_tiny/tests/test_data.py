@@ -12,9 +12,10 @@ from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import sample
 from resnet_tiny.data.dataset import TrainBatches, load_images, split_holdout
 from resnet_tiny.data.decode import decode
-from resnet_tiny.data.layout import read_classes, train_pictures, val_pictures
+from resnet_tiny.data.layout import read_classes, train_images, val_images
+from resnet_tiny.data.listing import Classes
 from shared.errors import UserError
-from shared.torch.sampler import Share
+from shared.torch.sampler import Shard
 
 
 def load(folder: Path) -> None:
@@ -25,18 +26,18 @@ def test_classes_are_numbered_by_sorted_wnid_in_train_and_val_alike(sample_folde
     listed = (sample_folder / "wnids.txt").read_text().split()
     assert listed != sorted(listed)  # else this test could not fail
     classes = read_classes(sample_folder)
-    assert list(classes.wnids) == sorted(listed)
-    train = train_pictures(sample_folder, classes)
+    assert list(classes.ids) == sorted(listed)
+    train = train_images(sample_folder, classes)
     for file, label in zip(train.files, train.labels, strict=True):
-        assert file.split("/")[1] == classes.wnids[label]
-    val = val_pictures(sample_folder, classes)
+        assert file.split("/")[1] == classes.ids[label]
+    val = val_images(sample_folder, classes)
     written = dict(
         line.split("\t")[:2]
         for line in (sample_folder / "val" / "val_annotations.txt").read_text().splitlines()
     )
     assert len(val) == len(written) == 30
     for file, label in zip(val.files, val.labels, strict=True):
-        assert written[file.removeprefix("val/images/")] == classes.wnids[label]
+        assert written[file.removeprefix("val/images/")] == classes.ids[label]
 
 
 def test_class_names_are_the_first_of_words_txt(sample_folder: Path) -> None:
@@ -45,7 +46,7 @@ def test_class_names_are_the_first_of_words_txt(sample_folder: Path) -> None:
 
 
 def sort_val(folder: Path) -> None:
-    """Move the pictures of val into class folders, as the coursework did."""
+    """Move the images of val into class folders, as the coursework did."""
     for line in (folder / "val" / "val_annotations.txt").read_text().splitlines():
         name, wnid = line.split("\t")[:2]
         target = folder / "val" / wnid / "images"
@@ -58,9 +59,9 @@ def test_val_sorted_into_class_folders_gives_the_same_labels(
     sample_folder: Path, broken: Path
 ) -> None:
     classes = read_classes(sample_folder)
-    before = val_pictures(sample_folder, classes)
+    before = val_images(sample_folder, classes)
     sort_val(broken)
-    after = val_pictures(broken, classes)
+    after = val_images(broken, classes)
     as_pairs = [
         {(Path(f).name, int(n)) for f, n in zip(p.files, p.labels, strict=True)}
         for p in (before, after)
@@ -69,20 +70,20 @@ def test_val_sorted_into_class_folders_gives_the_same_labels(
 
 
 def flatten_train(folder: Path) -> None:
-    for picture in list(folder.glob("train/*/images/*")):
-        shutil.move(picture, folder / "train")
+    for image in list(folder.glob("train/*/images/*")):
+        shutil.move(image, folder / "train")
 
 
 def flatten_one_level(folder: Path) -> None:
     wnid = sorted(p.name for p in (folder / "train").iterdir())[0]
-    for picture in list((folder / "train" / wnid / "images").iterdir()):
-        shutil.move(picture, folder / "train" / wnid)
+    for image in list((folder / "train" / wnid / "images").iterdir()):
+        shutil.move(image, folder / "train" / wnid)
     (folder / "train" / wnid / "images").rmdir()
 
 
 def flatten_val(folder: Path) -> None:
-    for picture in list((folder / "val" / "images").iterdir()):
-        shutil.move(picture, folder / "val")
+    for image in list((folder / "val" / "images").iterdir()):
+        shutil.move(image, folder / "val")
     (folder / "val" / "images").rmdir()
 
 
@@ -91,15 +92,15 @@ def lose_classes(folder: Path) -> None:
         shutil.rmtree(folder / "train" / wnid)
 
 
-def lose_pictures(folder: Path) -> None:
-    for picture in sorted(folder.glob("train/*/images/*"))[-5:]:
-        picture.unlink()
+def lose_images(folder: Path) -> None:
+    for image in sorted(folder.glob("train/*/images/*"))[-5:]:
+        image.unlink()
 
 
 def empty_class(folder: Path) -> None:
     wnid = sorted(p.name for p in (folder / "train").iterdir())[3]
-    for picture in (folder / "train" / wnid / "images").iterdir():
-        picture.unlink()
+    for image in (folder / "train" / wnid / "images").iterdir():
+        image.unlink()
 
 
 def lose_val_classes(folder: Path) -> None:
@@ -124,24 +125,24 @@ def unknown_wnid(folder: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "flattened train": (flatten_train, "flattened: 80 pictures lie in train/ itself"),
-    "flattened class": (flatten_one_level, "flattened: its pictures lie beside each other without images/"),
-    "flattened val": (flatten_val, "val: is flattened: 30 pictures without a class folder"),
+    "flattened train": (flatten_train, "flattened: 80 images lie in train/ itself"),
+    "flattened class": (flatten_one_level, "flattened: its images lie beside each other without images/"),
+    "flattened val": (flatten_val, "val: is flattened: 30 images without a class folder"),
     "no annotations": (
-        lambda f: (f / "val" / "val_annotations.txt").unlink(), "the 30 pictures in val/images have no labels"
+        lambda f: (f / "val" / "val_annotations.txt").unlink(), "the 30 images in val/images have no labels"
     ),
-    "no wnids": (lambda f: (f / "wnids.txt").unlink(), "is not whole: wnids.txt is missing"),
-    "no train": (lambda f: shutil.rmtree(f / "train"), "is not whole: train/ is missing"),
-    "no val": (lambda f: shutil.rmtree(f / "val"), "is not whole: val/ is missing"),
+    "no wnids": (lambda f: (f / "wnids.txt").unlink(), "is incomplete: wnids.txt is missing"),
+    "no train": (lambda f: shutil.rmtree(f / "train"), "is incomplete: train/ is missing"),
+    "no val": (lambda f: shutil.rmtree(f / "val"), "is incomplete: val/ is missing"),
     "classes missing": (lose_classes, "is half unpacked: 3 of the 10 classes"),
-    "pictures missing": (lose_pictures, "the class is half unpacked (5 of 8 pictures are missing)"),
-    "val pictures missing": (
-        lambda f: next(f.glob("val/images/*")).unlink(), "is not in val/images (29 pictures are there)"
+    "images missing": (lose_images, "the class is half unpacked (5 of 8 images are missing)"),
+    "val images missing": (
+        lambda f: next(f.glob("val/images/*")).unlink(), "is not in val/images (29 images are there)"
     ),
-    "val classes missing": (lose_val_classes, "val: is half unpacked: 2 of the 10 classes in wnids.txt have"),
-    "empty class": (empty_class, "the class is empty"),
+    "val classes missing": (lose_val_classes, "val: is incomplete: 2 of the 10 classes have no image"),
+    "empty class": (empty_class, "the class holds no image"),
     "unknown class": (add_class, "n00000001: wnids.txt does not list this class"),
-    "val picture without label": (add_unlabelled, "val_999.JPEG: val_annotations.txt does not name it"),
+    "val image without label": (add_unlabelled, "val_999.JPEG: val_annotations.txt does not name it"),
     "unknown wnid": (unknown_wnid, "val_annotations.txt:3: class 'n77777777' is not among the 10 classes"),
     "class listed twice": (
         lambda f: (f / "wnids.txt").write_text("n1\nn2\nn1\n"), "wnids.txt:3: n1 is listed twice"
@@ -175,7 +176,7 @@ def test_holdout_takes_as_many_of_each_class_and_leaves_the_rest(sample_folder: 
 def test_holdout_that_leaves_nothing_is_refused() -> None:
     labels = np.repeat(np.arange(3), 4)
     with pytest.raises(UserError, match="--holdout-per-class is 4"):
-        split_holdout(labels, np.arange(12), 4)
+        split_holdout(labels, np.arange(12), 4, Classes(("a", "b", "c"), ("a", "b", "c")))
 
 
 def test_choosing_on_val_trains_on_all_of_train(sample_folder: Path) -> None:
@@ -183,18 +184,18 @@ def test_choosing_on_val_trains_on_all_of_train(sample_folder: Path) -> None:
     assert (len(images.train), len(images.holdout)) == (80, 0)
 
 
-def test_batch_holds_the_pictures_and_labels_of_its_share(sample_folder: Path) -> None:
+def test_batch_holds_the_images_and_labels_of_its_share(sample_folder: Path) -> None:
     config = TrainConfig(data=str(sample_folder), holdout_per_class=2, only_classes=4)
     images = load_images(config)
     assert len(images.classes) == 4 and len(images.val) == 12
     fetch = TrainBatches(config, images)
     places = np.array([5, 0, 17])
-    batch = fetch(Share(0, 0, 0, 1, places))
-    files = [images.train.pack.pictures.files[row] for row in images.train.rows[places]]
+    batch = fetch(Shard(0, 0, 0, 1, places))
+    files = [images.train.pack.listing.files[row] for row in images.train.rows[places]]
     for pixels, label, file in zip(batch["pixels"], batch["labels"], files, strict=True):
         expected = decode(sample_folder / file, 64)
         assert np.array_equal(pixels.numpy(), expected)
-        assert images.classes.wnids[label] == file.split("/")[1]
+        assert images.classes.ids[label] == file.split("/")[1]
 
 
 def test_sample_is_deterministic_and_has_greyscale_and_a_train_of_its_own(tmp_path: Path) -> None:
@@ -215,5 +216,5 @@ def test_sample_is_deterministic_and_has_greyscale_and_a_train_of_its_own(tmp_pa
 def test_real_data_reads_as_its_publisher_says(real_data: Path) -> None:
     classes = read_classes(real_data)
     assert len(classes) == 200 and classes.names[0] == "goldfish"
-    val = val_pictures(real_data, classes)
-    assert len(set(np.bincount(val.labels))) == 1  # as many pictures of each class
+    val = val_images(real_data, classes)
+    assert len(set(np.bincount(val.labels))) == 1  # as many images of each class

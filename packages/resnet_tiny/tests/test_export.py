@@ -25,13 +25,13 @@ def test_onnx_file_takes_bytes_and_answers_as_predict_does(
 ) -> None:
     code, printed, error = resnet_tiny("export", small_run, "--out", "onnx")
     assert (code, error) == (0, "") and "logits are torch's to" in printed
-    picture = next(sample_folder.glob("test/images/*"))
+    image = next(sample_folder.glob("test/images/*"))
     session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"))
-    (logits,) = session.run(None, {"pixels": decode(picture, 64)[None]})
+    (logits,) = session.run(None, {"pixels": decode(image, 64)[None]})
     chances = np.exp(logits[0] - logits[0].max())
     chances /= chances.sum()
     names = json.loads((tmp_path / "onnx" / "classes.json").read_text())["names"]
-    found = json.loads(resnet_tiny("predict", small_run, picture, "--json", "--top", 1)[1])
-    best = found[0]["answers"][0]
+    found = json.loads(resnet_tiny("predict", small_run, image, "--json", "--top", 1)[1])
+    best = found["classes"][0]
     assert names[int(chances.argmax())] == best["name"]
     assert float(chances.max()) == pytest.approx(best["probability"], abs=1e-3)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -12,20 +13,20 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_tiny.commands.mistakes import mistakes_png
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import Images, load_images
-from resnet_tiny.data.transforms import middle, normalize
+from resnet_tiny.data.transforms import center_crop, normalize
 from resnet_tiny.measure import (
     Predictions,
     confusions,
+    examples,
+    measure,
+    measure_with_flip,
     per_class,
-    predict,
-    predict_both,
     worst_mistakes,
 )
 from resnet_tiny.model.trained import load_run
-from resnet_tiny.predict import classify
+from resnet_tiny.predict import predict
 
 Caller = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")
@@ -37,16 +38,16 @@ def images(sample_folder: Path) -> Images:
 
 
 class Brightness(nn.Module):
-    """A model whose scores are the means of ten columns of the picture; it counts what it is shown."""
+    """A model whose scores are the means of ten columns of the image; it counts what it is shown."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[int] = []
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, shown: Tensor) -> Tensor:
         assert not self.training
-        self.seen.append(len(pictures))
-        return pictures.mean(dim=1)[:, 0, :10] * 2
+        self.seen.append(len(shown))
+        return shown.mean(dim=1)[:, 0, :10] * 2
 
 
 def answers(
@@ -60,42 +61,42 @@ def answers(
 
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 256])
-def test_every_picture_counts_once_whatever_the_batch(batch: int, images: Images) -> None:
+def test_every_image_counts_once_whatever_the_batch(batch: int, images: Images) -> None:
     model = Brightness()
-    found = predict(model, images.val, device=CPU, batch=batch)
+    found = measure(model, images.val, device=CPU, batch_size=batch)
     assert sum(model.seen) == 30  # the last, smaller batch is not dropped
-    whole = predict(Brightness(), images.val, device=CPU, batch=30)
-    assert np.array_equal(found.answers, whole.answers)
+    whole = measure(Brightness(), images.val, device=CPU, batch_size=30)
+    assert np.array_equal(found.classes, whole.classes)
     assert found.figures() == pytest.approx(whole.figures())
 
 
-def test_accuracy_is_of_all_pictures_and_not_a_mean_over_batches(images: Images) -> None:
-    found = predict(Brightness(), images.val, device=CPU, batch=29)
-    right = sum(int(a[0] == n) for a, n in zip(found.answers, images.val.labels, strict=True))
-    among = sum(int(n in a) for a, n in zip(found.answers, images.val.labels, strict=True))
-    assert found.figures()["top1"] == pytest.approx(100 * right / 30)
-    assert found.figures()["top5"] == pytest.approx(100 * among / 30)
+def test_accuracy_is_of_all_images_and_not_a_mean_over_batches(images: Images) -> None:
+    found = measure(Brightness(), images.val, device=CPU, batch_size=29)
+    right = sum(int(a[0] == n) for a, n in zip(found.classes, images.val.labels, strict=True))
+    among = sum(int(n in a) for a, n in zip(found.classes, images.val.labels, strict=True))
+    assert found.figures()["top1"] == pytest.approx(right / 30)
+    assert found.figures()["top5"] == pytest.approx(among / 30)
 
 
-def test_flip_averages_the_picture_and_its_mirror_image(images: Images) -> None:
-    alone, found = predict_both(Brightness(), images.val, device=CPU)
-    assert alone.figures() == predict(Brightness(), images.val, device=CPU).figures()
-    pictures = normalize(images.val.pixels(np.arange(30)))
+def test_flip_averages_the_image_and_its_horizontal_flip(images: Images) -> None:
+    alone, found = measure_with_flip(Brightness(), images.val, device=CPU)
+    assert alone.figures() == measure(Brightness(), images.val, device=CPU).figures()
+    shown = normalize(images.val.pixels(np.arange(30)))
     model = Brightness().eval()
-    both = (model(pictures).softmax(1) + model(pictures.flip(3)).softmax(1)) / 2
-    assert np.array_equal(found.answers[:, 0], both.argmax(1).numpy())
+    both = (model(shown).softmax(1) + model(shown.flip(3)).softmax(1)) / 2
+    assert np.array_equal(found.classes[:, 0], both.argmax(1).numpy())
 
 
 def test_measuring_shows_the_middle_that_is_asked_for(images: Images) -> None:
-    shown = middle(normalize(images.val.pixels(np.arange(30))), 0.5)
+    shown = center_crop(normalize(images.val.pixels(np.arange(30))), 0.5)
     expected = Brightness().eval()(shown).argmax(1).numpy()
     for found in (
-        predict(Brightness(), images.val, device=CPU, crop=0.5),
-        predict_both(Brightness(), images.val, device=CPU, crop=0.5)[0],
+        measure(Brightness(), images.val, device=CPU, crop=0.5),
+        measure_with_flip(Brightness(), images.val, device=CPU, crop=0.5)[0],
     ):
-        assert np.array_equal(found.answers[:, 0], expected)
-    whole = predict(Brightness(), images.val, device=CPU)
-    assert not np.array_equal(whole.answers[:, 0], expected)
+        assert np.array_equal(found.classes[:, 0], expected)
+    whole = measure(Brightness(), images.val, device=CPU)
+    assert not np.array_equal(whole.classes[:, 0], expected)
 
 
 def test_runs_crop_is_that_of_its_figures_and_of_predict_unless_another_is_named(
@@ -106,23 +107,23 @@ def test_runs_crop_is_that_of_its_figures_and_of_predict_unless_another_is_named
 
     summary = json.loads((small_run / "summary.json").read_text())["metrics"]
     own, whole = figures(), figures("--evaluation-crop", 1)
-    assert own["evaluation_crop"] == 0.875 and own["loss"] == pytest.approx(summary["loss"])
-    assert whole["evaluation_crop"] == 1 and whole["loss"] != pytest.approx(own["loss"])
-    assert "30 images, middle 0.875, step" in resnet_tiny("evaluate", small_run)[1]
-    assert "the middle 0.875 of a side" in (small_run / "report.html").read_text()
+    assert own["evaluation_crop"] == 0.875 and own["val_loss"] == pytest.approx(summary["val_loss"])
+    assert whole["evaluation_crop"] == 1 and whole["val_loss"] != own["val_loss"]
+    assert "30 images, center crop 0.875, step" in resnet_tiny("evaluate", small_run)[1]
+    assert "center crop 0.875" in (small_run / "report.html").read_text()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    pictures = [noise, 255 - noise]
-    pictures[1][4:-4, 4:-4] = noise[4:-4, 4:-4]  # the same but for the edge
+    arrays = [noise, 255 - noise]
+    arrays[1][4:-4, 4:-4] = noise[4:-4, 4:-4]  # the same but for the edge
     found = []
-    for number, picture in enumerate(pictures):
-        Image.fromarray(picture).save(tmp_path / f"{number}.png")
-        found += classify(load_run(small_run), [tmp_path / f"{number}.png"])
-    assert found[0]["answers"] == found[1]["answers"]
+    for number, array in enumerate(arrays):
+        Image.fromarray(array).save(tmp_path / f"{number}.png")
+        found += predict(load_run(small_run), [tmp_path / f"{number}.png"])
+    assert found[0].scores == found[1].scores
 
 
 def test_model_is_left_in_training_mode(images: Images) -> None:
     model = Brightness().train()
-    predict(model, images.val, device=CPU)
+    measure(model, images.val, device=CPU)
     assert model.training
 
 
@@ -133,13 +134,18 @@ def test_classes_confusions_and_worst_mistakes_of_known_answers() -> None:
     assert worst_mistakes(found, 2).tolist() == [4, 2]
 
 
-def test_mistakes_are_a_picture_even_if_there_are_none(images: Images) -> None:
-    found = predict(Brightness(), images.val, device=CPU)
-    grid = Image.open(io.BytesIO(mistakes_png(found, images.val, images.classes)))
-    assert grid.format == "PNG" and grid.width >= 5 * 128
+def test_examples_are_the_most_confident_mistakes_and_correct_ones(images: Images) -> None:
+    found = measure(Brightness(), images.val, device=CPU)
+    shown = examples(found, images.val, images.classes, most=5)
+    wrong = worst_mistakes(found, 5)
+    assert [row["file"] for row in shown["wrong"]] == [images.val.file(index) for index in wrong]
+    assert all(row["label"] != row["predicted"] for row in shown["wrong"])
+    assert all(row["label"] == row["predicted"] for row in shown["right"])
+    first = Image.open(io.BytesIO(base64.b64decode(shown["wrong"][0]["png"])))
+    assert np.array_equal(np.asarray(first), images.val.pixels(wrong[:1])[0].numpy())
     labels = images.val.labels.tolist()
-    none = answers(labels, labels, [0.9] * 30)
-    assert mistakes_png(none, images.val, images.classes)[:4] == b"\x89PNG"
+    perfect = examples(answers(labels, labels, [0.9] * 30), images.val, images.classes, most=5)
+    assert perfect["wrong"] == [] and len({row["file"] for row in perfect["right"]}) == 5
 
 
 def test_evaluating_a_run_gives_the_figures_of_its_summary(
@@ -151,7 +157,7 @@ def test_evaluating_a_run_gives_the_figures_of_its_summary(
         "--data",
         sample_folder,
         "--json",
-        "--batch",
+        "--batch-size",
         7,
         "--out",
         tmp_path / "e",
@@ -159,14 +165,17 @@ def test_evaluating_a_run_gives_the_figures_of_its_summary(
     assert code == 0
     facts = json.loads(printed)
     metrics = json.loads((small_run / "summary.json").read_text())["metrics"]
-    for name in ("top1", "top5", "top1_flip", "top5_flip"):
+    for name in ("val_top1", "val_top5", "val_top1_flip", "val_top5_flip"):
         assert facts[name] == pytest.approx(metrics[name])
     assert facts["images"] == 30 and len(facts["per_class"]) == 10
     assert sum(row["images"] for row in facts["reliability"]) == 30
     right = sum(row["top1"] * row["images"] for row in facts["per_class"])
-    assert right / 30 == pytest.approx(facts["top1"])
-    assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["top1"] == facts["top1"]
-    assert (tmp_path / "e" / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
+    assert right / 30 == pytest.approx(facts["val_top1"])
+    assert (
+        json.loads((tmp_path / "e" / "evaluation.json").read_text())["val_top1"]
+        == facts["val_top1"]
+    )
+    assert json.loads((tmp_path / "e" / "examples.json").read_text()).keys() == {"wrong", "right"}
 
 
 def test_any_folder_with_val_can_be_evaluated(
@@ -174,21 +183,21 @@ def test_any_folder_with_val_can_be_evaluated(
 ) -> None:
     shutil.copytree(sample_folder / "val", tmp_path / "other" / "val")
     lines = (tmp_path / "other" / "val" / "val_annotations.txt").read_text().splitlines()
-    for line in lines[5:]:  # five pictures of few classes are left
+    for line in lines[5:]:  # five images of few classes are left
         (tmp_path / "other" / "val" / "images" / line.split("\t")[0]).unlink()
     (tmp_path / "other" / "val" / "val_annotations.txt").write_text("\n".join(lines[:5]) + "\n")
     code, printed, _ = resnet_tiny("evaluate", small_run, "--data", tmp_path / "other", "--json")
     assert code == 0 and json.loads(printed)["images"] == 5
 
 
-def test_evaluation_lists_picture_class_answer_and_verdict(
+def test_evaluation_lists_image_class_answer_and_verdict(
     resnet_tiny: Caller, small_run: Path, sample_folder: Path
 ) -> None:
     code, printed, _ = resnet_tiny("evaluate", small_run, "--data", sample_folder, "--list")
     rows = [line.split("\t") for line in printed.splitlines() if line.count("\t") == 3]
     assert code == 0 and len(rows) == 30
-    assert all((row[1] == row[2]) == (row[3] == "right") for row in rows)
-    top1 = 100 * sum(row[3] == "right" for row in rows) / 30
+    assert all((row[1] == row[2]) == (row[3] == "correct") for row in rows)
+    top1 = 100 * sum(row[3] == "correct" for row in rows) / 30
     assert f"top-1 {top1:.2f} %" in printed
 
 

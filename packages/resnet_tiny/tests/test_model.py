@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from resnet_tiny.commands.summary import layer_rows
 from resnet_tiny.config import TrainConfig
+from resnet_tiny.model.layers import layer_table
 from resnet_tiny.model.resnet import build_model, model_of
 from resnet_tiny.model.weights import load_pretrained
 from resnet_tiny.train import make_optimizers
@@ -51,14 +51,14 @@ def test_table_agrees_with_torchinfo() -> None:
         for layer in found.summary_list
         if layer.class_name not in ("ResNet", "Sequential")
     )
-    ours = sorted((row.name.partition("-")[0], row.shape) for row in layer_rows(model, 64))
+    ours = sorted((row.name.partition("-")[0], row.shape) for row in layer_table(model, 64))
     assert ours == theirs
 
 
 def test_summary_leaves_the_model_as_it_was() -> None:
     model = build_model("shufflenet_v2_x0_5", 10)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    layer_rows(model, 64)
+    layer_table(model, 64)
     assert model.training and not any(module._forward_hooks for module in model.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -77,7 +77,7 @@ def test_any_torchvision_model_can_be_had_by_name(arch: str) -> None:
     "arch, expected",
     [
         ("resnet81", "did you mean"),
-        ("inception_v3", "does not take pictures of 64x64"),
+        ("inception_v3", "does not take images of 64x64"),
         ("nms", "does not have"),
     ],
 )
@@ -122,8 +122,12 @@ def test_weights_from_a_file_fill_what_fits_and_leave_the_last_layer(tmp_path: P
     torch.save(other.state_dict(), tmp_path / "w.pth")
     for name in ("w.safetensors", "w.pth"):
         model = build_model("squeezenet1_1", 9)
-        fresh = load_pretrained(model, "squeezenet1_1", str(tmp_path / name))
-        assert fresh == ["classifier.1.weight", "classifier.1.bias"]
+        loaded = load_pretrained(model, "squeezenet1_1", str(tmp_path / name))
+        assert (
+            loaded.new
+            == ("classifier.1.weight", "classifier.1.bias")
+            == tuple(sorted(loaded.unused, reverse=True))
+        )
         assert torch.equal(model.features[0].weight, other.features[0].weight)
 
 
@@ -135,7 +139,7 @@ def test_weights_that_are_of_no_use_are_refused(tmp_path: Path) -> None:
         "IMAGENET9": "does not exist for squeezenet1_1. Expected DEFAULT, IMAGENET1K_V1",
         str(tmp_path / "none.pth"): "not found",
         str(tmp_path / "bad.pth"): "was not loaded",
-        str(tmp_path / "w.safetensors"): "nothing in it fits",
+        str(tmp_path / "w.safetensors"): "is not of --arch squeezenet1_1",
     }
     for name, expected in cases.items():
         with pytest.raises(UserError, match=expected):

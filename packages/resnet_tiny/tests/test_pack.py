@@ -14,16 +14,16 @@ from PIL import Image
 
 from resnet_tiny.commands.options import PackOptions
 from resnet_tiny.data import pack as packing
-from resnet_tiny.data.decode import BadPicture, decode
-from resnet_tiny.data.layout import Pictures, read_classes, train_pictures
+from resnet_tiny.data.decode import BadImage, decode
+from resnet_tiny.data.layout import ImageFiles, read_classes, train_images
 from resnet_tiny.data.pack import IMAGES, MANIFEST, open_pack
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
 
 
-def listed(folder: Path) -> Pictures:
-    return train_pictures(folder, read_classes(folder))
+def listed(folder: Path) -> ImageFiles:
+    return train_images(folder, read_classes(folder))
 
 
 def spoil(folder: Path, make: Callable[[Path], object]) -> Path:
@@ -46,13 +46,13 @@ BAD = {
         lambda p: p.write_bytes(p.read_bytes()[:30]), "is truncated or damaged"
     ),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
-    "text": (lambda p: p.write_text("<html>not found</html>"), "is not a picture"),
+    "text": (lambda p: p.write_text("<html>not found</html>"), "is not an image"),
     "wrong size": (lambda p: saved("RGB", (48, 64), "JPEG", p), "is 48x64 pixels, expected 64x64"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_picture_is_named_with_the_choice_to_skip(case: str, broken: Path) -> None:
+def test_bad_image_is_named_with_the_choice_to_skip(case: str, broken: Path) -> None:
     make, reason = BAD[case]
     path = spoil(broken, make)
     options = PackOptions(cache=str(broken / "cache"))
@@ -77,7 +77,7 @@ def test_other_sizes_can_be_scaled(broken: Path) -> None:
 @pytest.mark.parametrize(
     "mode, kind", [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("I;16", "PNG")]
 )  # fmt: skip
-def test_every_kind_of_picture_becomes_rgb_of_the_same_colour(
+def test_every_kind_of_image_becomes_rgb_of_the_same_colour(
     mode: str, kind: str, tmp_path: Path
 ) -> None:
     grey = {
@@ -101,18 +101,18 @@ def test_transparent_pixels_lie_on_white(tmp_path: Path) -> None:
     assert decode(tmp_path / "x.png", 64).min() == 255
 
 
-def test_missing_picture_and_folder_are_bad_pictures(tmp_path: Path) -> None:
-    with pytest.raises(BadPicture, match="not found"):
+def test_missing_image_and_folder_are_bad_images(tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="not found"):
         decode(tmp_path / "none.png", 64)
-    with pytest.raises(BadPicture):
+    with pytest.raises(BadImage):
         decode(tmp_path, 64)
 
 
 def test_rows_are_the_files_pixels_in_the_listings_order(sample_folder: Path) -> None:
-    pictures = listed(sample_folder)
-    pack = open_pack(pictures, PackOptions())
+    files = listed(sample_folder)
+    pack = open_pack(files, PackOptions())
     for row in (0, 13, 79):
-        with Image.open(sample_folder / pictures.files[row]) as image:
+        with Image.open(sample_folder / files.files[row]) as image:
             assert np.array_equal(pack.images[row], np.asarray(image.convert("RGB")))
 
 
@@ -122,7 +122,7 @@ def test_spawned_processes_get_the_files_name_and_not_its_pixels(sample_folder: 
     reopen, sent = pack.__reduce__()
     again = reopen(*sent)
     assert isinstance(again.images, np.memmap) and np.array_equal(again.images, pack.images)
-    assert np.array_equal(again.labels, pack.labels) and again.pictures.files == pack.pictures.files
+    assert np.array_equal(again.labels, pack.labels) and again.listing.files == pack.listing.files
 
 
 def test_packed_once_and_anew_when_the_data_changes(
@@ -186,5 +186,5 @@ def test_full_disk_is_said_before_anything_is_decoded(
 def test_verb_packs_both_splits(resnet_tiny: Caller, sample_folder: Path, tmp_path: Path) -> None:
     code, printed, _ = resnet_tiny("pack", "--data", sample_folder, "--cache", tmp_path / "c")
     assert code == 0
-    assert "80 pictures of train" in printed and "30 pictures of val" in printed
+    assert "80 images of train" in printed and "30 images of val" in printed
     assert printed.count("sha256") == 2

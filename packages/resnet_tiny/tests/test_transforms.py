@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data.mixing import draw_mix, mix
-from resnet_tiny.data.transforms import DEVIATION, MEAN, apply, draw, middle, normalize, size_at
+from resnet_tiny.data.mixing import apply_mix, draw_mix
+from resnet_tiny.data.transforms import MEAN, STD, apply, center_crop, draw, normalize, size_at
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def pixels() -> torch.Tensor:
 
 def test_normalization_is_torchvisions(pixels: torch.Tensor) -> None:
     expected = pixels.permute(0, 3, 1, 2) / 255
-    expected = (expected - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(DEVIATION).view(3, 1, 1)
+    expected = (expected - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     assert torch.allclose(normalize(pixels), expected, atol=1e-5)
     assert normalize(pixels).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_shift_and_flip_move_each_picture_as_drawn(pixels: torch.Tensor) -> None:
+def test_shift_and_flip_move_each_image_as_drawn(pixels: torch.Tensor) -> None:
     draws = {
         "shift": torch.tensor([[0, 0], [3, -2], [-4, 4], [0, 0], [1, 1], [-1, 2]]),
         "flip": torch.tensor([False, False, False, True, True, False]),
@@ -37,13 +37,13 @@ def test_shift_and_flip_move_each_picture_as_drawn(pixels: torch.Tensor) -> None
         assert torch.equal(got[number], normalize(torch.from_numpy(cut)[None])[0]), number
 
 
-def test_pictures_are_untouched_without_draws(pixels: torch.Tensor) -> None:
+def test_images_are_untouched_without_draws(pixels: torch.Tensor) -> None:
     config = TrainConfig()
     assert draw(config, np.arange(6), 0) == {}
     assert torch.equal(apply(pixels, {}, 64), normalize(pixels))
 
 
-def test_resized_crop_of_everything_is_the_picture_and_flips(pixels: torch.Tensor) -> None:
+def test_resized_crop_of_everything_is_the_image_and_flips(pixels: torch.Tensor) -> None:
     whole = torch.tensor([[0.5, 0.5, 1.0, 1.0]]).expand(6, 4)
     assert torch.allclose(apply(pixels, {"box": whole}, 64), normalize(pixels), atol=1e-4)
     flipped = apply(pixels, {"box": whole, "flip": torch.ones(6, dtype=torch.bool)}, 64)
@@ -57,16 +57,16 @@ def test_resized_crop_reads_its_box(pixels: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("share, edge", [(1.0, 0), (0.875, 4), (0.5, 16), (0.01, 31)])
-def test_middle_is_what_lies_inside_the_edge_at_the_pictures_size(
+def test_middle_is_what_lies_inside_the_edge_at_the_images_size(
     pixels: torch.Tensor, share: float, edge: int
 ) -> None:
     images = normalize(pixels)
-    got = middle(images, share)
+    got = center_crop(images, share)
     assert got.shape == images.shape
-    other = images.flip(0).clone()  # other pictures with the same middle
+    other = images.flip(0).clone()  # other images with the same middle
     inside = slice(edge, 64 - edge)
     other[:, :, inside, inside] = images[:, :, inside, inside]
-    assert torch.equal(middle(other, share), got)
+    assert torch.equal(center_crop(other, share), got)
     whole = torch.nn.functional.interpolate(images[:, :, inside, inside], size=64, mode="bilinear")
     assert torch.allclose(got, whole)
 
@@ -101,9 +101,11 @@ def test_sizes_follow_their_shares_of_the_run() -> None:
     assert size_at((32, 64), (), 0.49, 64) == 32
 
 
-def test_mixup_mixes_pictures_by_their_weight() -> None:
+def test_mixup_mixes_images_by_their_weight() -> None:
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 8).contiguous()
-    mixed, own = mix(images, {"partner": torch.tensor([1, 0, 3, 2]), "kept": torch.tensor(0.75)})
+    mixed, own = apply_mix(
+        images, {"partner": torch.tensor([1, 0, 3, 2]), "kept": torch.tensor(0.75)}
+    )
     assert own == 0.75
     assert torch.allclose(mixed[:, 0, 0, 0], torch.tensor([0.25, 0.75, 2.25, 2.75]))
 
@@ -113,7 +115,7 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_there() -> None:
     torch.manual_seed(3)
     for _ in range(20):
         draws = draw_mix(TrainConfig(cutmix=1.0), 4)
-        mixed, own = mix(images, draws)
+        mixed, own = apply_mix(images, draws)
         partner = images[draws["partner"]]
         assert ((mixed == images) | (mixed == partner)).all()
         differs = draws["partner"] != torch.arange(4)
@@ -124,4 +126,4 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_there() -> None:
 
 def test_mixing_is_off_where_it_is_not_asked_for() -> None:
     assert draw_mix(TrainConfig(), 4) == {}
-    assert draw_mix(TrainConfig(cutmix=1.0, mix_share=0.0), 4) == {}
+    assert draw_mix(TrainConfig(cutmix=1.0, mix_probability=0.0), 4) == {}

@@ -9,4 +9,4 @@ from resnet_tiny.cli import main
 if __name__ == "__main__":
     config, run, data = sys.argv[1:]
     assert main(["train", "--config", config, "--out", run, "--quiet"]) == 0
-    assert main(["evaluate", run, "--data", data, "--json", "--batch", "4"]) == 0
+    assert main(["evaluate", run, "--data", data, "--json", "--batch-size", "4"]) == 0

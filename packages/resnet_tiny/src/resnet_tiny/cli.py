@@ -15,17 +15,17 @@ from shared.command.cli import (
     sample_verb,
 )
 
-DESCRIPTION = "Image classification on Tiny ImageNet: ResNet-18 and any other torchvision model."
+DESCRIPTION = "Image classification on Tiny ImageNet, or on your own images: ResNet-18 and any other torchvision model."
 
 VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
     Verb("evaluate", "Measure a trained model.", "EvaluateOptions"),
-    Verb("predict", "Say what is in a picture.", "PredictOptions"),
-    Verb("summary", "Print a model's layers.", "SummaryOptions"),
-    Verb("pack", "Decode the pictures into one file.", "PackOptions"),
-    Verb("ablate", "Train without each part of a recipe, in turn.", "AblateOptions"),
-    Verb("export", "Write a model as ONNX.", "ExportOptions"),
-    Verb("bench", "Time training on each device here.", "BenchOptions"),
+    Verb("predict", "Classify images.", "PredictOptions"),
+    Verb("summary", "Print the layers of a model.", "SummaryOptions"),
+    Verb("pack", "Decode the images into one file ahead of time.", "PackOptions"),
+    Verb("ablate", "Train without each part of a recipe in turn.", "AblateOptions"),
+    Verb("export", "Write a trained model as ONNX.", "ExportOptions"),
+    Verb("bench", "Time training on each device of this machine.", "BenchOptions"),
     report_verb(),
     fetch_verb("Download Tiny ImageNet."),
     sample_verb(),

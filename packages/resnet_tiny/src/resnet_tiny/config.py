@@ -1,114 +1,121 @@
-"""Options of every verb. What stands here in docstrings is what `--help` prints."""
+"""The settings of a training run. The docstrings here are what `resnet-tiny train --help` prints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shared.command.config import Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 DATA_SET = "tiny-imagenet-200"
 """Name of the data set's folder."""
-MAY_CHANGE_ON_RESUME = ("data", "cache", "pack_threads", "evaluation_batch", *MAY_CHANGE)
-"""Settings that do not change what is trained: data may have moved, its content is compared by itself."""
+MAY_CHANGE_ON_RESUME = ("data", "cache", "pack_threads", "evaluation_batch_size", *MAY_CHANGE)
+"""Settings that do not change what is trained. Data may have moved: its content is compared instead."""
 
 Stem = Literal["7x7", "3x3"]
 
 
 @dataclass(frozen=True)
 class PackSettings:
-    """How picture files become rows of one file."""
+    """How image files become rows of one file."""
 
     data: str | None = None
     """Folder laid out as tiny-imagenet-200; default: $DLTASKS_DATA/tiny-imagenet-200, else a small made-up sample."""
     cache: str | None = None
-    """Folder for the decoded pictures (1.3 GB); default: dltasks/packed in the user's cache folder."""
-    side: int = 64
-    """Pixels of a side of the pictures, >= 8."""
+    """Folder for the decoded images (1.3 GB); default: dltasks/packed in the user's cache folder."""
+    image_size: int = 64
+    """Height and width of the images in pixels, >= 8."""
     resize: bool = False
-    """Scale pictures of other sizes and cut the middle out; otherwise they are bad."""
+    """Accept images of any size: scale the shorter side to `image_size` and take a center crop."""
     on_bad_image: Literal["fail", "skip"] = "fail"
-    """What to do with pictures that are truncated, no pictures, or of another size; each is named."""
+    """What to do with a file that is truncated, not an image, or of another size; each one is named."""
     pack_threads: int = 0
-    """Threads that decode, >= 0; 0: two for each core, 8 at most."""
+    """Threads that decode images, >= 0; 0: two for each core, at most 8."""
 
     def check_pack(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
-        problem(self.side < 8, "side", self.side, ">= 8")
+        problem(self.image_size < 8, "image_size", self.image_size, ">= 8")
         problem(self.pack_threads < 0, "pack_threads", self.pack_threads, ">= 0")
 
 
 @dataclass(frozen=True)
 class TrainConfig(PackSettings, LoopConfig):
-    """Settings of a training run; the defaults are plain SGD, computed the fast way."""
+    """Settings of a training run; the defaults are plain SGD in the fastest number format of the hardware."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        "side": "image_size",
+        "evaluation_batch": "evaluation_batch_size",
+        "mix_share": "mix_probability",
+        "size_shares": "size_fractions",
+    }
 
     precision: Literal["float32", "bf16", "auto", "fp16"] = "auto"
 
     only_classes: int | None = None
-    """Train and measure on the first so many classes, >= 2, for trials; null: all."""
+    """Train and evaluate on the first N classes only, >= 2, for quick experiments; null: all."""
     holdout_per_class: int = 10
-    """Training pictures of each class that are kept out, to choose the best checkpoint by, >= 0."""
+    """Training images of each class that are held out to choose the best checkpoint, >= 0."""
     selection: Literal["holdout", "val", "last"] = "holdout"
-    """What the best checkpoint is chosen by; val: the set that is reported, as the coursework did, which flatters;
-    last: not chosen, the last one is it."""
+    """What chooses the best checkpoint: holdout: the held-out training images; val: the set that is reported, as in the
+    coursework, which makes its figure optimistic; last: nothing, the last checkpoint is reported."""
 
     arch: str = "resnet18"
     """Any classification model of torchvision."""
     stem: Stem = "7x7"
-    """First layers of a ResNet; 7x7: torchvision's, which halves pictures twice; 3x3: no halving, 15 times the work."""
+    """First layers of a ResNet: 7x7: torchvision's, which downsamples by 4; 3x3: no downsampling, 15 times the work."""
     weights: str | None = None
-    """Start from torchvision's weights of this name (DEFAULT, IMAGENET1K_V1), or from a .safetensors or .pth file."""
+    """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), or a .safetensors or .pth file."""
     zero_init_residual: bool = False
-    """Residual branches of a ResNet start as zero."""
+    """Initialize the last batch norm of each residual block of a ResNet with zero."""
 
     crop: Literal["none", "pad", "resized"] = "none"
-    """pad: shifted by up to `crop_padding`, edges mirrored; resized: a random part, scaled to the whole."""
+    """Augmentation: pad: random crop of the image padded by reflection; resized: random resized crop."""
     crop_padding: int = 4
-    """Pixels that `--crop pad` shifts by at most, >= 1."""
+    """Pixels of padding of `--crop pad`, >= 1."""
     crop_area: float = 0.35
-    """Smallest share of the picture that `--crop resized` keeps, above 0 and at most 1."""
+    """Smallest area of `--crop resized` as a fraction of the image, above 0 and at most 1."""
     evaluation_crop: float = 1.0
-    """Share of a picture's side that is shown when measuring, its middle scaled to the whole, above 0 and at most 1;
-    0.875 with `--crop resized`, which shows things larger than they are."""
+    """Side of the center crop in evaluation as a fraction of the image's, scaled back to full size, above 0 and at most
+    1; 0.875 suits `--crop resized`, which shows objects larger than they are."""
     flip: Literal["none", "random", "alternate"] = "none"
-    """Mirror pictures; alternate: each one in every second epoch."""
+    """Horizontal flips; alternate: each image in every second epoch instead of at random."""
     mixup: float = 0.0
-    """Alpha of mixup's beta distribution, >= 0; 0: none."""
+    """Alpha of mixup's beta distribution, >= 0; 0: no mixup."""
     cutmix: float = 0.0
-    """Alpha of CutMix's beta distribution, >= 0; 0: none. With both, each batch takes one of them."""
-    mix_share: float = 1.0
-    """Share of batches that are mixed, 0 to 1."""
+    """Alpha of CutMix's beta distribution, >= 0; 0: no CutMix. With both, each batch takes one of them at random."""
+    mix_probability: float = 1.0
+    """Probability that a batch is mixed (mixup or CutMix), 0 to 1."""
     mix_until: float = 1.0
-    """Mixing stops after this share of the steps, 0 to 1."""
+    """Fraction of the steps after which mixing stops, 0 to 1."""
     label_smoothing: float = 0.0
-    """Share of the target that is spread over all classes, 0 to below 1."""
+    """Probability mass of the target that is spread over all classes, 0 to below 1."""
     sizes: tuple[int, ...] = ()
-    """Sides to train at, one after another (progressive resizing), each >= 8; empty: `side` throughout."""
-    size_shares: tuple[float, ...] = ()
-    """Share of the steps at each of `sizes`, together 1; empty: equal shares."""
+    """Image sizes to train at, one after another (progressive resizing), each >= 8; empty: `image_size` throughout."""
+    size_fractions: tuple[float, ...] = ()
+    """Fraction of the steps at each of `sizes`, together 1; empty: equal fractions."""
 
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
-    """How weights follow gradients; muon: convolutions in all directions alike, their weights kept at one length, for
-    networks that normalize after each convolution, as ResNets do; the other weights by SGD."""
+    """muon: orthogonalized momentum for the convolutions, their weights kept at a constant norm, which suits networks
+    that normalize after each convolution, as ResNets do; SGD for all other weights."""
     learning_rate: float = 0.1
-    """Step size for this `batch_size`, > 0."""
+    """Step size of SGD or AdamW for this `batch_size`, > 0."""
     muon_learning_rate: float = 0.02
-    """Length of a step of Muon as a share of the weights' length, > 0."""
+    """Norm of a step of Muon as a fraction of the weights' norm, > 0."""
     momentum: float = 0.9
     """Momentum of SGD and Muon, 0 to below 1."""
     nesterov: bool = False
-    """Nesterov's momentum (SGD and Muon)."""
+    """Nesterov momentum (SGD and Muon)."""
     weight_decay: float = 1e-4
-    """Pull towards zero, >= 0 (adamw: decoupled); Muon's weights have none."""
+    """Weight decay, >= 0 (adamw: decoupled); weights that Muon updates have none."""
     decay_norms: bool = True
-    """Weight decay also for normalization layers and biases."""
+    """Apply weight decay to normalization layers and biases too."""
     batch_size: int = 128
-    """Pictures in a batch, over all processes, >= 2."""
-    evaluation_batch: int = 256
-    """Pictures in a batch when measuring, >= 1."""
+    """Images in a batch, over all processes, >= 2."""
+    evaluation_batch_size: int = 256
+    """Images in a batch in evaluation, >= 1."""
     channels_last: bool = True
-    """Keep the channels of a pixel side by side in memory, which is faster on most hardware."""
+    """Store images and weights channels last (NHWC), which is faster on most hardware."""
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
@@ -117,34 +124,33 @@ class TrainConfig(PackSettings, LoopConfig):
         few = self.only_classes
         problem(few is not None and few < 2, "only_classes", few, ">= 2 or null")
         for name, least in (
-            ("holdout_per_class", 0), ("crop_padding", 1), ("batch_size", 2), ("evaluation_batch", 1),
+            ("holdout_per_class", 0), ("crop_padding", 1), ("batch_size", 2), ("evaluation_batch_size", 1),
         ):  # fmt: skip
             problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
         for name in ("label_smoothing", "momentum"):
             problem(not 0 <= getattr(self, name) < 1, name, getattr(self, name), "0 to below 1")
-        for name in ("mix_share", "mix_until"):
+        for name in ("mix_probability", "mix_until"):
             problem(not 0 <= getattr(self, name) <= 1, name, getattr(self, name), "0 to 1")
         for name in ("mixup", "cutmix", "weight_decay"):
             problem(not getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         for name in ("learning_rate", "muon_learning_rate"):
             problem(not getattr(self, name) > 0, name, getattr(self, name), "> 0")
-        problem(not 0 < self.crop_area <= 1, "crop_area", self.crop_area, "above 0 and at most 1")
+        for name in ("crop_area", "evaluation_crop"):
+            value = getattr(self, name)
+            problem(not 0 < value <= 1, name, value, "above 0 and at most 1")
         problem(
-            not 0 < self.evaluation_crop <= 1,
-            "evaluation_crop",
-            self.evaluation_crop,
-            "above 0 and at most 1",
-        )
-        problem(
-            self.crop_padding >= self.side, "crop_padding", self.crop_padding, "less than --side"
+            self.crop_padding >= self.image_size,
+            "crop_padding",
+            self.crop_padding,
+            "less than --image-size",
         )
         problem(min(self.sizes, default=8) < 8, "sizes", list(self.sizes), "each >= 8")
-        shares = self.size_shares
+        parts = self.size_fractions
+        is_whole = len(parts) == len(self.sizes) and min(parts, default=0) > 0
         problem(
-            bool(shares)
-            and (len(shares) != len(self.sizes) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6),
-            "size_shares",
-            list(shares),
+            bool(parts) and not (is_whole and abs(sum(parts) - 1) <= 1e-6),
+            "size_fractions",
+            list(parts),
             "one > 0 for each of --sizes, together 1",
         )
         problem(

@@ -1,12 +1,12 @@
-"""Muon for convolutions: a step that turns weights in all directions alike.
+"""Muon for convolutions: steps of orthogonalized momentum, of equal length in all directions.
 
 The momentum of a convolution, seen as a matrix (out channels, in channels x kernel), is much longer in a few directions
 than in all others, and SGD follows those. Muon sets all of its singular values to about one, so that what is rarely
 asked for is learned as fast as the rest. `torch.optim.Muon` does that for the matrices of linear layers and refuses
 kernels.
 
-Convolutions that normalization follows compute the same with weights of any length. So weights are kept at one length,
-and the learning rate is the share of it that a step covers.
+A convolution that normalization follows computes the same function with weights of any norm. So weights are kept at one
+norm, and the learning rate is the fraction of it that a step covers.
 
 Shapes: D out channels, n weights of each; blocks of b of the D.
 
@@ -32,13 +32,13 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalized momentum for weights with four dimensions, which stay at the length sqrt(D).
+    """Orthogonalized momentum for weights with four dimensions, whose norm stays sqrt(D).
 
     Parameters
     ----------
     weights : iterable of float tensors (D, C, rows, columns)
     lr : float
-        Length of a step as a share of the weights' length, > 0.
+        Norm of a step as a fraction of the weights' norm, > 0.
     momentum : float
         0 to below 1.
     nesterov : bool
@@ -64,12 +64,12 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             wanted = [_matrix(self._wanted(weight, group), weight) for weight in weights]
-            for weight, turned in zip(weights, orthogonal(wanted, self._dtype), strict=True):
-                update, length = turned.float(), len(weight) ** 0.5
+            for weight, direction in zip(weights, orthogonal(wanted, self._dtype), strict=True):
+                update, length = direction.float(), len(weight) ** 0.5
                 weight.mul_(length / weight.norm())
                 # A branch that starts as zero hands no gradient back at first: its update is zero and must stay so.
-                share = group["lr"] * length / update.norm().clamp(min=1e-6)
-                _matrix(weight, weight).sub_(update * share)
+                scale = group["lr"] * length / update.norm().clamp(min=1e-6)
+                _matrix(weight, weight).sub_(update * scale)
 
     def _wanted(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the mean of the gradients so far."""
@@ -109,13 +109,13 @@ def orthogonal(matrices: list[Tensor], dtype: torch.dtype = torch.float32) -> li
     alike: dict[torch.Size, list[int]] = {}
     for index, block in enumerate(blocks):
         alike.setdefault(block.shape[1:], []).append(index)
-    found = dict.fromkeys(range(len(matrices)), torch.empty(0))
+    results = dict.fromkeys(range(len(matrices)), torch.empty(0))
     for indices in alike.values():
         # One product for all layers of a shape: many small ones would not keep the cores busy.
         together = _orthogonal(torch.cat([blocks[index] for index in indices]), dtype)
         parts = together.split([len(blocks[index]) for index in indices])
-        found |= {index: part.flatten(0, 1) for index, part in zip(indices, parts, strict=True)}
-    return list(found.values())
+        results |= {index: part.flatten(0, 1) for index, part in zip(indices, parts, strict=True)}
+    return list(results.values())
 
 
 def _orthogonal(blocks: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
-"""The device study: how fast training is on what is here, what a full run takes, and pytorch/examples beside it.
+"""The verb `bench`: training speed on each device of this machine, the projected time of a full run, and a comparison.
 
-Each device makes a few timed steps, warm-up left out. Then ours and a re-creation of pytorch/examples' imagenet/main.py
-(`resnet_tiny.commands.peer`) go in turn on the same CPU, data included, so that a machine whose speed drifts does so for both.
+Each device makes a few timed steps after some for warm-up. Then this package and a re-creation of pytorch/examples'
+imagenet/main.py (`peer.py`) take turns on the same CPU, data included, so that changes in its speed affect both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 from resnet_tiny.commands.devices import WARM_UP, Setup, setups, time_setup
 from resnet_tiny.commands.options import BenchOptions
-from resnet_tiny.commands.peer import Peer, PictureFolder
+from resnet_tiny.commands.peer import ImageFolder, Peer
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import Images, load_images
 from resnet_tiny.model.resnet import build_model
@@ -25,7 +25,7 @@ from shared.torch.device import has_bf16
 
 
 def run(options: BenchOptions) -> int:
-    """Time all devices and the peer, print tables (verb `bench`)."""
+    """Time all devices, and pytorch/examples for comparison; print tables (verb `bench`)."""
     config = load_recipe(TrainConfig, "resnet_tiny", options.recipe)
     config = replace(
         config,
@@ -53,7 +53,12 @@ def run(options: BenchOptions) -> int:
     if options.json:
         print(
             json.dumps(
-                {"arch": config.arch, "batch": config.batch_size, "devices": rows, "peer": peer}
+                {
+                    "arch": config.arch,
+                    "batch_size": config.batch_size,
+                    "devices": rows,
+                    "peer": peer,
+                }
             )
         )
     elif peer is not None:
@@ -72,8 +77,8 @@ def device_row(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
     Returns
     -------
     dict
-        Seconds of a step and of its parts, pictures a second, and the hours that the recipe's epochs would take there
-        at this rate (evaluations and, where the recipe has it, the savings of progressive resizing left out).
+        Seconds of a step and of its parts, images per second, and the hours that the recipe's epochs would take at this
+        rate (without evaluations, and without what progressive resizing saves).
     """
     timing = time_setup(config, images, setup, steps)
     epoch_steps = len(images.train) // config.batch_size
@@ -86,30 +91,31 @@ def device_row(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
         "wait_seconds": timing.wait,
         "transform_seconds": timing.transform,
         "compute_seconds": timing.compute,
-        "wait_share": timing.wait / timing.step,
+        "wait_fraction": timing.wait / timing.step,
         "epochs": config.epochs,
         "run_hours": timing.step * epoch_steps * config.epochs / 3600,
     }
 
 
 def against_peer(config: TrainConfig, images: Images, options: BenchOptions) -> dict[str, Any]:
-    """Time ours and the peer in turn on the CPU, with the most of the threads that were asked for, both with SGD.
+    """Time this package and pytorch/examples in turn on the CPU, with the largest number of threads, both with SGD.
 
     Returns
     -------
     dict
-        Medians `ours` and `theirs`, pictures a second, and `ratio`, the median of the rounds' ratios.
+        Medians `ours` and `theirs` in images per second, and `ratio`, the median of the rounds' ratios.
     """
-    config = replace(config, optimizer="sgd")  # as the peer, whatever the recipe has
+    config = replace(config, optimizer="sgd")  # as pytorch/examples has it
     threads = max(options.threads)
     is_half = has_bf16(torch.device("cpu"))
     setup = Setup("cpu", "bf16" if is_half else "float32", threads=threads)
-    pictures = images.train.pack.pictures
-    rows = images.train.rows
-    paths = [str(pictures.root / pictures.files[row]) for row in rows]
-    data = PictureFolder(paths, images.train.labels.tolist())
+    listing = images.train.pack.listing
+    paths = [str(listing.path(row)) for row in images.train.rows]
+    data = ImageFolder(paths, images.train.labels.tolist())
     torch.manual_seed(config.seed)
-    model = build_model(config.arch, len(images.classes), stem=config.stem, side=config.side)
+    model = build_model(
+        config.arch, len(images.classes), stem=config.stem, image_size=config.image_size
+    )
     peer = Peer(model, data, config.batch_size, options.peer_workers)
     ours, theirs = [], []
     for _ in range(options.rounds):
@@ -126,7 +132,7 @@ def against_peer(config: TrainConfig, images: Images, options: BenchOptions) -> 
 
 
 def _header(config: TrainConfig, images: Images) -> str:
-    size = f"{config.side}x{config.side}"
+    size = f"{config.image_size}x{config.image_size}"
     title = f"{images.facts()['name']}, {config.arch} at {size}, batch {config.batch_size}"
     names = (
         "device",

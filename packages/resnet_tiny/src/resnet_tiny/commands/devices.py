@@ -1,6 +1,6 @@
-"""How fast training is on one device: data wait, transforms and computation apart, the first steps left out.
+"""Training speed on one device: waiting for data, transforms and computation apart, after some steps of warm-up.
 
-`python -m resnet_tiny.commands.devices` under torchrun times several processes; `bench` starts that by itself.
+`python -m resnet_tiny.commands.devices` under torchrun times several processes; `bench` starts it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import torch
 
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import Images, TrainBatches, load_images
+from resnet_tiny.loss import BatchLoss
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
-from resnet_tiny.train import LossOf, make_optimizers
+from resnet_tiny.train import make_optimizers
 from shared.command import config as configuration
 from shared.errors import UserError
+from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import has_bf16, make_accelerator, to_device
 from shared.torch.gradients import scale_and_clip
-from shared.torch.memory import keep_freed_memory
-from shared.torch.sampler import Loader, Share, Shuffled
+from shared.torch.sampler import Loader, Shard, Shuffled
 
 WARM_UP = 2
 
@@ -51,24 +52,24 @@ class Setup:
 
     @property
     def name(self) -> str:
-        """For people: `CPU, 2 threads`."""
+        """Return the name for people: `CPU, 2 threads`."""
         if self.device != "cpu":
-            kind = torch.cuda.get_device_name(0) if self.device == "cuda" else "Apple GPU"
-            return f"{self.processes} x {kind}" if self.processes > 1 else kind
+            name = torch.cuda.get_device_name(0) if self.device == "cuda" else "Apple GPU"
+            return f"{self.processes} x {name}" if self.processes > 1 else name
         threads = f"CPU, {self.threads} thread{'s' * (self.threads != 1)}"
         return f"{threads} x {self.processes} processes" if self.processes > 1 else threads
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of a step, and what they are spent on.
+    """Seconds of one step, by what they are spent on.
 
     Parameters
     ----------
     wait, transform, compute : float
         Waiting for the batch; crops, flips, normalization; forward, backward and update.
     images : int
-        Pictures of a step, over all processes.
+        Images of a step, over all processes.
     """
 
     wait: float
@@ -78,31 +79,31 @@ class Timing:
 
     @property
     def step(self) -> float:
-        """Seconds of a step."""
+        """Seconds of a step in all."""
         return self.wait + self.transform + self.compute
 
     @property
     def images_per_second(self) -> float:
-        """Pictures a second, data included."""
+        """Images per second, data included."""
         return self.images / self.step
 
 
 def setups(threads: tuple[int, ...]) -> list[Setup]:
-    """Return what this machine has: CPU threads, one GPU, all GPUs; float32 and, where it is computed in, bf16."""
-    found = []
+    """Return the setups of this machine: CPU threads, one GPU, all GPUs; in float32 and, if possible, bf16."""
+    available = []
     for count in threads:
-        found.append(Setup("cpu", "float32", threads=count))
+        available.append(Setup("cpu", "float32", threads=count))
         if has_bf16(torch.device("cpu")):
-            found.append(Setup("cpu", "bf16", threads=count))
+            available.append(Setup("cpu", "bf16", threads=count))
     if torch.cuda.is_available():
         has_half = has_bf16(torch.device("cuda"))
-        found.append(Setup("cuda", "float32"))
-        found += [Setup("cuda", "bf16")] if has_half else []
+        available.append(Setup("cuda", "float32"))
+        available += [Setup("cuda", "bf16")] if has_half else []
         if (count := torch.cuda.device_count()) > 1:
-            found.append(Setup("cuda", "bf16" if has_half else "float32", processes=count))
+            available.append(Setup("cuda", "bf16" if has_half else "float32", processes=count))
     if torch.backends.mps.is_available():
-        found.append(Setup("mps", "float32"))
-    return found
+        available.append(Setup("mps", "float32"))
+    return available
 
 
 def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) -> Timing:
@@ -111,12 +112,12 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
     Parameters
     ----------
     config : TrainConfig
-        Model, batch, transforms; its `sizes` are not followed, pictures have `side` throughout.
+        Model, batch, transforms; its `sizes` are not used, images have `image_size` throughout.
     images : Images
     setup : Setup
         With more than one process, torchrun is started.
     steps : int
-        Timed ones; `WARM_UP` more go before them.
+        Timed steps; `WARM_UP` more go before them.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
         precision=setup.precision,
         threads=setup.threads,
         sizes=(),
-        size_shares=(),
+        size_fractions=(),
     )
     if setup.processes == 1:
         return _timed(config, images, steps)
@@ -159,22 +160,22 @@ def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
     torch.manual_seed(config.seed)
     plain = use_small_maps(model_of(config, len(images.classes)))
     model, *optimizers = accelerator.prepare(plain, *make_optimizers(config, plain))
-    loss_of = LossOf(config, lambda: 0.0)
+    loss_of = BatchLoss(config, lambda: 0.0)
     rank, world = accelerator.process_index, accelerator.num_processes
     order = Shuffled(len(images.train), config.batch_size, config.seed)
-    shares: list[Share] = []
-    while len(shares) < steps + WARM_UP:
-        epoch = shares[-1].epoch + 1 if shares else 0
-        shares += [order.share(epoch, step, rank, world) for step in range(order.steps(epoch))]
-    shares = shares[: steps + WARM_UP]
+    shards: list[Shard] = []
+    while len(shards) < steps + WARM_UP:
+        epoch = shards[-1].epoch + 1 if shards else 0
+        shards += [order.shard(epoch, step, rank, world) for step in range(order.steps(epoch))]
+    shards = shards[: steps + WARM_UP]
     on_gpu = accelerator.device.type == "cuda"
     loader = Loader(
         TrainBatches(config, images), seed=config.seed, workers=config.workers, pin_memory=on_gpu
     )
     model.train()
     spent = [0.0, 0.0, 0.0]
-    batches = loader(shares)
-    for number in range(len(shares)):
+    batches = loader(shards)
+    for number in range(len(shards)):
         clock = [_now(accelerator.device)]
         batch = next(batches)
         clock.append(time.perf_counter())
@@ -198,7 +199,7 @@ def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
 
 
 def _now(device: torch.device) -> float:
-    """Return the time when all that was asked of a device is done."""
+    """Wait until a device has finished its work, and return the time."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -207,7 +208,7 @@ def _now(device: torch.device) -> float:
 
 
 def main(folder: Path, steps: int) -> None:
-    """Time steps as one of several processes; the first writes what it measured."""
+    """Time steps as one of several processes; the first writes the timing."""
     config = configuration.load(TrainConfig, folder / "config.yaml")
     accelerator: Any = make_accelerator(config)
     timing = _timed(config, load_images(config, accelerator=accelerator), steps)

@@ -1,6 +1,6 @@
 """A trained model as an ONNX file, checked with onnxruntime.
 
-Input `pixels` uint8 (B, side, side, 3), RGB, as decoders give it: normalization and center crop are part of the file,
+Input `pixels` uint8 (B, size, size, 3), RGB, as decoders give it: normalization and center crop are part of the file,
 so nobody has to repeat them. Output `logits` float32 (B, classes), classes in the order of classes.json. B is free.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from resnet_tiny import __version__
 from resnet_tiny.commands.options import ExportOptions
-from resnet_tiny.data.transforms import DEVIATION, MEAN, center_crop
+from resnet_tiny.data.transforms import MEAN, STD, center_crop
 from resnet_tiny.model.trained import TrainedModel, load_run, save_classes
 from shared.torch.onnx_export import (
     MODEL,
@@ -30,7 +30,7 @@ TOLERANCE = 1e-3
 
 def run(options: ExportOptions) -> int:
     """Write a run's model as ONNX (verb `export`)."""
-    trained = load_run(options.model, checkpoint=options.checkpoint)
+    trained = load_run(options.run, checkpoint=options.checkpoint)
     out = Path(options.out) if options.out else trained.path / "onnx"
     difference = export(trained, out)
     print(
@@ -59,11 +59,12 @@ def export(trained: TrainedModel, out: Path) -> float:
         A package is missing, the folder is not empty, or the difference is above `TOLERANCE`.
     """
     require_onnx(PACKAGE)
-    side = trained.config.side
-    plain = trained.model.to(memory_format=torch.contiguous_format).cpu()
+    size = trained.config.image_size
+    plain = trained.model.cpu()
+    plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     model = _FromBytes(plain, trained.config.evaluation_crop).eval()
     random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (3, side, side, 3), generator=random, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (3, size, size, 3), generator=random, dtype=torch.uint8)
 
     def write(folder: Path) -> None:
         axes = {"pixels": {0: "batch"}}
@@ -97,9 +98,9 @@ class _FromBytes(nn.Module):
         super().__init__()
         self.model, self.crop = model, crop
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255)
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1) * 255)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        images = pixels.permute(0, 3, 1, 2).float()  # (B, 3, side, side)
-        images = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
+        images = pixels.permute(0, 3, 1, 2).float()  # (B, 3, size, size)
+        images = (images - self.get_buffer("mean")) / self.get_buffer("std")
         return self.model(center_crop(images, self.crop))

@@ -14,7 +14,7 @@ class PackOptions(PackSettings):
     """What to pack, and where to."""
 
     quiet: bool = False
-    """No bar and no lines."""
+    """No progress bar and no lines."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -26,52 +26,52 @@ class PackOptions(PackSettings):
 class EvaluateOptions:
     """What to measure."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     data: str | None = None
-    """Folder with val/ in the publisher's layout; default: the data of the run."""
+    """Folder with val/, in Tiny ImageNet's layout or with a folder for each class; default: the data of the run."""
     cache: str | None = None
-    """Folder for the decoded pictures; default: the run's."""
+    """Folder for the decoded images; default: the run's."""
     on_bad_image: Literal["fail", "skip"] = "fail"
-    """What to do with bad pictures; each is named."""
+    """What to do with bad images; each one is named."""
     checkpoint: str = "best"
     """best, last, or the name of a folder in checkpoints/ (epoch-0005)."""
     precision: Literal["run", "float32", "bf16"] = "run"
     """Number format of the forward pass; run: that of training."""
     evaluation_crop: float | None = None
-    """Share of a picture's side that is shown, its middle; default: the run's."""
-    batch: int = 256
-    """Pictures in a batch, >= 1."""
+    """Side of the center crop as a fraction of the image's, above 0 and at most 1; default: the run's."""
+    batch_size: int = 256
+    """Images in a batch, >= 1."""
     list: bool = False
-    """Print each picture with its class, the answer, and whether it is right."""
+    """Print each image with its class, the predicted class, and whether that is correct."""
     out: str | None = None
-    """Folder for evaluation.json and the picture of the worst mistakes; default: none is written."""
+    """Folder for evaluation.json (all figures) and examples.json (some images); default: none is written."""
     json: bool = False
     """Print one JSON object instead of tables."""
 
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
-            problem(self.batch < 1, "batch", self.batch, ">= 1")
+            problem(self.batch_size < 1, "batch_size", self.batch_size, ">= 1")
             crop = self.evaluation_crop
-            is_share = crop is None or 0 < crop <= 1
-            problem(not is_share, "evaluation_crop", crop, "above 0 and at most 1")
+            is_fraction = crop is None or 0 < crop <= 1
+            problem(not is_fraction, "evaluation_crop", crop, "above 0 and at most 1")
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Which pictures to classify."""
+    """Which images to classify."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
-    pictures: tuple[str, ...] = positional()
-    """One or more picture files of any size."""
+    images: tuple[str, ...] = positional()
+    """Image files of any size, or folders of them."""
     top: int = 5
-    """Classes to print, >= 1."""
+    """Classes to print, most probable first, >= 1."""
     checkpoint: str = "best"
     """best, last, or the name of a folder in checkpoints/."""
     json: bool = False
-    """Print one JSON object instead of lines."""
+    """Print one JSON object a line instead of text."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -88,9 +88,9 @@ class SummaryOptions:
     stem: Stem = "7x7"
     """First layers of a ResNet."""
     classes: int = 200
-    """Classes, >= 2."""
-    side: int = 64
-    """Pixels of a side, >= 8."""
+    """Number of classes, >= 2."""
+    image_size: int = 64
+    """Height and width of the images in pixels, >= 8."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -98,7 +98,7 @@ class SummaryOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.classes < 2, "classes", self.classes, ">= 2")
-            problem(self.side < 8, "side", self.side, ">= 8")
+            problem(self.image_size < 8, "image_size", self.image_size, ">= 8")
 
 
 @dataclass(frozen=True)
@@ -108,21 +108,21 @@ class AblateOptions:
     data: str | None = None
     """Data as in `train`."""
     cache: str | None = None
-    """Folder for the decoded pictures, as in `train`."""
+    """Folder for the decoded images, as in `train`."""
     recipe: str = "modern"
     """Recipe whose parts are left out one at a time."""
     out: str = "ablation"
-    """Folder for one run of each kind; runs that have ended in it are not made again."""
+    """Folder for the runs; those that have ended in it are not trained again."""
     only_classes: int = 20
     """Classes to train on, >= 2."""
     epochs: int = 10
-    """Passes over their pictures in each run, >= 1."""
+    """Passes over their images in each run, >= 1."""
     stem: Stem = "7x7"
     """Stem of all runs but the one that tries the 3x3 stem; 7x7 makes the study 15 times as fast."""
     batch_size: int = 128
-    """Pictures in a batch, >= 2; the learning rate is scaled with it."""
+    """Images in a batch, >= 2; the learning rate is scaled with it."""
     seeds: tuple[int, ...] = (1,)
-    """Seeds of each kind of run, each >= 0; with several the spread is told."""
+    """Seeds of each variant, each >= 0; with several the standard deviation is printed."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -137,9 +137,9 @@ class AblateOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where the ONNX file goes."""
+    """Where the exported model goes."""
 
-    model: str = positional()
+    run: str = positional()
     """Run folder."""
     out: str | None = None
     """Folder to write, new or empty; default: onnx in the run folder."""
@@ -154,19 +154,19 @@ class BenchOptions:
     data: str | None = None
     """Data as in `train`."""
     cache: str | None = None
-    """Folder for the decoded pictures, as in `train`."""
+    """Folder for the decoded images, as in `train`."""
     recipe: str = "laptop"
     """Recipe whose model, batches and transforms are timed."""
     batch_size: int | None = None
-    """Pictures in a batch, >= 2; default: the recipe's."""
+    """Images in a batch, >= 2; default: the recipe's."""
     steps: int = 6
-    """Timed updates on each device, >= 1; two more go before them untimed."""
+    """Timed updates on each device, >= 1; two warm-up steps before them are not counted."""
     rounds: int = 3
-    """Rounds of ours against pytorch/examples, in turn; medians are printed, >= 0; 0: no comparison."""
+    """Rounds of this package against pytorch/examples, in turn; medians are printed, >= 0; 0: no comparison."""
     threads: tuple[int, ...] = (1, 2)
     """Numbers of CPU threads to time, each >= 1."""
     peer_workers: int = 4
-    """Loading processes of pytorch/examples, >= 0; 4 is its default."""
+    """Data loading processes of pytorch/examples, >= 0; 4 is its default."""
     json: bool = False
     """Print one JSON object instead of tables."""
 

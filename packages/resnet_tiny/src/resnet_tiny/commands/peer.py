@@ -1,8 +1,8 @@
-"""What pytorch/examples' imagenet/main.py does for each batch, in our own words, to measure against.
+"""What pytorch/examples' imagenet/main.py does for each batch, rewritten, to compare speed with.
 
-Files are decoded by PIL each time they are wanted, in loading processes, scaled to 0..1 and normalized one by one; the
-model computes in float32 with channels first; both accuracies and the loss are read out at every step. The coursework
-took its random crops and flips out, so they are out here.
+Files are decoded by PIL each time they are needed, in data loading processes, scaled to 0..1 and normalized one by one;
+the model computes in float32, channels first; both accuracies and the loss are read at every step. The coursework
+removed its random crops and flips, so they are left out here too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch.utils.data
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_tiny.data.transforms import DEVIATION, MEAN
+from resnet_tiny.data.transforms import MEAN, STD
 
 
-class PictureFolder(torch.utils.data.Dataset):
-    """Pictures decoded when asked for.
+class ImageFolder(torch.utils.data.Dataset):
+    """Images that are decoded when they are needed.
 
     Parameters
     ----------
@@ -34,36 +34,32 @@ class PictureFolder(torch.utils.data.Dataset):
 
     def __init__(self, paths: Sequence[str], labels: Sequence[int]) -> None:
         self.paths, self.labels = paths, labels
-        self.mean, self.deviation = (
-            torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION)
-        )
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        with open(self.paths[place], "rb") as file:
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        with open(self.paths[index], "rb") as file:
             pixels = np.array(Image.open(file).convert("RGB"))
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div(255)
-        return (image - self.mean) / self.deviation, self.labels[place]
+        return (image - self.mean) / self.std, self.labels[index]
 
 
 class Peer:
-    """The program, ready to make updates.
+    """The training program.
 
     Parameters
     ----------
     model : nn.Module
-        The same network that is compared, untrained.
-    data : PictureFolder
+        The network that is compared, untrained.
+    data : ImageFolder
     batch_size : int
     workers : int
-        Loading processes.
+        Data loading processes.
     """
 
-    def __init__(
-        self, model: nn.Module, data: PictureFolder, batch_size: int, workers: int
-    ) -> None:
+    def __init__(self, model: nn.Module, data: ImageFolder, batch_size: int, workers: int) -> None:
         self.model = model
         self.optimizer = torch.optim.SGD(
             model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4
@@ -73,7 +69,7 @@ class Peer:
         )
 
     def images_per_second(self, steps: int, warm_up: int) -> float:
-        """Make updates, the first few untimed; return pictures a second, loading included."""
+        """Make updates, the first few untimed; return images per second, loading included."""
         self.model.train()
         began, count = time.perf_counter(), 0
         batches = self._batches()
@@ -89,15 +85,15 @@ class Peer:
             count += len(labels)
         rate = count / (time.perf_counter() - began)
         del batches
-        gc.collect()  # ends the loading processes, which would slow down what is timed next
+        gc.collect()  # ends the data loading processes, which would slow down what is timed next
         return rate
 
     def _update(self, images: Tensor, labels: Tensor) -> None:
         scores = self.model(images)
         loss = F.cross_entropy(scores, labels)
         with torch.no_grad():
-            answers = scores.topk(min(5, scores.shape[1]), dim=1).indices
-            is_hit = (answers == labels[:, None]).float()
+            top = scores.topk(min(5, scores.shape[1]), dim=1).indices
+            is_hit = (top == labels[:, None]).float()
             is_hit[:, 0].mean().item()
             is_hit.sum(dim=1).mean().item()
         loss.item()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from resnet_tiny.commands.options import PredictOptions
 from resnet_tiny.model.trained import load_run
-from resnet_tiny.predict import classify
+from resnet_tiny.predict import image_paths, predict
 
 
 def run(options: PredictOptions) -> int:
-    """Classify picture files (verb `predict`)."""
-    trained = load_run(options.model, checkpoint=options.checkpoint)
-    found = classify(trained, [Path(name) for name in options.pictures], options.top)
-    if options.json:
-        print(json.dumps(found))
-        return 0
-    for picture in found:
-        print(picture["file"])
-        for answer in picture["answers"]:
-            print(f"  {100 * answer['probability']:6.2f} %  {answer['name']} ({answer['wnid']})")
+    """Classify image files (verb `predict`)."""
+    paths = image_paths(options.images)
+    trained = load_run(options.run, checkpoint=options.checkpoint)
+    for prediction in predict(trained, paths):
+        top = prediction.top(options.top)
+        if options.json:
+            classes = [
+                {"id": prediction.ids[name], "name": name, "probability": probability}
+                for name, probability in top
+            ]
+            print(json.dumps({"file": prediction.source, "classes": classes}), flush=True)
+            continue
+        print(prediction.source)
+        for name, probability in top:
+            known = prediction.ids[name]
+            more = f" ({known})" if known != name else ""
+            print(f"  {100 * probability:6.2f} %  {name}{more}", flush=True)
     return 0

@@ -1,24 +1,31 @@
-"""The page of a run: figures, curves, classes, confusions, calibration and the worst mistakes."""
+"""The page of a run: figures, curves, images, classes, confusions and calibration."""
 
 from __future__ import annotations
 
+import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resnet_tiny.commands import earlier_versions
+from resnet_tiny.commands.earlier_versions import is_earlier
 from resnet_tiny.config import TrainConfig
+from resnet_tiny.measure import EVALUATION, EXAMPLES
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
-from shared.pages.report import Report, make_page, save_plot
+from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
 ENDS = 10
 """Classes shown of each end of the table."""
-TARGET = (35.09, 59.92)
-"""Top-1 and top-5 of the coursework, percent."""
-TARGET_SIZE = (200, 100_000)
-"""Classes and training images of its data; beside figures of other data it means nothing."""
+COURSEWORK = (0.3509, 0.5992)
+"""Top-1 and top-5 of the coursework."""
+COURSEWORK_DATA = (200, 100_000)
+"""Classes and training images of its data; beside figures of other data its figures mean nothing."""
+OLD_MISTAKES = "mistakes.png"
+"""What runs of earlier versions have instead of `EXAMPLES`."""
 
 
 def run(options: ReportOptions) -> int:
@@ -48,92 +55,136 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     """
     summary = run.summary()
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    facts = _evaluation(run.path)
+    figures = read_evaluation(run.path)
     out = out or run.path / "report.html"
-    records = run.metrics.records()
-
-    page = Report(f"resnet-tiny: {summary['recipe'] or 'own settings'}", _subtitle(summary))
-    page.table(["what", "came out"], _facts(summary, config))
+    records, metrics = run.metrics.records(), summary["metrics"]
+    if is_earlier(metrics):
+        has_holdout = config.selection == "holdout"
+        records = [earlier_versions.record_of(r, has_holdout=has_holdout) for r in records]
+        metrics = earlier_versions.metrics_of(metrics)
+    page = run_page(
+        "resnet-tiny",
+        run,
+        _facts(summary, metrics, config),
+        subtitle=_subtitle(summary),
+        headline=(percent(metrics["val_top1"]) or "", "top-1 accuracy on val"),
+    )
     page.heading("Training")
-    chosen = {"holdout": "hold-out", "val": "val"}.get(config.selection, "")
-    for title, unit, keys in (
-        ("Top-1 accuracy", "percent", ("train_acc", "val_acc")),
-        ("Loss", "nats", ("train_loss", "val_loss")),
+    prefix = "val" if config.selection == "val" else "valid"
+    chooser = {"holdout": "hold-out", "val": "val"}.get(config.selection, "")
+    for title, unit, keys, scale in (
+        ("Top-1 accuracy", "percent", ("train_acc", f"{prefix}_acc"), 100),
+        ("Loss", "nats", ("train_loss", f"{prefix}_loss"), 1),
     ):
         curves = {
-            name: curve(records, key)
-            for name, key in zip(("train", chosen), keys, strict=True)
+            name: curve(records, key, scale)
+            for name, key in zip(("train", chooser), keys, strict=True)
             if curve(records, key)[0]
         }
         if curves:
-            page.lines(title, "epoch", unit, curves, caption=_caption(config))
-        if title.startswith("Top") and curves:
-            save_plot(out.parent / "accuracy.png", title, "epoch", unit, curves)
-    rates = curve(records, "learning_rate")
-    if len(set(rates[1])) > 1:
-        page.lines("Learning rate", "epoch", "learning rate", {"learning rate": rates})
-    _add_classes(page, facts)
-    page.heading("Worst mistakes")
-    mistakes = run.path / "mistakes.png"
-    if mistakes.is_file():
-        page.image(
-            mistakes.read_bytes(), "wrong answers", "The most confident wrong answers on val."
-        )
-    page.heading("Run it again")
-    page.code(f"resnet-tiny train --config {run.path.name}/config.yaml --out another-folder")
-    page.code(configuration.dump(config))
+            png = out.parent / "accuracy.png" if title.startswith("Top") else None
+            page.lines(title, "epoch", unit, curves, caption=_caption(config), png=png)
+    page.learning_rate(records)
+    _add_images(page, run.path)
+    _add_classes(page, figures)
+    page.run_again("resnet-tiny train", run, config)
     return page.save(out)
 
 
-def curve(records: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    """Return (epochs, values) of the records that have a figure."""
-    kept = [record for record in records if record.get(key) is not None]
-    return [record["epoch"] for record in kept], [record[key] for record in kept]
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Read evaluation.json of a run of this version or an earlier one.
 
-
-def _add_classes(page: Report, facts: dict[str, Any]) -> None:
-    rows = sorted(
-        (row for row in facts["per_class"] if row["images"]), key=lambda row: -row["top1"]
-    )
-    shown = rows if len(rows) <= 2 * ENDS else rows[:ENDS] + rows[-ENDS:]
-    page.heading("Classes")
-    page.table(
-        ["class", "top-1 %", "top-5 %", "images", "answered"],
-        [[row["name"], row["top1"], row["top5"], row["images"], row["answered"]] for row in shown],
-        caption=""
-        if len(shown) == len(rows)
-        else f"The best {ENDS} and the worst {ENDS} of {len(rows)}.",
-    )
-    if facts["confusions"]:
-        pairs = [[pair["is"], pair["answer"], pair["images"]] for pair in facts["confusions"]]
-        page.table(["is", "answer", "images"], pairs, caption="Most frequent mistakes")
-    page.heading("Calibration")
-    bins = facts["reliability"]
-    sure = [row["probability"] for row in bins]
-    page.lines(
-        "How often it is right when it is so sure",
-        "probability of the answer",
-        "share that is right",
-        {"model": (sure, [row["accuracy"] for row in bins]), "perfect": ([0.0, 1.0], [0.0, 1.0])},
-        caption=f"Expected calibration error {facts['ece']:.2f} %.",
-    )
-
-
-def _evaluation(path: Path) -> dict[str, Any]:
-    file = path / "evaluation.json"
+    Raises
+    ------
+    UserError
+        It is missing or damaged.
+    """
+    file = path / EVALUATION
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        figures = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(
             f"{file}: is missing or damaged. Make it with `resnet-tiny evaluate {path} --out {path}`."
         ) from None
+    return earlier_versions.evaluation_of(figures) if is_earlier(figures) else figures
+
+
+def _add_images(page: Report, path: Path) -> None:
+    """Add some images that were classified wrongly, the most confident first, and some that were not."""
+    try:
+        examples = json.loads((path / EXAMPLES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        old = path / OLD_MISTAKES
+        if old.is_file():
+            page.heading("Worst mistakes")
+            page.image(old.read_bytes(), "wrong predictions", "The most confident mistakes on val.")
+        return
+    for title, key, caption in (
+        ("Most confident mistakes", "wrong", "The image's class, and what the model predicted."),
+        ("Correct predictions", "right", "Taken evenly from all correct predictions on val."),
+    ):
+        if examples[key]:
+            page.heading(title)
+            page.text(caption)
+            page.html(_grid(examples[key], is_wrong=key == "wrong"))
+
+
+def _grid(rows: list[dict[str, Any]], *, is_wrong: bool) -> str:
+    cells = []
+    for row in rows:
+        label, predicted = html.escape(row["label"]), html.escape(row["predicted"])
+        confidence = f"{100 * row['probability']:.0f} %"
+        text = f"{label}<br>predicted <b>{predicted}</b>" if is_wrong else f"<b>{predicted}</b>"
+        cells.append(
+            '<figure style="margin:0;width:8.2rem">'
+            f'<img alt="{label}" title="{html.escape(row["file"])}" src="data:image/png;base64,{row["png"]}" '
+            'style="width:100%;image-rendering:pixelated;border-radius:4px">'
+            f'<figcaption style="margin:.25rem 0 0;line-height:1.3">{text} {confidence}</figcaption></figure>'
+        )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0 2rem">{"".join(cells)}</div>'
+
+
+def _add_classes(page: Report, figures: dict[str, Any]) -> None:
+    rows = sorted(
+        (row for row in figures["per_class"] if row["images"]), key=lambda row: -row["top1"]
+    )
+    shown = rows if len(rows) <= 2 * ENDS else rows[:ENDS] + rows[-ENDS:]
+    page.heading("Classes")
+    page.table(
+        ["class", "top-1 %", "top-5 %", "images", "predicted"],
+        [
+            [row["name"], 100 * row["top1"], 100 * row["top5"], row["images"], row["predicted"]]
+            for row in shown
+        ],
+        caption=""
+        if len(shown) == len(rows)
+        else f"The best {ENDS} and the worst {ENDS} of {len(rows)}.",
+    )
+    if figures["confusions"]:
+        pairs = [
+            [pair["class"], pair["predicted"], pair["images"]] for pair in figures["confusions"]
+        ]
+        page.table(["class", "predicted", "images"], pairs, caption="Most frequent mistakes")
+    page.heading("Calibration")
+    bins = figures["reliability"]
+    confidence = [row["confidence"] for row in bins]
+    page.lines(
+        "Reliability diagram",
+        "confidence",
+        "accuracy",
+        {
+            "model": (confidence, [row["accuracy"] for row in bins]),
+            "perfectly calibrated": ([0.0, 1.0], [0.0, 1.0]),
+        },
+        caption=f"Expected calibration error {percent(figures['calibration_error'])}.",
+    )
 
 
 def _caption(config: TrainConfig) -> str:
-    train = "Train: mean since the line of the log before, on pictures as they were changed for training."
+    train = "Train: mean since the previous line of the log, on augmented images."
     other = {
-        "holdout": " Hold-out: training pictures that are not trained on.",
-        "val": " Val: also what the best checkpoint was chosen by.",
+        "holdout": " Hold-out: training images that are not trained on; they choose the best checkpoint.",
+        "val": " Val: also chooses the best checkpoint.",
     }
     return train + other.get(config.selection, "")
 
@@ -144,35 +195,34 @@ def _subtitle(summary: dict[str, Any]) -> str:
     return f"{data['name']}{made_up}, {data['images']['train']:,} training images, {data['classes']} classes"
 
 
-def _facts(summary: dict[str, Any], config: TrainConfig) -> list[list[Any]]:
-    metrics, rate = summary["metrics"], summary["images_per_second"]
-    top1, top5 = TARGET
-    crop = config.evaluation_crop
-    shown = f"{metrics['images']:,} images" + (f", the middle {crop:g} of a side" * (crop < 1))
-    rows: list[list[Any]] = [
-        [
-            "val top-1 / top-5",
-            f"{metrics['top1']:.2f} / {metrics['top5']:.2f} % of {shown}",
-        ],
-        ["chosen on", metrics["chosen_on"]],
-        ["the last weights", f"{metrics['last_top1']:.2f} / {metrics['last_top5']:.2f} %"],
-        ["with mirror images", f"{metrics['top1_flip']:.2f} / {metrics['top5_flip']:.2f} %"],
-        ["calibration error", f"{metrics['ece']:.2f} %"],
+def _facts(
+    summary: dict[str, Any], metrics: dict[str, Any], config: TrainConfig
+) -> list[tuple[str, Any]]:
+    rate, crop = summary["images_per_second"], config.evaluation_crop
+    shown = f"{metrics['val_images']:,} images" + (f", center crop {crop:g}" * (crop < 1))
+    facts: list[tuple[str, Any]] = [
+        ("val top-1 / top-5", f"{_pair(metrics, 'val_top1', 'val_top5')} of {shown}"),
+        ("with horizontal flips", _pair(metrics, "val_top1_flip", "val_top5_flip")),
+        ("checkpoint chosen on", metrics["chosen_on"]),
+        ("last checkpoint", _pair(metrics, "last_val_top1", "last_val_top5")),
+        ("calibration error", percent(metrics["calibration_error"])),
     ]
     images = summary["data"]["images"]
-    if (summary["data"]["classes"], images["train"] + images["holdout"]) == TARGET_SIZE:
-        rows.append(["coursework, 90 epochs on a GPU", f"{top1} / {top5} %"])
-    rows += [
-        ["model", f"{config.arch}, {config.stem} stem, {summary['weights']:,} weights"],
-        ["started from", metrics["starts_from"]],
-        ["updates", f"{summary['steps']:,} (best after {_number(summary['best_step'])})"],
-        ["training time", f"{summary['seconds']:.1f} s"],
-        ["images per second", f"{rate:,}" if rate else None],
-        ["seed", f"{config.seed}"],
-        ["device", summary["device"]],
+    if (summary["data"]["classes"], images["train"] + images["holdout"]) == COURSEWORK_DATA:
+        top1, top5 = COURSEWORK
+        facts.append(("coursework, 90 epochs on a GPU", f"{100 * top1:.2f} / {100 * top5:.2f} %"))
+    best = summary["best_step"]
+    facts += [
+        ("model", f"{config.arch}, {config.stem} stem, {summary['weights']:,} parameters"),
+        ("initial weights", metrics["starts_from"]),
+        ("steps", f"{summary['steps']:,} (best: {best:,})" if best else f"{summary['steps']:,}"),
+        ("training time", f"{summary['seconds']:.1f} s"),
+        ("images per second", f"{rate:,}" if rate else None),
+        ("seed", f"{config.seed}"),
+        ("device", summary["device"]),
     ]
-    return rows
+    return facts
 
 
-def _number(step: int | None) -> str:
-    return f"{step:,}" if step is not None else "none chosen"
+def _pair(metrics: Mapping[str, Any], top1: str, top5: str) -> str:
+    return f"{100 * metrics[top1]:.2f} / {100 * metrics[top5]:.2f} %"

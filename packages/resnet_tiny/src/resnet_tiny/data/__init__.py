@@ -1,1 +1,1 @@
-"""From files to examples, and the made-up sample."""
+"""Data: files to examples, and the made-up sample."""

@@ -1,4 +1,4 @@
-"""Training, hold-out and validation pictures of a configuration, and training batches of them."""
+"""Training, hold-out and validation images of a configuration, and training batches of them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from resnet_tiny.config import DATA_SET, TrainConfig
 from resnet_tiny.data import sample
 from resnet_tiny.data.layout import (
-    Classes,
     read_classes,
     require_every_class,
-    train_pictures,
-    val_pictures,
+    train_images,
+    val_images,
 )
+from resnet_tiny.data.listing import Classes
 from resnet_tiny.data.mixing import draw_mix
 from resnet_tiny.data.pack import Pack, open_pack
 from resnet_tiny.data.transforms import draw
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.torch.processes import from_first
-from shared.torch.sampler import Share
+from shared.torch.sampler import Shard
 
 HOLDOUT_SEED = 2015
 """The hold-out is the same in all runs, whatever their seed, so that they compare."""
@@ -53,10 +53,14 @@ class Subset:
         """Class numbers (N,)."""
         return self.pack.labels[self.rows]
 
-    def pixels(self, places: NDArray[np.int64]) -> torch.Tensor:
-        """Return pictures as uint8 tensor (B, side, side, 3)."""
+    def pixels(self, indices: NDArray[np.int64]) -> torch.Tensor:
+        """Return images as uint8 tensor (B, size, size, 3)."""
         # A copy of these rows only: the rest of the file stays on the disk until it is asked for.
-        return torch.from_numpy(np.asarray(self.pack.images[self.rows[places]]))
+        return torch.from_numpy(np.asarray(self.pack.images[self.rows[indices]]))
+
+    def file(self, index: int) -> str:
+        """Return the path of an image's file below the data set's folder."""
+        return self.pack.listing.files[self.rows[index]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Images:
     ----------
     classes : Classes
     train, holdout, val : Subset
-        `holdout` are training pictures kept out; it may be empty.
+        `holdout` are training images held out to choose the checkpoint; it may be empty.
     root : Path
     is_sample : bool
     """
@@ -83,7 +87,7 @@ class Images:
         """Return what `summary.json` says about the data, and what a resumed run compares."""
         return {
             "name": self.root.resolve().name if not self.is_sample else "made-up sample",
-            "sha256": {"train": self.train.pack.sha256, "val": self.val.pack.sha256},
+            "sha256": {"train": self.train.pack.checksum(), "val": self.val.pack.checksum()},
             "is_sample": self.is_sample,
             "images": {
                 "train": len(self.train),
@@ -101,7 +105,7 @@ def load_images(
     say: Callable[[str], None] = lambda line: None,
     quiet: bool = True,
 ) -> Images:
-    """Find, check and, the first time, pack the pictures that a configuration names.
+    """Find, check and, the first time, pack the images that a configuration names.
 
     Parameters
     ----------
@@ -114,27 +118,24 @@ def load_images(
     Raises
     ------
     UserError
-        The folder is not whole, a picture is bad, or the hold-out takes too much.
+        The folder is incomplete, an image is bad, or the hold-out takes too much.
     """
     root, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     classes = read_classes(root)
-    listed = train_pictures(root, classes), val_pictures(root, classes)
-    require_every_class(listed[1], classes)
-    is_first = accelerator is None or accelerator.is_main_process
-    problem, packs = None, []  # type: str | None, list[Pack]
-    if is_first:
-        try:
-            packs = [open_pack(pictures, config, say=say, quiet=quiet) for pictures in listed]
-        except UserError as error:
-            problem = str(error)
-    if accelerator is not None and (problem := from_first(accelerator, problem)):
-        raise UserError(problem)
-    if problem:
-        raise UserError(problem)
-    packs = packs or [open_pack(pictures, config, verify=False) for pictures in listed]
+    listings = train_images(root, classes), val_images(root, classes)
+    require_every_class(listings[1], classes)
+    packs = on_first(
+        accelerator,
+        lambda verify: [
+            open_pack(listing, config, say=say, quiet=quiet, verify=verify)
+            if verify
+            else open_pack(listing, config, verify=False)
+            for listing in listings
+        ],
+    )
     classes, train_rows, val_rows = _limited(classes, packs, config.only_classes)
     held = config.holdout_per_class if config.selection == "holdout" else 0
-    train, holdout = split_holdout(packs[0].labels, train_rows, held)
+    train, holdout = split_holdout(packs[0].labels, train_rows, held, classes)
     return Images(
         classes,
         Subset(packs[0], train),
@@ -145,8 +146,30 @@ def load_images(
     )
 
 
+def on_first(accelerator: Any, open_packs: Callable[[bool], list[Pack]]) -> list[Pack]:
+    """Open packs in all processes; the first makes and verifies them, and an error of it ends all.
+
+    Parameters
+    ----------
+    accelerator : Accelerator or None
+    open_packs : callable
+        Takes whether to verify.
+    """
+    problem, packs = None, []  # type: str | None, list[Pack]
+    if accelerator is None or accelerator.is_main_process:
+        try:
+            packs = open_packs(True)
+        except UserError as error:
+            problem = str(error)
+    if accelerator is not None:
+        problem = from_first(accelerator, problem)
+    if problem:
+        raise UserError(problem)
+    return packs or open_packs(False)
+
+
 def split_holdout(
-    labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int
+    labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, classes: Classes
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide training rows into those to train on and a hold-out with `per_class` rows of each class.
 
@@ -158,6 +181,8 @@ def split_holdout(
         Those to divide.
     per_class : int
         >= 0.
+    classes : Classes
+        Their names, for the message.
 
     Returns
     -------
@@ -174,8 +199,8 @@ def split_holdout(
         own = rows[labels[rows] == label]
         if len(own) <= per_class:
             raise UserError(
-                f"--holdout-per-class is {per_class}, but class number {label} has only {len(own)} pictures. "
-                "Hold fewer out."
+                f"--holdout-per-class is {per_class}, but class {classes.names[label]!r} has only {len(own)} training "
+                f"image{'s' * (len(own) != 1)}. Hold fewer out, or choose on val (--selection val)."
             )
         order = np.random.default_rng([HOLDOUT_SEED, int(label)]).permutation(len(own))
         held.append(own[order[:per_class]])
@@ -184,29 +209,29 @@ def split_holdout(
 
 
 class TrainBatches:
-    """What the loop fetches: bytes, labels, and what chance decided about them."""
+    """What the loop fetches: bytes, labels, and the random numbers drawn for them."""
 
     def __init__(self, config: TrainConfig, images: Images) -> None:
         self.config, self.train = config, images.train
         self.labels = images.train.labels
 
-    def __call__(self, share: Share) -> dict[str, Any]:
+    def __call__(self, shard: Shard) -> dict[str, Any]:
         """Return one process' part of a batch: `pixels`, `labels`, `draws` and `mix`."""
-        places = share.indices
+        indices = shard.indices
         return {
-            "pixels": self.train.pixels(places),
-            "labels": torch.from_numpy(self.labels[places]),
-            "draws": draw(self.config, places, share.epoch),
-            "mix": draw_mix(self.config, len(places)),
+            "pixels": self.train.pixels(indices),
+            "labels": torch.from_numpy(self.labels[indices]),
+            "draws": draw(self.config, indices, shard.epoch),
+            "mix": draw_mix(self.config, len(indices)),
         }
 
 
 def _limited(
     classes: Classes, packs: list[Pack], most: int | None
 ) -> tuple[Classes, NDArray[np.int64], NDArray[np.int64]]:
-    """Leave out the classes from number `most` on."""
+    """Keep the first `most` classes."""
     train, val = (pack.rows for pack in packs)
     if most is None:
         return classes, train, val
-    kept = Classes(classes.wnids[:most], classes.names[:most])
+    kept = Classes(classes.ids[:most], classes.names[:most])
     return kept, train[packs[0].labels[train] < most], val[packs[1].labels[val] < most]

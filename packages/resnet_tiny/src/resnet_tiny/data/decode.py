@@ -1,4 +1,4 @@
-"""One picture file as pixels, whatever kind of file it is, or the reason why not."""
+"""One image file as RGB pixels: the only decoder of the package, so that training and `predict` see the same."""
 
 from __future__ import annotations
 
@@ -8,68 +8,91 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Endings of image files, in any case. The content decides the format, not the ending."""
 
-class BadPicture(Exception):
+
+class BadImage(Exception):
     """A file that cannot be used; the text says why, without the file's name."""
 
 
-def decode(
-    path: Path, side: int, *, resize: bool = False, upright: bool = False
-) -> NDArray[np.uint8]:
-    """Read a picture as RGB.
+def decode(path: Path, size: int, *, resize: bool = False) -> NDArray[np.uint8]:
+    """Read an image as RGB, the way its camera held it (EXIF orientation).
 
-    Greyscale, palettes and CMYK are converted, whatever is transparent lies on white, and a PNG that is called .JPEG
-    is read as what it is.
+    Greyscale, 16-bit, palette and CMYK images are converted, transparent pixels are put on white, and of an animation
+    the first frame is taken. A PNG named .JPEG is read as what it is.
 
     Parameters
     ----------
     path : Path
-    side : int
-        Pixels of a side.
+    size : int
+        Height and width of the result in pixels.
     resize : bool
-        Scale the shorter side to `side` and cut the middle out; otherwise another size is an error.
-    upright : bool
-        Turn the picture as its camera says.
+        Scale the shorter side to `size` and take a center crop; otherwise another size is an error.
 
     Returns
     -------
-    uint8 array (side, side, 3)
+    uint8 array (size, size, 3)
 
     Raises
     ------
-    BadPicture
-        The file is missing, empty, truncated, no picture, or of another size.
+    BadImage
+        The file is missing, empty, truncated, not an image, of another size, or of a kind whose range of values is not
+        known (floating point).
     """
     try:
         with Image.open(path) as image:
-            if not resize and image.size != (side, side):
-                width, height = image.size
-                raise BadPicture(f"is {width}x{height} pixels, expected {side}x{side}")
             image.load()
-            rgb = _rgb(ImageOps.exif_transpose(image) if upright else image)
+            upright = ImageOps.exif_transpose(image)
+            if not resize and upright.size != (size, size):
+                width, height = upright.size
+                raise BadImage(f"is {width}x{height} pixels, expected {size}x{size}")
+            rgb = to_rgb(upright)
     except UnidentifiedImageError:
-        reason = "is empty" if path.stat().st_size == 0 else "is not a picture"
-        raise BadPicture(reason) from None
+        reason = "is empty" if path.stat().st_size == 0 else "is not an image"
+        raise BadImage(reason) from None
     except FileNotFoundError:
-        raise BadPicture("not found") from None
+        raise BadImage("not found") from None
     except IsADirectoryError:
-        raise BadPicture("is a folder, expected a picture") from None
+        raise BadImage("is a folder, expected an image") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Decoders raise any of these for bytes that are missing or wrong.
-        raise BadPicture(f"is truncated or damaged ({' '.join(str(error).split())})") from None
-    if resize and rgb.size != (side, side):
-        rgb = ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)
-    return np.asarray(rgb)
+        raise BadImage(f"is truncated or damaged ({' '.join(str(error).split())})") from None
+    return np.asarray(fit(rgb, size))
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def fit(rgb: Image.Image, size: int) -> Image.Image:
+    """Scale the shorter side of an image to `size` and take a center crop; an image of that size stays as it is."""
+    if rgb.size == (size, size):
+        return rgb
+    return ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGB.
+
+    Raises
+    ------
+    BadImage
+        Its values have no known range.
+    """
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16"):  # 16 bits of grey, which PIL would clip instead of scale
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
+    if image.mode == "F":
+        raise BadImage(
+            "holds floating-point values, whose range is not known; save it as 8- or 16-bit"
+        )
+    if image.mode.startswith("I"):
+        return _from_integers(np.asarray(image).astype(np.int64))
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         solid = image.convert("RGBA")
         white = Image.new("RGBA", solid.size, "white")
         return Image.alpha_composite(white, solid).convert("RGB")
     return image.convert("RGB")
+
+
+def _from_integers(grey: NDArray[np.int64]) -> Image.Image:
+    """Return integers of 16 bits as 8 bits: the upper byte, where PIL's own conversion clips at 255."""
+    if grey.min(initial=0) < 0 or grey.max(initial=0) > 0xFFFF:
+        raise BadImage("holds integers of 32 bits, whose range is not known; save it as 16-bit")
+    return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")

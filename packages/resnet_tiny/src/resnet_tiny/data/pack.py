@@ -1,10 +1,10 @@
-"""All pictures of a split in one memory-mapped file, decoded once, so that no epoch waits for decoding.
+"""All images of a split in one memory-mapped file, decoded once, so that no epoch waits for decoding.
 
-    <cache>/<key>/images.npy   uint8 (N, side, side, 3), rows in the order of the listing
-    <cache>/<key>/pack.json    checksum of images.npy, rows that are bad and why
+    <cache>/<key>/images.npy   uint8 (N, size, size, 3), rows in the order of the listing
+    <cache>/<key>/pack.json    checksums of images.npy and of the image files, rows that are bad and why
 
-The key is a checksum of the listing (paths, bytes of each file, labels) and of the settings: a file that is exchanged
-for one of other length is packed anew. The data folder is only read.
+The key is a hash of the listing (paths, bytes of each file, labels) and of the settings. Where files were touched
+since, their content is compared too, and they are packed again if it differs. The data folder is only read.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_tiny.config import DATA_SET, PackSettings
-from resnet_tiny.data.decode import BadPicture, decode
-from resnet_tiny.data.layout import Pictures
+from resnet_tiny.data.decode import BadImage, decode
+from resnet_tiny.data.listing import ImageFiles
 from shared.errors import UserError
 from shared.files import sha256_of, whole_folder, write_json
 from shared.progress import progress_bar
 
-FORMAT = 1
+FORMAT = 2
 IMAGES, MANIFEST = "images.npy", "pack.json"
 CHUNK = 250
-NAMED = 10
-"""Bad pictures that are named one by one; of more, the number is told."""
+MOST_NAMED = 10
+"""Bad images that are named one by one; of more, only the number is given."""
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A split's pixels and labels.
+    """Pixels and labels of a split.
 
     Parameters
     ----------
-    images : uint8 array (N, side, side, 3)
+    images : uint8 array (N, size, size, 3)
         Memory-mapped, read-only.
     labels : int64 array (N,)
     rows : int64 array (M,)
-        Rows that hold a picture; the others are of bad files, left out by `--on-bad-image skip`.
-    pictures : Pictures
-        What row came from which file.
+        Rows that hold an image; the others are of bad files, left out by `--on-bad-image skip`.
+    listing : ImageFiles
+        Which row is of which file.
     folder : Path
     sha256 : str
         Of images.npy.
@@ -59,13 +59,19 @@ class Pack:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
-    pictures: Pictures
+    listing: ImageFiles
     folder: Path
     sha256: str
 
+    def checksum(self) -> str:
+        """Return a checksum of the pixels, the labels and the rows in use."""
+        digest = hashlib.sha256(self.sha256.encode())
+        digest.update(self.labels.astype("<i8").tobytes() + self.rows.astype("<i8").tobytes())
+        return digest.hexdigest()
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Send the file's name, not its pixels, to loading processes that are spawned and not forked."""
-        return _opened, (self.labels, self.rows, self.pictures, self.folder, self.sha256)
+        """Send the file's name, not its pixels, to worker processes that are spawned and not forked."""
+        return _opened, (self.labels, self.rows, self.listing, self.folder, self.sha256)
 
 
 def cache_folder(given: str | None) -> Path:
@@ -83,96 +89,121 @@ def cache_folder(given: str | None) -> Path:
 
 
 def open_pack(
-    pictures: Pictures,
+    listing: ImageFiles,
     settings: PackSettings,
     *,
     say: Callable[[str], None] = lambda line: None,
     quiet: bool = True,
     verify: bool = True,
 ) -> Pack:
-    """Return the packed pictures, packing them first where that was not done yet.
+    """Return the packed images; they are packed first where that was not done yet.
 
     Parameters
     ----------
-    pictures : Pictures
+    listing : ImageFiles
     settings : PackSettings
-        Cache folder, side, what to do with bad pictures.
+        Cache folder, image size, what to do with bad images.
     say : callable
-        Takes a line about what is going on.
+        Takes a line about the progress.
     quiet : bool
-        No bar.
+        No progress bar.
     verify : bool
-        Compare the checksum of a file packed before; a damaged one is packed again.
+        Compare the checksums of a file packed before; a damaged or outdated one is packed again.
 
     Raises
     ------
     UserError
-        A picture is bad and `on_bad_image` is `fail`; the cache folder cannot be written or is full.
+        An image is bad and `on_bad_image` is `fail`; the cache folder cannot be written or is full.
     """
-    folder = cache_folder(settings.cache) / _key(pictures, settings)
-    manifest = _read_manifest(folder, len(pictures), settings.side)
-    if manifest is not None and verify and sha256_of(folder / IMAGES) != manifest["sha256"]:
-        say(f"{folder / IMAGES}: is damaged (another checksum); it is made anew.")
-        manifest = None
+    folder = cache_folder(settings.cache) / _key(listing, settings)
+    manifest = _read_manifest(folder, len(listing), settings.image_size)
+    if manifest is not None and verify:
+        problem = _outdated(folder, manifest, listing, settings)
+        if problem is not None:
+            say(problem)
+            manifest = None
     if manifest is None:
-        manifest = _pack(pictures, settings, folder, say, quiet)
+        manifest = _pack(listing, settings, folder, say, quiet)
+    if warning := listing.warning():
+        say(warning)
     bad = [(int(row), str(reason)) for row, reason in manifest["bad"]]
-    for row, reason in bad[:NAMED]:
-        say(f"{pictures.root / pictures.files[row]}: {reason}; skipped.")
+    for row, reason in bad[:MOST_NAMED]:
+        say(f"{listing.path(row)}: {reason}; skipped.")
     if bad:
-        say(f"{len(bad):,} of {len(pictures):,} pictures of {pictures.split} are bad and skipped.")
-    is_good = np.ones(len(pictures), dtype=bool)
+        say(f"{len(bad):,} of {len(listing):,} images of {listing.split} are bad and skipped.")
+    is_good = np.ones(len(listing), dtype=bool)
     is_good[[row for row, _ in bad]] = False
     if not is_good.any():
+        size = settings.image_size
         raise UserError(
-            f"{pictures.root / pictures.split}: every picture in it is bad. Expected {settings.side}x{settings.side} "
-            "pixels (--side), or --resize."
+            f"{listing.root / listing.split}: every image in it is bad. Expected {size}x{size} pixels "
+            "(--image-size), or --resize."
         )
-    rows = np.flatnonzero(is_good)
-    return _opened(pictures.labels, rows, pictures, folder, manifest["sha256"])
+    return _opened(listing.labels, np.flatnonzero(is_good), listing, folder, manifest["sha256"])
 
 
 def _opened(
     labels: NDArray[np.int64],
     rows: NDArray[np.int64],
-    pictures: Pictures,
+    listing: ImageFiles,
     folder: Path,
     sha256: str,
 ) -> Pack:
     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    return Pack(images, labels, rows, pictures, folder, sha256)
+    return Pack(images, labels, rows, listing, folder, sha256)
+
+
+def _outdated(
+    folder: Path, manifest: dict[str, Any], listing: ImageFiles, settings: PackSettings
+) -> str | None:
+    """Return why a pack must be made again, or None. Files that were only touched or copied are noted as such."""
+    if sha256_of(folder / IMAGES) != manifest["sha256"]:
+        return f"{folder / IMAGES}: is damaged (its checksum differs); packing again."
+    stamp = _stamp(listing)
+    if manifest["stamp"] == stamp:
+        return None
+    threads = _threads(settings)
+    with ThreadPoolExecutor(threads) as pool:
+        digests = list(pool.map(lambda row: _digest(listing.path(row)), range(len(listing))))
+    if _content(digests) != manifest["content"]:
+        return f"{listing.root / listing.split}: images have changed since they were packed; packing again."
+    if os.access(folder, os.W_OK):
+        write_json(folder / MANIFEST, manifest | {"stamp": stamp})
+    return None
 
 
 def _pack(
-    pictures: Pictures,
+    listing: ImageFiles,
     settings: PackSettings,
     folder: Path,
     say: Callable[[str], None],
     quiet: bool,
 ) -> dict[str, Any]:
-    """Decode everything into a new folder that takes its place when it is whole; return its manifest."""
-    began, side = time.monotonic(), settings.side
-    shape = (len(pictures), side, side, 3)
-    size = int(np.prod(shape))
-    _require_space(folder, size)
+    """Decode everything into a new folder that takes its place when it is complete; return its manifest."""
+    began, size = time.monotonic(), settings.image_size
+    shape = (len(listing), size, size, 3)
+    needed = int(np.prod(shape))
+    _require_space(folder, needed)
     say(
-        f"packing {len(pictures):,} pictures of {pictures.split}, once, into {folder} ({size / 1e6:,.0f} MB)"
+        f"packing {len(listing):,} images of {listing.split}, once, into {folder} ({needed / 1e6:,.0f} MB)"
     )
-    label = f"packing {pictures.split}"
+    label = f"packing {listing.split}"
     with (
         whole_folder(folder) as aside,
-        progress_bar(len(pictures), label=label, unit="image", quiet=quiet) as bar,
+        progress_bar(len(listing), label=label, unit="image", quiet=quiet) as bar,
     ):
         images = np.lib.format.open_memmap(aside / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
         bad: list[tuple[int, str]] = []
-        for count, found in _decoded(pictures, settings, images):
-            bad += found
-            bar.update(count)
+        digests: list[bytes] = []
+        for chunk_digests, chunk_bad in _decoded(listing, settings, images):
+            digests += chunk_digests
+            bad += chunk_bad
+            bar.update(len(chunk_digests))
             if bad and settings.on_bad_image == "fail":
                 row, reason = bad[0]
                 raise UserError(
-                    f"{pictures.root / pictures.files[row]}: {reason}. Replace it, or leave bad pictures out with "
-                    "--on-bad-image skip (pictures of other sizes can be scaled with --resize)."
+                    f"{listing.path(row)}: {reason}. Replace it, or leave bad images out with --on-bad-image skip "
+                    "(images of other sizes can be scaled with --resize)."
                 )
         images.flush()
         del images
@@ -180,60 +211,85 @@ def _pack(
             "format": FORMAT,
             "shape": list(shape),
             "sha256": sha256_of(aside / IMAGES),
+            "content": _content(digests),
+            "stamp": _stamp(listing),
             "bad": sorted(bad),
         }
         write_json(aside / MANIFEST, manifest)
-    say(f"packed {len(pictures):,} pictures in {time.monotonic() - began:.1f} s")
+    say(f"packed {len(listing):,} images in {time.monotonic() - began:.1f} s")
     return manifest
 
 
 def _decoded(
-    pictures: Pictures, settings: PackSettings, images: NDArray[np.uint8]
-) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """Fill `images` chunk by chunk; yield how many files each had and which were bad.
+    listing: ImageFiles, settings: PackSettings, images: NDArray[np.uint8]
+) -> Iterator[tuple[list[bytes], list[tuple[int, str]]]]:
+    """Fill `images` chunk by chunk; yield the digests of each chunk's files and which of them were bad.
 
     Threads are enough: PIL decodes without holding Python's lock, and while one waits for the disk another decodes.
     """
 
-    def chunk(first: int) -> tuple[int, list[tuple[int, str]]]:
-        end, bad = min(first + CHUNK, len(pictures)), []
-        for row in range(first, end):
+    def chunk(first: int) -> tuple[list[bytes], list[tuple[int, str]]]:
+        digests, bad = [], []
+        for row in range(first, min(first + CHUNK, len(listing))):
+            path = listing.path(row)
+            digests.append(_digest(path))
             try:
-                images[row] = decode(
-                    pictures.root / pictures.files[row], settings.side, resize=settings.resize
-                )
-            except BadPicture as problem:
+                images[row] = decode(path, settings.image_size, resize=settings.resize)
+            except BadImage as problem:
                 bad.append((row, str(problem)))
-        return end - first, bad
+        return digests, bad
 
-    threads = settings.pack_threads or min(8, 2 * (os.cpu_count() or 1))
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_threads(settings)) as pool:
         try:
-            yield from pool.map(chunk, range(0, len(pictures), CHUNK))
+            yield from pool.map(chunk, range(0, len(listing), CHUNK))
         finally:
             pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the rest is not decoded
 
 
-def _key(pictures: Pictures, settings: PackSettings) -> str:
+def _threads(settings: PackSettings) -> int:
+    return settings.pack_threads or min(8, 2 * (os.cpu_count() or 1))
+
+
+def _digest(path: Path) -> bytes:
+    """Return a hash of a file's content; of one that cannot be read, which `decode` will name, of nothing."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    except OSError:
+        return bytes(16)
+
+
+def _content(digests: list[bytes]) -> str:
+    return hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
+
+
+def _stamp(listing: ImageFiles) -> str:
+    """Return a hash of where the files are and when they were changed."""
+    digest = hashlib.blake2b(str(listing.root.resolve()).encode("utf-8", "surrogateescape"))
+    digest.update(listing.mtimes.astype("<i8").tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _key(listing: ImageFiles, settings: PackSettings) -> str:
     """Return a name that changes with the listing and with every setting that changes the pixels."""
-    kept = [FORMAT, settings.side, settings.resize, settings.on_bad_image]
-    digest = hashlib.sha256(json.dumps(kept).encode())
-    digest.update("\0".join(pictures.files).encode("utf-8", "surrogateescape"))
-    digest.update(pictures.sizes.astype("<i8").tobytes() + pictures.labels.astype("<i8").tobytes())
-    return f"{DATA_SET}-{pictures.split}-{digest.hexdigest()[:16]}"
+    settings_used = [FORMAT, settings.image_size, settings.resize, settings.on_bad_image]
+    digest = hashlib.sha256(json.dumps(settings_used).encode())
+    digest.update("\0".join(listing.files).encode("utf-8", "surrogateescape"))
+    digest.update(listing.sizes.astype("<i8").tobytes() + listing.labels.astype("<i8").tobytes())
+    return f"{DATA_SET}-{listing.split}-{digest.hexdigest()[:16]}"
 
 
-def _read_manifest(folder: Path, count: int, side: int) -> dict[str, Any] | None:
-    """Return the manifest of a pack that looks whole, or None."""
+def _read_manifest(folder: Path, count: int, size: int) -> dict[str, Any] | None:
+    """Return the manifest of a pack that looks complete, or None."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
-    if not isinstance(manifest, dict) or not {"format", "sha256", "bad"} <= manifest.keys():
+    needed = {"format", "sha256", "content", "stamp", "bad"}
+    if not isinstance(manifest, dict) or not needed <= manifest.keys():
         return None
-    is_whole = manifest["format"] == FORMAT and images.shape == (count, side, side, 3)
-    return manifest if is_whole and images.dtype == np.uint8 else None
+    fits = manifest["format"] == FORMAT and images.shape == (count, size, size, 3)
+    return manifest if fits and images.dtype == np.uint8 else None
 
 
 def _require_space(folder: Path, size: int) -> None:

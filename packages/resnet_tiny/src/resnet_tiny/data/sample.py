@@ -1,7 +1,7 @@
-"""Small made-up pictures in Tiny ImageNet's layout: wnids, words, train, val with annotations, unlabelled test.
+"""A small made-up data set in Tiny ImageNet's layout: wnids, words, train, val with annotations, unlabelled test.
 
-A class is a shape in a colour, drawn at a random place and size on a noisy background; each tenth picture is greyscale,
-as some are in the real set, so the shape must be learned too. All of it follows from `SEED`.
+A class is a shape in a color, drawn at a random position and size on a noisy background. Every tenth image is
+greyscale, as some are in the real set, so the shape must be learned too. All of it is a function of `SEED`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from PIL import Image
 from shared.files import whole_file
 
 SEED = 7
-SIDE = 64
+SIZE = 64
 SHAPES = ("disc", "stripes")
-COLOURS = {
+COLORS = {
     "red": (215, 45, 40),
     "green": (40, 170, 60),
     "blue": (40, 75, 215),
@@ -25,12 +25,12 @@ COLOURS = {
     "purple": (150, 50, 170),
 }
 TRAIN, VAL = 150, 20
-"""Pictures of a class."""
+"""Images of each class."""
 GREY = 10
-"""One picture in so many is greyscale."""
+"""One image in so many is greyscale."""
 COMMAND = "resnet-tiny train --recipe laptop --epochs 3 --batch-size 32 --learning-rate 0.1"
 EXPECTED_TOP1 = (80.0, 99.0)
-"""Percent of val after `COMMAND`, which gave 93.5 with seed 1; chance is 10, and greyscale hides the colours of 10."""
+"""Percent of val after `COMMAND`; chance is 10, and greyscale hides the colors of 10."""
 
 
 def write(folder: Path, train: int = TRAIN, val: int = VAL) -> None:
@@ -40,53 +40,43 @@ def write(folder: Path, train: int = TRAIN, val: int = VAL) -> None:
     ----------
     folder : Path
     train, val : int
-        Pictures of each class.
+        Images of each class.
     """
     random = np.random.default_rng(SEED)
-    kinds = [(colour, shape) for shape in SHAPES for colour in COLOURS]
-    # Listed in another order than sorted, as the publisher does: numbers must not follow the list.
-    wnids = [f"n{90000001 + 137 * ((place * 7) % len(kinds))}" for place in range(len(kinds))]
+    pairs = [(color, shape) for shape in SHAPES for color in COLORS]
+    # Listed in another order than sorted, as the publisher does: class numbers must not follow the list.
+    wnids = [f"n{90000001 + 137 * ((index * 7) % len(pairs))}" for index in range(len(pairs))]
     _lines(folder / "wnids.txt", wnids)
     words = [
-        f"{wnid}\t{colour} {shape}, made-up thing"
-        for wnid, (colour, shape) in zip(wnids, kinds, strict=True)
+        f"{wnid}\t{color} {shape}, made-up thing"
+        for wnid, (color, shape) in zip(wnids, pairs, strict=True)
     ]
     _lines(folder / "words.txt", sorted(["n90000000\tmade-up thing", *words]))
     annotations = []
     number = 0
-    for wnid, (colour, shape) in zip(wnids, kinds, strict=True):
+    for wnid, (color, shape) in zip(wnids, pairs, strict=True):
         boxes = []
-        for place in range(train):
-            name = f"{wnid}_{place}.JPEG"
-            box = _save(folder / "train" / wnid / "images" / name, random, colour, shape, place)
+        for index in range(train):
+            name = f"{wnid}_{index}.JPEG"
+            box = _save(folder / "train" / wnid / "images" / name, random, color, shape, index)
             boxes.append("\t".join([name, *map(str, box)]))
         _lines(folder / "train" / wnid / f"{wnid}_boxes.txt", boxes)
-        for place in range(val):
+        for index in range(val):
             # Numbered across classes, so that a name says nothing about the class.
-            name = f"val_{(number * 37) % (val * len(kinds) + 1)}.JPEG"
-            box = _save(folder / "val" / "images" / name, random, colour, shape, place)
+            name = f"val_{(number * 37) % (val * len(pairs) + 1)}.JPEG"
+            box = _save(folder / "val" / "images" / name, random, color, shape, index)
             annotations.append("\t".join([name, wnid, *map(str, box)]))
             number += 1
     _lines(folder / "val" / "val_annotations.txt", annotations)
-    for place in range(2):
-        colour, shape = kinds[place]
-        _save(folder / "test" / "images" / f"test_{place}.JPEG", random, colour, shape, 1)
+    for index in range(2):
+        color, shape = pairs[index]
+        _save(folder / "test" / "images" / f"test_{index}.JPEG", random, color, shape, 1)
 
 
-def _save(
-    path: Path, random: np.random.Generator, colour: str, shape: str, place: int
-) -> tuple[int, int, int, int]:
-    pixels, box = picture(random, colour, shape)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(pixels)
-    (image.convert("L") if place % GREY == 3 else image).save(path, "JPEG", quality=85)
-    return box
-
-
-def picture(
-    random: np.random.Generator, colour: str, shape: str
+def draw_image(
+    random: np.random.Generator, color: str, shape: str
 ) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """Draw one picture.
+    """Draw one image.
 
     Returns
     -------
@@ -95,22 +85,31 @@ def picture(
         Left, top, right, bottom of the shape.
     """
     radius = random.uniform(13, 24)
-    left, top = random.uniform(radius, SIDE - radius, size=2)
-    rows, columns = np.mgrid[:SIDE, :SIDE]
+    left, top = random.uniform(radius, SIZE - radius, size=2)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
     x, y = (columns - left) / radius, (rows - top) / radius
-    far, wide = np.hypot(x, y), np.maximum(abs(x), abs(y))
     inside = {
-        "disc": far < 1,
-        "stripes": (wide < 0.95) & (np.floor((x + 1) * 3.5) % 2 == 0),
+        "disc": np.hypot(x, y) < 1,
+        "stripes": (np.maximum(abs(x), abs(y)) < 0.95) & (np.floor((x + 1) * 3.5) % 2 == 0),
     }[shape]
-    # Grey blocks: a coloured background would hide the colours from a model that has seen few pictures.
+    # Grey blocks: a colored background would hide the colors from a model that has seen few images.
     coarse = random.integers(70, 186, size=(4, 4, 1)).repeat(16, axis=0).repeat(16, axis=1)
-    noise = random.normal(0, 12, size=(SIDE, SIDE, 3))
-    paint = np.array(COLOURS[colour]) + random.normal(0, 20, size=3)
+    noise = random.normal(0, 12, size=(SIZE, SIZE, 3))
+    paint = np.array(COLORS[color]) + random.normal(0, 20, size=3)
     pixels = np.where(inside[..., None], paint, coarse) + noise
     low_x, low_y = max(0, int(left - radius)), max(0, int(top - radius))
-    box = (low_x, low_y, min(SIDE - 1, int(left + radius)), min(SIDE - 1, int(top + radius)))
+    box = (low_x, low_y, min(SIZE - 1, int(left + radius)), min(SIZE - 1, int(top + radius)))
     return pixels.clip(0, 255).astype(np.uint8), box
+
+
+def _save(
+    path: Path, random: np.random.Generator, color: str, shape: str, index: int
+) -> tuple[int, int, int, int]:
+    pixels, box = draw_image(random, color, shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image.convert("L") if index % GREY == 3 else image).save(path, "JPEG", quality=85)
+    return box
 
 
 def _lines(path: Path, lines: list[str]) -> None:

@@ -1,4 +1,17 @@
-"""Models by torchvision's names, with small changes for small pictures; and models read from runs."""
+"""ResNet-18 and any other classification model of torchvision, with a stem for small images.
+
+The network itself is torchvision's: `torchvision.models.resnet.BasicBlock` is the residual block, y = F(x) + x (He
+et al. 2016, eq. 1 and 2), of two 3x3 convolutions, each with batch normalization; four stages of two blocks double the
+channels and halve the image (table 1 of the paper). What is our own here is the stem for small images.
+
+Shapes: B images, S pixels of a side. With S = 64 and the 7x7 stem: (B, 3, 64, 64) -> conv1 (B, 64, 32, 32) -> maxpool
+(B, 64, 16, 16) -> layer1 (B, 64, 16, 16) -> layer2 (B, 128, 8, 8) -> layer3 (B, 256, 4, 4) -> layer4 (B, 512, 2, 2) ->
+average pool (B, 512) -> fc (B, classes).
+
+References
+----------
+He et al. 2016, arXiv 1512.03385.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +37,10 @@ def build_model(
     classes: int = 200,
     *,
     stem: Stem = "7x7",
-    side: int = 64,
+    image_size: int = 64,
     zero_init_residual: bool = False,
 ) -> nn.Module:
-    """Return an untrained model; its first weights follow from torch's global generator.
+    """Return an untrained model; its initial weights are drawn from torch's global generator.
 
     Parameters
     ----------
@@ -35,16 +48,16 @@ def build_model(
         Any classification model of torchvision; the default is the coursework's.
     classes : int
     stem : {"7x7", "3x3"}
-        Of ResNets. 3x3 is one convolution of stride 1 and no pooling, so that layer1 sees the picture's own size.
-    side : int
+        For ResNets. 3x3 is one convolution of stride 1 and no pooling, so that layer1 works at the image's own size.
+    image_size : int
         Pixels of a side, at which the model must work.
     zero_init_residual : bool
-        Of ResNets.
+        For ResNets: the last batch norm of each block starts at zero, so that a block is the identity at first.
 
     Raises
     ------
     UserError
-        The name is unknown, or the model does not take pictures of this size.
+        The name is unknown, or the model does not take images of this size.
     """
     models = _torchvision_models()
     known = architectures()
@@ -53,52 +66,54 @@ def build_model(
             f"--arch is {arch}, which torchvision does not have{near(arch, known)}. Expected a classification model "
             "such as resnet18, resnet50, mobilenet_v3_small, convnext_tiny."
         )
-    kind = getattr(models, arch)
+    constructor = getattr(models, arch)
     more: dict[str, Any] = {}
     if arch.startswith("vit_"):
-        more["image_size"] = side
+        more["image_size"] = image_size
     if arch in ("googlenet", "inception_v3"):
         more |= {"aux_logits": False, "init_weights": True}
-    is_resnet = kind.__module__.endswith("models.resnet")
+    is_resnet = constructor.__module__.endswith("models.resnet")
     if is_resnet:
         more["zero_init_residual"] = zero_init_residual
     try:
-        model = kind(num_classes=classes, **more)
+        model = constructor(num_classes=classes, **more)
         if is_resnet and stem == "3x3":
             model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
             nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
             model.maxpool = nn.Identity()
         if not is_resnet:
             with torch.random.fork_rng(devices=[]), torch.no_grad():
-                model.eval()(torch.zeros(1, 3, side, side))
+                model.eval()(torch.zeros(1, 3, image_size, image_size))
             model.train()
     except (RuntimeError, ValueError, AssertionError) as error:
         detail = " ".join(str(error).split())[:100]
         raise UserError(
-            f"--arch {arch} does not take pictures of {side}x{side} pixels ({detail}). Choose another --arch."
+            f"--arch {arch} does not take images of {image_size}x{image_size} pixels ({detail}). Choose another --arch."
         ) from None
     return model
 
 
 def model_of(config: TrainConfig, classes: int) -> nn.Module:
-    """Return the model that a configuration names, untrained, in the memory format it asks for."""
+    """Return the untrained model of a configuration, in its memory format."""
     model = build_model(
         config.arch,
         classes,
         stem=config.stem,
-        side=config.side,
+        image_size=config.image_size,
         zero_init_residual=config.zero_init_residual,
     )
     return in_format(model, config)
 
 
 def in_format(model: nn.Module, config: TrainConfig) -> nn.Module:
-    """Return the model with its weights in the memory format of a configuration."""
-    return model.to(memory_format=torch.channels_last) if config.channels_last else model
+    """Put a model's weights into the memory format of a configuration."""
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def memory_format(images: Tensor, config: TrainConfig) -> Tensor:
-    """Return pictures in the memory format of a configuration."""
+    """Return images in the memory format of a configuration."""
     is_last = config.channels_last
     return images.contiguous(
         memory_format=torch.channels_last if is_last else torch.contiguous_format

@@ -1,10 +1,10 @@
-"""Convolutions over maps of a few pixels as one matrix product, which a CPU trains with in a third of the time.
+"""Convolutions over feature maps of a few pixels as one matrix product, which trains in a third of the time on a CPU.
 
-ResNet-18 ends in maps of 2x2 pixels for pictures of 64x64, and of 1x1 for 32x32. A 3x3 kernel that slides over those
-meets padding with more than half of its taps, and all of these zeros are multiplied. Written out, the convolution is a
-matrix from every pixel of a map to every pixel of the next: the same function of the same weights, without the padding.
+ResNet-18 ends in feature maps of 2x2 pixels for images of 64x64, and of 1x1 for 32x32. More than half of the products
+of a 3x3 kernel are then with padding, that is with zero. Written out, the convolution is a matrix from every pixel of a
+map to every pixel of the next: the same function of the same weights, without the padding.
 
-Shapes: B pictures; C channels in and D out; h and w pixels of a map before, H and W after.
+Shapes: B images; C channels in and D out; h and w pixels of a map before, H and W after.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MOST_PIXELS = 4
-"""Pixels of a map up to which the matrix is the faster way; with 3x3 pixels it is the slower one."""
+"""Pixels of a map up to which the matrix is faster; with 3x3 pixels it is slower."""
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A convolution that trains on a CPU by a matrix product where maps have `MOST_PIXELS` or fewer.
+    """Convolution that trains on a CPU by a matrix product where maps have `MOST_PIXELS` or fewer.
 
-    Parameters, their names and first values are those of `nn.Conv2d`: checkpoints fit both.
+    Parameters, their names and initial values are those of `nn.Conv2d`: checkpoints fit both.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -46,9 +46,9 @@ class SmallMapConv2d(nn.Conv2d):
         taps = weight.permute(2, 3, 0, 1).flatten(0, 1).unbind(0)  # rows x columns of (D, C)
         padding = torch.zeros_like(taps[0])
         lines = []
-        for y, x in _places(height, width):
+        for y, x in _positions(height, width):
             blocks = []
-            for row, column in _places(h, w):
+            for row, column in _positions(h, w):
                 i, j = row - self._start(0, y), column - self._start(1, x)
                 is_covered = 0 <= i < rows and 0 <= j < columns
                 blocks.append(taps[i * columns + j] if is_covered else padding)
@@ -60,13 +60,13 @@ class SmallMapConv2d(nn.Conv2d):
         room = pixels + 2 * int(self.padding[axis]) - self.kernel_size[axis]
         return room // self.stride[axis] + 1
 
-    def _start(self, axis: int, place: int) -> int:
-        """Return the pixel under the kernel's first tap at a place of the output."""
-        return place * self.stride[axis] - int(self.padding[axis])
+    def _start(self, axis: int, position: int) -> int:
+        """Return the pixel under the kernel's first tap at a position of the output."""
+        return position * self.stride[axis] - int(self.padding[axis])
 
 
 def use_small_maps(model: nn.Module) -> nn.Module:
-    """Let the convolutions of a model train on small maps by matrix products.
+    """Make the convolutions of a model train on small maps by matrix products.
 
     Parameters
     ----------
@@ -89,5 +89,5 @@ def _is_plain(conv: nn.Conv2d) -> bool:
     return is_whole and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
-def _places(height: int, width: int) -> list[tuple[int, int]]:
+def _positions(height: int, width: int) -> list[tuple[int, int]]:
     return [(row, column) for row in range(height) for column in range(width)]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data.layout import Classes
+from resnet_tiny.data.listing import Classes
 from resnet_tiny.model.resnet import model_of
 from shared.command import config as configuration
 from shared.errors import UserError
@@ -29,7 +29,7 @@ class TrainedModel:
     Parameters
     ----------
     model : nn.Module
-        In evaluation mode: float32 (B, 3, side, side) of `transforms.apply` to logits (B, classes).
+        In evaluation mode: float32 (B, 3, size, size) as `transforms.apply` makes it, to logits (B, classes).
     classes : Classes
     config : TrainConfig
         What it was trained with.
@@ -48,7 +48,23 @@ class TrainedModel:
 
 def save_classes(path: Path, classes: Classes) -> None:
     """Write the classes into a checkpoint's folder."""
-    write_json(path / CLASSES, {"wnids": list(classes.wnids), "names": list(classes.names)})
+    write_json(path / CLASSES, {"wnids": list(classes.ids), "names": list(classes.names)})
+
+
+def read_saved_classes(path: Path) -> Classes:
+    """Read what `save_classes` wrote.
+
+    Raises
+    ------
+    UserError
+        The file is missing or damaged.
+    """
+    file = path / CLASSES
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return Classes(tuple(values["wnids"]), tuple(values["names"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{file}: is missing or damaged. Restore it or train again.") from None
 
 
 def load_run(
@@ -66,29 +82,38 @@ def load_run(
     Raises
     ------
     UserError
-        The folder is no run, holds no such whole checkpoint, or its files do not fit together.
+        The folder is not a run, has no such checkpoint, or its files do not fit together.
     """
     run = RunDirectory.read(path, task="resnet-tiny")
     config = configuration.load(TrainConfig, run.path / "config.yaml")
-    found = _find(run, checkpoint, is_chosen=config.selection != "last")
-    try:
-        values = json.loads((found.folder / CLASSES).read_text(encoding="utf-8"))
-        classes = Classes(tuple(values["wnids"]), tuple(values["names"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{found.folder / CLASSES}: is missing or damaged. Restore it or train again."
-        ) from None
+    chosen = find_checkpoint(run, checkpoint, has_best=config.selection != "last")
+    classes = read_saved_classes(chosen.folder)
     model = model_of(config, len(classes))
-    load_weights(found.folder, model)
-    return TrainedModel(model.to(device).eval(), classes, config, run.path, found.step)
+    load_weights(chosen.folder, model)
+    return TrainedModel(model.to(device).eval(), classes, config, run.path, chosen.step)
 
 
-def _find(run: RunDirectory, name: str, *, is_chosen: bool) -> Checkpoint:
-    if name == "best" and is_chosen:
+def find_checkpoint(run: RunDirectory, name: str, *, has_best: bool) -> Checkpoint:
+    """Return a run's checkpoint by name.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    name : str
+        `best`, `last`, or the name of a folder in `checkpoints/`.
+    has_best : bool
+        Whether the run chose a best checkpoint; otherwise `best` is the last.
+
+    Raises
+    ------
+    UserError
+        There is no such checkpoint.
+    """
+    if name == "best" and has_best:
         return run.chosen()
-    found = run.checkpoints.last() if name in ("best", "last") else run.checkpoints.named(name)
-    if found is not None:
-        return found
+    checkpoint = run.checkpoints.last() if name in ("best", "last") else run.checkpoints.named(name)
+    if checkpoint is not None:
+        return checkpoint
     there = {path.name for path in run.checkpoints.folder.glob("[!.]*")} - {"best"}
     if not there or name in ("best", "last"):
         return run.chosen()  # which says that there is none

@@ -1,12 +1,15 @@
-"""Torchvision's weights, or weights from a file, as a model's first ones; layers of another shape keep their own.
+"""Pretrained weights as a model's initial ones: torchvision's by name, or a file.
 
+Names may be wrapped as other programs wrap them (`{"state_dict": ...}`, `{"model": ...}`, `module.` before each name).
 This is another track than training from scratch, and `summary.json` says which one a run is on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,9 +18,38 @@ from torch import Tensor, nn
 from shared.errors import UserError
 from shared.torch.checkpoint import load_tensors
 
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "weights")
+"""Keys below which training programs keep the weights."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
+"""What wrappers put before every name: DataParallel and DDP, torch.compile, Lightning, and others."""
 
-def load_pretrained(model: nn.Module, arch: str, name: str) -> list[str]:
-    """Put weights into a model where names and shapes fit.
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of pretrained weights.
+
+    Parameters
+    ----------
+    loaded : int
+        Parameters and buffers of the model that were filled.
+    new : tuple of str
+        Those that keep their initial values: the last layer, as a rule.
+    unused : tuple of str
+        Names in the file that the model has no place for.
+    """
+
+    loaded: int
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return a line for people."""
+        line = f"{self.loaded} tensors loaded, new: {_names(self.new)}"
+        return line + (f"; not used: {_names(self.unused)}" if self.unused else "")
+
+
+def load_pretrained(model: nn.Module, arch: str, name: str) -> Loaded:
+    """Fill a model with pretrained weights; the last layer stays as it is where its number of classes differs.
 
     Parameters
     ----------
@@ -27,28 +59,74 @@ def load_pretrained(model: nn.Module, arch: str, name: str) -> list[str]:
     name : str
         Name of torchvision's weights for it, which torchvision downloads once, or a .safetensors or .pth file.
 
-    Returns
-    -------
-    list of str
-        Parameters and buffers that keep their first values: the last layer, as a rule, and a stem of another shape.
+    Raises
+    ------
+    UserError
+        There are no such weights, they cannot be downloaded, the file is damaged, or it is of another model.
+    """
+    is_file = Path(name).suffix in (".safetensors", ".pth", ".pt") or Path(name).is_file()
+    values = _from_file(Path(name)) if is_file else _from_torchvision(arch, name)
+    return fill(model, values, f"--weights {name}", arch)
+
+
+def fill(model: nn.Module, values: Mapping[str, Tensor], what: str, arch: str) -> Loaded:
+    """Copy weights into a model by name; all but those of the last layer must fit.
+
+    Parameters
+    ----------
+    model : nn.Module
+    values : mapping of str to Tensor
+    what : str
+        How the message names the weights.
+    arch : str
+        The model's name.
 
     Raises
     ------
     UserError
-        There are no such weights, they cannot be downloaded, the file is damaged, or nothing in it fits.
+        Weights that are not of the last layer are missing or of another shape.
     """
-    is_file = Path(name).suffix in (".safetensors", ".pth", ".pt") or Path(name).is_file()
-    values = _from_file(Path(name)) if is_file else _from_torchvision(arch, name)
     own = model.state_dict()
-    fitting = {
-        key: value for key, value in values.items() if key in own and own[key].shape == value.shape
-    }
-    if not fitting:
+    values = _without_prefix(values, own)
+    fitting = {k: v for k, v in values.items() if k in own and own[k].shape == v.shape}
+    # Counters of batch norm are not in weights from before torch 0.4.1, and nothing depends on them.
+    new = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
+    unused = [k for k in values if k not in fitting]
+    head = last_layer(model)
+    strangers = [k for k in new if not k.startswith(head)]
+    # Auxiliary heads exist in training only, and weights of a whole model may have them.
+    surplus = [k for k in unused if k not in own and "aux" not in k.lower()]
+    if strangers or surplus:
+        first = strangers[0] if strangers else surplus[0]
+        shapes = ""
+        if first in own and first in values:
+            shapes = f": {tuple(values[first].shape)} where the model has {tuple(own[first].shape)}"
+        counts = f"{len(fitting)} of the model's {len(own)} tensors fit"
         raise UserError(
-            f"--weights {name}: nothing in it fits --arch {arch}. Name weights of that model."
+            f"{what}: is not of --arch {arch} ({first}{shapes}; {counts}). Name weights of that model, with "
+            "the same --stem."
         )
     model.load_state_dict(fitting, strict=False)
-    return [key for key in own if key not in fitting]
+    return Loaded(len(fitting), tuple(new), tuple(unused))
+
+
+def last_layer(model: nn.Module) -> str:
+    """Return the name of the layer that gives the logits, with a dot behind it."""
+    layers = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    return f"{layers[-1]}."
+
+
+def _without_prefix(values: Mapping[str, Tensor], own: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return weights without what wrappers put before every name."""
+    names = dict(values)
+    for _ in PREFIXES:  # one inside the other, at the most so many
+        prefix = next((p for p in PREFIXES if names and all(k.startswith(p) for k in names)), None)
+        if prefix is None or any(key in own for key in names):
+            break
+        names = {key[len(prefix) :]: value for key, value in names.items()}
+    return names
 
 
 def _from_file(path: Path) -> Mapping[str, Tensor]:
@@ -60,23 +138,38 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
         except SafetensorError as error:
             raise UserError(f"--weights {path}: is damaged ({error}). Get it again.") from None
     values = load_tensors(path)
-    inner = values.get("state_dict", values) if isinstance(values, dict) else {}
-    return {key: value for key, value in inner.items() if isinstance(value, Tensor)}
+    for _ in WRAPPERS:
+        if isinstance(values, dict) and not any(isinstance(v, Tensor) for v in values.values()):
+            values = next((values[key] for key in WRAPPERS if key in values), values)
+    tensors = values.items() if isinstance(values, dict) else ()
+    kept = {str(key): value for key, value in tensors if isinstance(value, Tensor)}
+    if not kept:
+        raise UserError(
+            f"--weights {path}: holds no weights by name. Expected a state_dict, alone or below one of: "
+            f"{', '.join(WRAPPERS)}."
+        )
+    return kept
 
 
 def _from_torchvision(arch: str, name: str) -> Mapping[str, Tensor]:
     import torchvision.models as models  # build_model has made it importable
 
-    kinds = models.get_model_weights(arch)
-    names = [member.name for member in kinds]
+    known = models.get_model_weights(arch)
+    names = [member.name for member in known]
     if name not in (*names, "DEFAULT"):
         raise UserError(
             f"--weights {name} does not exist for {arch}. Expected DEFAULT, {', '.join(names)}, or a file."
         )
-    chosen = kinds.DEFAULT if name == "DEFAULT" else kinds[name]
+    chosen = known.DEFAULT if name == "DEFAULT" else known[name]
     try:
         return chosen.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except OSError as error:  # urllib's errors are OSErrors
         raise UserError(
             f"--weights {name}: cannot be downloaded ({error}). Download {chosen.url} and name the file instead."
         ) from None
+
+
+def _names(names: tuple[str, ...]) -> str:
+    if not names:
+        return "nothing"
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
