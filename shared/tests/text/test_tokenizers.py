@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 
 import pytest
 from hypothesis import assume, given, settings
@@ -11,11 +12,13 @@ from shared.errors import UserError
 from shared.text import tokenizers
 from shared.text.tokenizers import (
     TOKENIZERS,
+    coursework_tokens,
     nltk_lower_tokens,
     nltk_tokens,
     review_tokens,
     space_tokens,
     tokenizer,
+    unicode_tokens,
     word_tokens,
 )
 
@@ -30,8 +33,51 @@ TRICKY = st.text(
 
 @settings(deadline=None)
 @given(st.text() | TRICKY)
-def test_word_tokens_equals_the_courseworks_definition(text):
-    assert word_tokens(text) == [word for word in re.split(r"\W", text.lower()) if word]
+def test_coursework_tokens_equal_the_courseworks_definition(text):
+    assert coursework_tokens(text) == [word for word in re.split(r"\W", text.lower()) if word]
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs", "Cn", "Mn", "Mc", "Me", "Cf", "So"])))
+def test_word_tokens_of_text_without_combining_marks_are_those_of_the_coursework(text):
+    text = unicodedata.normalize("NFC", text.lower())
+    assume(not any(unicodedata.combining(character) for character in text))
+    connectors = re.compile("[\u203f\u2040\u2054\ufe33\ufe34\ufe4d-\ufe4f\uff3f]")
+    assume(not connectors.search(text))
+    assert word_tokens(text) == coursework_tokens(text)
+
+
+WORDS = {
+    "Hindi": ("हिन्दी में फ़िल्म", ["हिन्दी", "में", "फ़िल्म"]),
+    "Turkish": ("İstanbul'da", ["i\u0307stanbul", "da"]),
+    "decomposed": ("cafe\u0301 de\u0301ja\u0300", ["café", "déjà"]),
+    "composed": ("café déjà", ["café", "déjà"]),
+    "Bengali": ("বাংলা ছবি", ["বাংলা", "ছবি"]),
+    "Arabic": ("العَرَبِيَّة جَمِيلَة", ["العَرَبِيَّة", "جَمِيلَة"]),
+    "Hebrew": ("שָׁלוֹם עולם", ["שָׁלוֹם", "עולם"]),
+    "Persian": ("می\u200cخواهم برم", ["می\u200cخواهم", "برم"]),
+    "Tamil": ("தமிழ் படம்", ["தமிழ்", "படம்"]),
+    "Thai": ("ภาพยนตร์ น้ำ", ["ภาพยนตร์", "น้ำ"]),
+    "Korean": ("한국어 영화", ["한국어", "영화"]),
+    "decomposed Korean": (unicodedata.normalize("NFD", "한국어 영화"), ["한국어", "영화"]),
+    "emoji": ("so good ❤\ufe0f 👨\u200d👩 👍🏽!", ["so", "good"]),
+    "stroke": ("q\u0307 x", ["q\u0307", "x"]),  # no composed form
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+@pytest.mark.parametrize("split", [word_tokens, review_tokens])
+def test_marks_belong_to_their_letters(case, split):
+    text, expected = WORDS[case]
+    assert split(text) == [unicodedata.normalize("NFC", word) for word in expected]
+    assert split(unicodedata.normalize("NFD", text)) == split(text)
+
+
+def test_unicode_tokens_are_those_of_text_segmentation():
+    assert unicode_tokens("I don't know: 3.14 or U.S.A., a_b ❤\ufe0f") == [
+        "i", "don't", "know", "3.14", "or", "u.s.a", "a_b"
+    ]  # fmt: skip
+    assert unicode_tokens("我喜欢 हिन्दी") == ["我", "喜", "欢", "हिन्दी"]
 
 
 def test_word_tokens_of_the_courseworks_example():
@@ -43,7 +89,10 @@ def test_word_tokens_of_the_courseworks_example():
 def test_review_tokens_are_lower_case_letters_and_digits_in_order(text):
     tokens = review_tokens(text)
     without_breaks = re.sub(r"<\s*br\s*/?\s*>", " ", text, flags=re.IGNORECASE)
-    assert "".join(tokens) == "".join(char for char in without_breaks.lower() if char.isalnum())
+    lowered = unicodedata.normalize("NFC", without_breaks.lower())
+    letters = [char for char in lowered if char.isalnum()]
+    assert [char for char in "".join(tokens) if char.isalnum()] == letters
+    assert not any("_" in token for token in tokens)
 
 
 def test_review_tokens_drop_html_breaks_and_punctuation():
@@ -120,6 +169,6 @@ def test_every_tokenizer_is_found_by_its_name(name):
 
 
 def test_unknown_tokenizer_names_the_known_ones_and_the_nearest():
-    with pytest.raises(UserError, match=r'word, nltk, .*Did you mean "review"') as caught:
+    with pytest.raises(UserError, match=r'word, coursework, .*Did you mean "review"') as caught:
         tokenizer("reviews")
     assert "\n" not in str(caught.value)

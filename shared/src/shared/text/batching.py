@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.errors import UserError
+from shared.random_streams import Stream, seed_sequence
 
 
 def pad(
@@ -101,7 +102,7 @@ def bucketed_batches(
         raise ValueError("expected one of batch_size and batch_tokens")
     if min(batch_size or 1, batch_tokens or 1, pool) < 1 or 0 in (batch_size, batch_tokens):
         raise ValueError("batch_size, batch_tokens and pool must be 1 or more")
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng(seed_sequence(seed, Stream.ORDER, epoch))
     count = len(table)
     order = rng.permutation(count) if shuffle else np.arange(count)
     if not shuffle:

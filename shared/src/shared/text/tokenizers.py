@@ -1,20 +1,36 @@
-"""From a text to its tokens: the tokenizers of the five courseworks, by name.
+"""From a text to its tokens: the tokenizers, by name.
 
-`word` is cbow's, `nltk` and `nltk_lower` are esim's, `review` is imdb_sentiment's, `space` reads text that is tokenized
-already (WikiText, SNLI's own parses). A tokenizer is a function from a str to a list of non-empty str.
+| name | tokens |
+|---|---|
+| `word` | runs of letters, digits and underscores, lower case, in NFC; combining marks belong to their letters |
+| `coursework` | the cbow coursework's split on `\\W`: the same for English; marks split words of other scripts |
+| `review` | imdb_sentiment's: as `word`, but underscores and HTML breaks separate |
+| `unicode` | the words of Unicode's text segmentation (UAX 29), lower case, in NFC: `don't` and `3.14` are whole |
+| `nltk`, `nltk_lower` | esim's: Penn Treebank tokens |
+| `space` | what white space separates: text that is tokenized already (WikiText, SNLI's own parses) |
+
+A tokenizer is a function from a str to a list of non-empty str.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 
+import regex
+
 from shared.errors import UserError
 
-_find_words = re.compile(r"\w+").findall
-_find_alphanumeric = re.compile(r"[^\W_]+").findall
+_find_coursework_words = re.compile(r"\w+").findall
+# `\w` of `regex` is that of Unicode (UTS 18): letters with their combining marks, joiners inside words, connectors; the
+# fractions and superscripts that Python's `\w` has too come with \p{N}. A token begins with no mark: what stands behind
+# an emoji is no word.
+_find_words = regex.compile(r"[\p{Alphabetic}\p{N}\p{Pc}][\w\p{N}]*").findall
+_find_alphanumeric = regex.compile(r"(?V1)[\p{Alphabetic}\p{N}][[\w\p{N}]--[_]]*").findall
+_split_unicode = regex.compile(r"(?w)\b").split
 _HTML_BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
 
 # ASCII text, nearly all of English, need not meet the regex engine: one `str.translate` lowers letters and turns
@@ -31,7 +47,7 @@ _DOUBLE_QUOTES = re.compile(r"``|''|\"+")
 # and "J. P." stay whole.
 _INNER_PERIOD = re.compile(r"\b([^\W\d_]*[^\W\d_A-Z]{2})\.(?=[\s?!,;:)\"])")
 _ABBREVIATIONS = frozenset(
-    _find_words(
+    str.split(
         "mr mrs ms dr st mt rt ft sgt capt lt col gen prof rev hon jr sr vs etc inc ltd co corp ave "
         "blvd rd vol pp ed approx dept univ lb lbs oz jan feb apr jun jul aug sept oct nov dec"
     )
@@ -43,14 +59,33 @@ _NLTK_CONTRACTION = re.compile(r"\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b", 
 
 
 def word_tokens(text: str) -> list[str]:
-    r"""Split as the cbow coursework does: lower case, split on ``\W``, drop empties.
+    r"""Split into runs of letters, digits and underscores, lower case, in NFC.
 
-    ``"It's  useful. "`` gives ``it s useful``. The result is that of ``re.split(r"\W", text.lower())`` without its
-    empty strings, for every str.
+    ``"It's  useful. "`` gives ``it s useful``. Combining marks belong to the letter before them, so Hindi, Arabic with
+    vowel signs or a decomposed ``é`` stay whole; where a text has none of them the result is that of
+    `coursework_tokens`. Scripts without spaces between words (Chinese, Thai) give long tokens.
     """
     if text.isascii():
         return text.translate(_ASCII_WORDS).split()
-    return _find_words(text.lower())
+    return _find_words(_lower_nfc(text))
+
+
+def coursework_tokens(text: str) -> list[str]:
+    r"""Split as the cbow coursework does: lower case, split on ``\W``, drop empties.
+
+    The result is that of ``re.split(r"\W", text.lower())`` without its empty strings, for every str.
+    """
+    if text.isascii():
+        return text.translate(_ASCII_WORDS).split()
+    return _find_coursework_words(text.lower())
+
+
+def unicode_tokens(text: str) -> list[str]:
+    """Split into the words of Unicode's text segmentation (UAX 29) that hold a letter or digit; lower case, in NFC.
+
+    ``"I don't"`` gives ``i don't``; of Chinese and Thai each letter is a word.
+    """
+    return [part for part in _split_unicode(_lower_nfc(text)) if _find_words(part)]
 
 
 def review_tokens(text: str) -> list[str]:
@@ -62,7 +97,7 @@ def review_tokens(text: str) -> list[str]:
     text = _HTML_BREAK.sub(" ", text)
     if text.isascii():
         return text.translate(_ASCII_ALPHANUMERIC).split()
-    return _find_alphanumeric(text.lower())
+    return _find_alphanumeric(_lower_nfc(text))
 
 
 def space_tokens(text: str) -> list[str]:
@@ -107,6 +142,8 @@ def nltk_lower_tokens(text: str) -> list[str]:
 
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "word": word_tokens,
+    "coursework": coursework_tokens,
+    "unicode": unicode_tokens,
     "nltk": nltk_tokens,
     "nltk_lower": nltk_lower_tokens,
     "review": review_tokens,
@@ -129,6 +166,11 @@ def tokenizer(name: str) -> Callable[[str], list[str]]:
     raise UserError(
         f'There is no tokenizer "{name}". Expected one of: {", ".join(TOKENIZERS)}.{hint}'
     )
+
+
+def _lower_nfc(text: str) -> str:
+    """Lower the case and compose letters with their marks, so that both spellings of é are one token."""
+    return unicodedata.normalize("NFC", text.lower())
 
 
 def _plain_nltk_tokens(text: str) -> list[str]:
