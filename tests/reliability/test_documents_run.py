@@ -53,7 +53,7 @@ def lines_of(readme: Path) -> list[str]:
             continue
         is_ours = len(words) > 1 and words[0] in COMMANDS and words[1] not in NOT_HERE
         is_open = any(PLACEHOLDER.fullmatch(word) for word in words if word != "RUN")
-        if (is_ours or words[:1] and words[0] in MAKES_FILES) and not is_open:
+        if (is_ours or (words[:1] and words[0] in MAKES_FILES)) and not is_open:
             lines.append(line)
     return lines
 
