@@ -67,7 +67,12 @@ class Score:
         """Give no points, and say which exception it was."""
         self.points = 0.0
         self.is_timeout = failure.error == "Timeout"
-        known = {"Timeout": "timeout", "Died": "died", "Unreadable": "unreadable"}
+        known = {
+            "Timeout": "timeout",
+            "Died": "died",
+            "Unreadable": "unreadable",
+            "WireError": "unreadable",
+        }
         if failure.is_gap:
             self.note("gap")
         elif failure.error in known:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -191,7 +192,11 @@ def _harm(
         return "it reached the network"
     if other.total != sum(score for score in assignment.points.values()):
         return f"the honest submission beside it got {other.total:g}"
-    left = _processes() - before
+    for _ in range(50):  # a namespace's processes end a moment after their first one
+        left = _processes() - before
+        if not left:
+            return None
+        time.sleep(0.1)
     return f"processes stayed behind: {sorted(left)}" if left else None
 
 

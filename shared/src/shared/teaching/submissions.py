@@ -56,9 +56,9 @@ class Submission:
 def find_submissions(folder: Path) -> list[Submission]:
     """Read every submission in a folder.
 
-    A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names: the
-    subfolder's, or what comes before `_` in a file's (Moodle's `name_12345_assignsubmission_file_`, Canvas's
-    `name_12345_67890_file.ipynb`, `12345_name_homework.zip`): the longest run of digits, else the whole name.
+    A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names, as Moodle
+    (`name_12345_assignsubmission_file_`), Canvas (`name_12345_67890_file.ipynb`) and others (`12345_name_homework.zip`)
+    write them: the first number of four digits or more, else the name.
 
     Raises
     ------
@@ -94,10 +94,10 @@ def find_submissions(folder: Path) -> list[Submission]:
 
 
 def student_id(name: str) -> str:
-    """Return the id in a file or folder name: its longest number of five digits or more, else the name up to a `_`."""
-    numbers = re.findall(r"(?<!\d)\d{5,}(?!\d)", name)
-    if numbers:
-        return str(max(numbers, key=len))
+    """Return the id in a file or folder name: its first number of four digits or more, else all of the name."""
+    number = re.search(r"(?<!\d)\d{4,}(?!\d)", name)
+    if number:
+        return number.group()
     first = re.split(r"_assignsubmission|_onlinetext", name)[0]
     return re.sub(r"[^\w.-]+", "-", first).strip("-") or "unnamed"
 

@@ -1,0 +1,249 @@
+"""Student code is contained, answers with plain values, and a broken check costs that check alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import UserError
+from shared.teaching import probe
+from shared.teaching.sandbox import Limits, Sandbox
+from shared.teaching.student import CallFailed, LocalStudent, Student
+
+CODE = """
+import numpy as np
+STATE = []
+def double(x):
+    x += x
+    return x
+def ask(x):
+    return helper(x) + 1
+def helper(x):
+    return -1000.0
+def remember(x):
+    STATE.append(x)
+    return len(STATE)
+def loop():
+    while True:
+        pass
+def leave():
+    import os
+    os._exit(0)
+def fail():
+    raise KeyError("k")
+def allocate():
+    return bytearray(4 << 30)
+def large():
+    return np.zeros(20_000_000)
+def talk():
+    import os
+    for fd in range(3, 20):
+        try:
+            os.write(fd, b"no frame at all, but many bytes")
+        except OSError:
+            pass
+    return 1
+def tasks():
+    found = []
+    for name in ("cbow", "shared", "dltasks_shared"):
+        try:
+            __import__(name)
+            found.append(name)
+        except ImportError:
+            pass
+    return found
+class Box:
+    def __init__(self, value):
+        self.value = value
+    def add(self, n):
+        self.value = self.value + n
+        return self.value
+    def __iter__(self):
+        n = 0
+        while True:
+            yield n
+            n += 1
+"""
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    try:
+        sandbox = probe.choose(("numpy",), Limits(seconds=3), tiers=[request.param])
+    except UserError as error:
+        pytest.skip(str(error))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(scope="module")
+def student(sandbox: Sandbox) -> Iterator[Student]:
+    with Student.of_code(sandbox, "", CODE) as student:
+        assert student.lost is None
+        assert student.problems == []
+        yield student
+
+
+def failure(student: Student, name: str) -> str:
+    with pytest.raises(CallFailed) as caught, student.check() as calls:
+        calls.value(name)
+    return caught.value.failure.error
+
+
+def test_values_and_changed_arguments_come_back(student: Student) -> None:
+    given = np.arange(3.0)
+    with student.check() as calls:
+        answer = calls.call("double", given)
+    np.testing.assert_array_equal(answer.value, [0, 2, 4])
+    np.testing.assert_array_equal(answer.arguments[0], [0, 2, 4])
+    np.testing.assert_array_equal(given, [0, 1, 2])
+
+
+def test_objects_stay_in_the_worker_and_answer_there(student: Student) -> None:
+    with student.check() as calls:
+        box = calls.make("Box", np.ones(2))
+        np.testing.assert_array_equal(calls.value("add", 2, of=box), [3, 3])
+        np.testing.assert_array_equal(calls.get("value", of=box), [3, 3])
+        calls.set("value", 7, of=box)
+        assert calls.value("add", 1, of=box) == 8
+        assert calls.items(box, 4) == [0, 1, 2, 3]
+
+
+def test_stand_in_takes_the_place_of_the_students_function(student: Student) -> None:
+    with student.check({"helper": lambda x: 10 * x}) as calls:
+        assert calls.value("ask", 4) == 41
+    with student.check() as calls:
+        assert calls.value("ask", 4) == -999
+
+
+def test_no_check_sees_what_another_left(student: Student) -> None:
+    for _ in range(2):
+        with student.check() as calls:
+            assert calls.value("remember", 1) == 1
+
+
+def test_task_packages_cannot_be_imported(student: Student) -> None:
+    with student.check() as calls:
+        assert calls.value("tasks") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("loop", "Timeout"),
+        ("leave", "Died"),
+        ("fail", "KeyError"),
+        ("allocate", "MemoryError"),
+        ("large", "WireError"),
+    ],
+)
+def test_what_goes_wrong_is_named_and_the_next_check_is_untouched(
+    student: Student, name: str, error: str
+) -> None:
+    assert failure(student, name) == error
+    with student.check() as calls:
+        assert calls.value("remember", 1) == 1
+
+
+def test_bytes_that_are_no_frame_cost_one_check(student: Student) -> None:
+    assert failure(student, "talk") in ("Unreadable", "Died", "Timeout")
+    with student.check() as calls:
+        assert calls.value("remember", 1) == 1
+
+
+def descendants(process: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            )
+        except (OSError, ValueError):
+            continue
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def occurrences(process: int, marker: bytes) -> int:
+    """Count a marker in the writable memory of a process and its descendants."""
+    hits = 0
+    for one in descendants(process):
+        maps = Path(f"/proc/{one}/maps").read_text().splitlines()
+        with open(f"/proc/{one}/mem", "rb", 0) as memory:
+            for line in maps:
+                span, rights = line.split()[:2]
+                low, high = (int(end, 16) for end in span.split("-"))
+                if rights.startswith("rw"):
+                    try:
+                        memory.seek(low)
+                        hits += memory.read(high - low).count(marker)
+                    except (OSError, ValueError):
+                        continue
+    return hits
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of processes of another user")
+def test_no_expected_value_is_in_the_workers_memory(sandbox: Sandbox) -> None:
+    """The answer of a stand-in is in there, so the search finds what is; what is compared on our side is not."""
+    code = CODE + "KEPT = []\ndef keep():\n    KEPT.append(helper(0))\n"
+    shown, secret = np.float64(0.98765432198765431), np.float64(0.12345678912345678)
+    with (
+        Student.of_code(sandbox, "", code) as student,
+        student.check({"helper": lambda x: np.array([shown])}) as calls,
+    ):
+        calls.value("keep")
+        assert calls.value("remember", 1) != secret  # an expected value, compared here
+        process = student._process.process.pid
+        assert occurrences(process, shown.tobytes()) > 0
+        assert occurrences(process, secret.tobytes()) == 0
+
+
+def test_syntax_error_and_failing_line_are_told_with_their_line(sandbox: Sandbox) -> None:
+    with Student.of_code(sandbox, "", "x = 1\ny = (\n") as broken:
+        assert [(p.error, p.line) for p in broken.problems] == [("SyntaxError", 2)]
+    with Student.of_code(sandbox, "", "x = 1 / 0\ndef f():\n    return 5\n") as half:
+        assert [(p.error, p.line) for p in half.problems] == [("ZeroDivisionError", 1)]
+        with half.check() as calls:
+            assert calls.value("f") == 5
+
+
+def test_training_at_the_end_of_a_file_is_not_run(sandbox: Sandbox) -> None:
+    code = "def main():\n    while True:\n        pass\nmain()\nmodel = main()\nprint(main())\ndef f():\n    return 5\n"
+    with Student.of_code(sandbox, "", code) as student, student.check() as calls:
+        assert calls.value("f") == 5
+
+
+def test_where_no_sandbox_works_grading_is_refused_unless_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probe, "missing", lambda tier: "not here")
+    with pytest.raises(UserError, match="--trust"):
+        probe.choose(("numpy",), Limits())
+    sandbox = probe.choose(("numpy",), Limits(), trust=True)
+    assert sandbox.tier == "trust"
+    sandbox.close()
+
+
+def test_leaky_sandbox_is_found_out() -> None:
+    sandbox = Sandbox("trust", ("numpy",), Limits())
+    assert "files" in str(probe.probe(sandbox))
+    sandbox.close()
+
+
+def test_code_in_this_process_has_the_same_face() -> None:
+    names: dict = {}
+    exec(CODE, names)
+    student = LocalStudent(names)
+    with student.check({"helper": lambda x: 10 * x}) as calls:
+        assert calls.value("ask", 4) == 41
+        box = calls.make("Box", 1)
+        assert calls.value("add", 2, of=box) == 3
+    assert names["helper"](0) == -1000.0
+    with pytest.raises(CallFailed, match="KeyError"), student.check() as calls:
+        calls.value("fail")

@@ -1,0 +1,42 @@
+"""Similar pairs: copies are found under other names, the handout's code is not counted."""
+
+from __future__ import annotations
+
+from shared.teaching.similarity import similar_pairs
+
+HANDOUT = "\n".join(f"def given_{i}(a, b):\n    return a * {i} + b - {i}\n" for i in range(30))
+OWN = """
+def step(U, V, context, rate):
+    total = 0
+    for index in context:
+        total = total + U[index] @ V
+        if total.max() > 3:
+            total -= total.mean() * rate
+    while total.sum() > 0:
+        total = total / 2 - 1
+    return [x ** 2 for x in total if x > 0], {k: v for k, v in enumerate(total)}
+"""
+OTHER = """
+def step(a, b, c, d):
+    import numpy as np
+    h = np.stack([a[i] for i in c]).mean(0)
+    s = h.dot(b); s = np.exp(s - s.max()); s /= s.sum()
+    try:
+        s[d] -= 1
+    except IndexError as e:
+        raise ValueError(str(e)) from e
+    return lambda x: (x, s), not s.any() or h.all()
+"""
+
+
+def test_copy_under_other_names_is_found() -> None:
+    renamed = OWN.replace("total", "acc").replace("index", "j").replace("context", "words")
+    pairs = similar_pairs(
+        {"a": HANDOUT + OWN, "b": HANDOUT + renamed, "c": HANDOUT + OTHER}, known=HANDOUT
+    )
+    assert [(p.first, p.second) for p in pairs] == [("a", "b")]
+    assert pairs[0].similarity > 0.9
+
+
+def test_those_who_did_nothing_are_not_alike() -> None:
+    assert similar_pairs({"a": HANDOUT, "b": HANDOUT}, known=HANDOUT) == []

@@ -1,0 +1,113 @@
+"""Submissions as course systems deliver them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from shared.errors import UserError
+from shared.teaching.submissions import (
+    MOST_BYTES,
+    UnreadableError,
+    find_submissions,
+    read_code,
+    student_id,
+)
+
+
+def write_notebook(path: Path, *cells: object) -> None:
+    book = {"cells": [{"cell_type": "code", "source": cell} for cell in cells], "nbformat": 4}
+    path.write_text(json.dumps(book), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Wang Wei_123456_assignsubmission_file_", "123456"),
+        ("wangwei_48211_1932245_cbow", "48211"),
+        ("3200105678_王伟_作业二", "3200105678"),
+        ("hw2-3200105678", "3200105678"),
+        ("alice", "alice"),
+        ("alice smith", "alice-smith"),
+    ],
+)
+def test_ids_are_found_in_the_names_that_course_systems_give(name: str, expected: str) -> None:
+    assert student_id(name) == expected
+
+
+def test_notebooks_files_archives_and_folders_are_read(tmp_path: Path) -> None:
+    write_notebook(
+        tmp_path / "10001_a.ipynb",
+        ["x = 1\n", "y = 2"],
+        "%matplotlib inline\nz = 3\n!pip install x",
+    )
+    (tmp_path / "10002.py").write_text("\ufeffx = 1\r\n", encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "10003_c_hw.zip", "w") as archive:
+        archive.writestr("hw/solution.py", "x = 4")
+        archive.writestr("hw/test_visible.py", "raise SystemExit")
+        archive.writestr("__MACOSX/hw/._solution.py", "\0")
+    (tmp_path / "10004").mkdir()
+    write_notebook(tmp_path / "10004" / "book.ipynb", "x = 5")
+    found = {s.student: s for s in find_submissions(tmp_path)}
+    assert [s.problem for s in found.values()] == [None] * 4
+    values: dict[str, dict] = {}
+    for student, submission in found.items():
+        values[student] = {}
+        exec(submission.code, values[student])
+    assert (values["10001"]["y"], values["10001"]["z"]) == (2, 3)
+    assert [values[s]["x"] for s in ("10002", "10003", "10004")] == [1, 4, 5]
+
+
+def test_one_id_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "10001_a.py").write_text("")
+    (tmp_path / "10001_b.py").write_text("")
+    with pytest.raises(UserError, match="10001"):
+        find_submissions(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../out.py", "/tmp/out.py", "a/../../out.py"])
+def test_archive_never_writes_anywhere(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "in" / "1.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "x = 1")
+    before = sorted(tmp_path.rglob("*"))
+    with contextlib.suppress(UnreadableError):
+        read_code(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "make", ["bomb", "damaged", "not a notebook", "binary", "link", "two notebooks", "nothing"]
+)
+def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path, make: str) -> None:
+    path = tmp_path / "1.zip"
+    if make == "bomb":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.py", b"#" * (MOST_BYTES + 10))
+    elif make == "damaged":
+        path.write_bytes(b"PK\3\4 and no more")
+    elif make == "not a notebook":
+        path = tmp_path / "1.ipynb"
+        path.write_text('{"cells": 3}')
+    elif make == "binary":
+        path = tmp_path / "1.py"
+        path.write_bytes(b"\xff\xfe\x00")
+    elif make == "link":
+        path = tmp_path / "1.py"
+        path.symlink_to("/etc/passwd")
+    elif make == "two notebooks":
+        path = tmp_path / "1"
+        path.mkdir()
+        write_notebook(path / "a.ipynb", "")
+        write_notebook(path / "b.ipynb", "")
+    else:
+        path = tmp_path / "1"
+        path.mkdir()
+    with pytest.raises(UnreadableError) as caught:
+        read_code(path)
+    assert "\n" not in str(caught.value)
