@@ -286,6 +286,7 @@ def interrupted(command: list[str], number: int, *, whole_group: bool) -> tuple[
     return process.returncode, printed, error
 
 
+@pytest.mark.reliability
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(
     "precision, workers, resumed_with, number, whole_group",
@@ -343,7 +344,7 @@ def test_truncated_checkpoint_is_named_and_the_one_before_it_used(
     code, printed, error = word_lm(*runs.command(out), "--resume")
     assert (code, error) == (0, "")
     assert f"step-00000050: is damaged ({name}" in printed
-    assert "going on from step 40" in printed
+    assert "continuing from step 40" in printed
     assert is_same(out, runs.whole())
 
 
@@ -470,6 +471,7 @@ print(peak() - before, tokens, known)
 """
 
 
+@pytest.mark.reliability
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
 @pytest.mark.parametrize(
     "words, call, tokens",  # a word of 20 MB is cut into pieces of a megabyte or two

@@ -64,7 +64,7 @@ def test_truncated_checkpoint_is_named_and_the_one_before_it_gives_the_same_run(
     again = train(tmp_path / "a", epochs=3, checkpoint_every=5, resume=True)
     log = (tmp_path / "a" / "log.txt").read_text()
     assert "step-00000018: is damaged (model.safetensors has changed" in log
-    assert "step-00000015: going on from step 15" in log
+    assert "step-00000015: continuing from step 15" in log
     assert is_same(everything(again), expected)
     assert [r["step"] for r in records_of(tmp_path / "a") if "train_loss" in r] == list(
         range(1, 19)

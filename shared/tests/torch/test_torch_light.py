@@ -17,7 +17,7 @@ def run(code: str) -> subprocess.CompletedProcess:
 def test_torch_free_modules_do_not_load_torch():
     folder = Path(shared.__file__).parent
     names = [f"shared.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"]
-    names += [f"shared.torch.{name}" for name in ("config", "schedule", "budget", "position")]
+    names += [f"shared.torch.{name}" for name in ("config", "schedule", "plan", "position")]
     code = (
         f"import importlib, sys\nfor name in {['shared', *sorted(names)]}: importlib.import_module(name)\n"
         "print([m for m in sys.modules if m == 'torch' or m.startswith('torch.')])"

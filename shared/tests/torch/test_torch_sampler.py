@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import UserError
 from shared.text.batching import bucketed_batches
-from shared.torch.sampler import Batches, Loader, Share, Shuffled, evaluation_shares
+from shared.torch.sampler import Batches, Loader, Shard, Shuffled, evaluation_shards
 
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 4), st.integers(0, 3))
@@ -17,9 +17,9 @@ def test_processes_share_each_batch_and_an_epoch_meets_no_example_twice(count, s
     order = Shuffled(count, size, seed=5)
     met = []
     for step in range(order.steps(epoch)):
-        shares = [order.share(epoch, step, rank, world) for rank in range(world)]
+        shares = [order.shard(epoch, step, rank, world) for rank in range(world)]
         real = np.concatenate([s.indices for s in shares if s.is_real])
-        alone = order.share(epoch, step, 0, 1).indices
+        alone = order.shard(epoch, step, 0, 1).indices
         assert sorted(real) == sorted(alone)
         assert len(alone) == size
         assert all(len(s.indices) for s in shares)
@@ -29,20 +29,20 @@ def test_processes_share_each_batch_and_an_epoch_meets_no_example_twice(count, s
 
 def test_batch_does_not_depend_on_what_was_asked_before():
     once = Shuffled(50, 8, seed=1)
-    before = [once.share(epoch, step, 0, 2).indices for epoch in range(3) for step in range(6)]
-    assert np.array_equal(Shuffled(50, 8, seed=1).share(2, 4, 0, 2).indices, before[16])
+    before = [once.shard(epoch, step, 0, 2).indices for epoch in range(3) for step in range(6)]
+    assert np.array_equal(Shuffled(50, 8, seed=1).shard(2, 4, 0, 2).indices, before[16])
 
 
 def test_epochs_and_seeds_have_other_orders():
     first = Shuffled(50, 50, seed=1)
-    assert not np.array_equal(first.share(0, 0, 0, 1).indices, first.share(1, 0, 0, 1).indices)
+    assert not np.array_equal(first.shard(0, 0, 0, 1).indices, first.shard(1, 0, 0, 1).indices)
     other = Shuffled(50, 50, seed=2)
-    assert not np.array_equal(first.share(0, 0, 0, 1).indices, other.share(0, 0, 0, 1).indices)
+    assert not np.array_equal(first.shard(0, 0, 0, 1).indices, other.shard(0, 0, 0, 1).indices)
 
 
 def test_batch_with_fewer_examples_than_processes_gives_copies_that_count_for_nothing():
     order = Batches(lambda epoch: [np.array([4])])
-    shares = [order.share(0, 0, rank, 3) for rank in range(3)]
+    shares = [order.shard(0, 0, rank, 3) for rank in range(3)]
     assert [s.is_real for s in shares] == [True, False, False]
     assert all(list(s.indices) == [4] for s in shares)
 
@@ -53,9 +53,9 @@ def test_batches_by_length_are_a_function_of_the_epoch():
         lambda epoch: bucketed_batches(lengths, batch_size=4, seed=3, epoch=epoch)
     )
     order = make()
-    ahead = order.share(1, 2, 0, 1).indices
-    order.share(0, 0, 0, 1)
-    assert np.array_equal(make().share(1, 2, 0, 1).indices, ahead)
+    ahead = order.shard(1, 2, 0, 1).indices
+    order.shard(0, 0, 0, 1)
+    assert np.array_equal(make().shard(1, 2, 0, 1).indices, ahead)
     assert order.steps(0) == 10
 
 
@@ -69,27 +69,27 @@ def test_evaluation_meets_each_example_exactly_once(count, world, size):
     met = [
         index
         for rank in range(world)
-        for share in evaluation_shares(count, rank, world, batch_size=size)
-        for index in share.indices
+        for shard in evaluation_shards(count, rank, world, batch_size=size)
+        for index in shard.indices
     ]
     assert sorted(met) == list(range(count))
     batches = bucketed_batches(np.arange(count) + 1, batch_size=size, shuffle=False)
     met = [
         index
         for rank in range(world)
-        for share in evaluation_shares(batches, rank, world)
-        for index in share.indices
+        for shard in evaluation_shards(batches, rank, world)
+        for index in shard.indices
     ]
     assert sorted(met) == list(range(count))
 
 
-def noisy(share: Share) -> tuple:
-    return torch.rand(2), np.random.rand(), list(share.indices)
+def noisy(shard: Shard) -> tuple:
+    return torch.rand(2), np.random.rand(), list(shard.indices)
 
 
-def shares_of(first: int, end: int) -> list[Share]:
+def shares_of(first: int, end: int) -> list[Shard]:
     order = Shuffled(40, 4, seed=1)
-    return [order.share(2, step, 0, 1) for step in range(first, end)]
+    return [order.shard(2, step, 0, 1) for step in range(first, end)]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -107,13 +107,13 @@ def test_batches_are_the_same_for_any_number_of_workers_and_any_start(workers):
 
 def test_epochs_draw_other_numbers():
     order = Shuffled(40, 40, seed=1)
-    first, second = Loader(noisy)([order.share(0, 0, 0, 1), order.share(1, 0, 0, 1)])
+    first, second = Loader(noisy)([order.shard(0, 0, 0, 1), order.shard(1, 0, 0, 1)])
     assert not torch.equal(first[0], second[0])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_users_error_in_fetching_keeps_its_one_line(workers):
-    def fails(share: Share) -> None:
+    def fails(shard: Shard) -> None:
         raise UserError("a.jpg: is not a picture.")
 
     with pytest.raises(UserError) as raised:

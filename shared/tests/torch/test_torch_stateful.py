@@ -16,7 +16,7 @@ from shared.torch.config import LoopConfig
 from shared.torch.device import make_accelerator
 from shared.torch.loop import Training
 from shared.torch.processes import start_run
-from shared.torch.sampler import Share
+from shared.torch.sampler import Shard
 
 TYPES, COLUMNS, TIME = 12, 4, 5
 
@@ -34,8 +34,8 @@ class Places:
     def steps(self, epoch: int) -> int:
         return (self.tokens - 1) // TIME
 
-    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
-        return Share(epoch, step, rank, world, np.array([step * TIME, (step + 1) * TIME]))
+    def shard(self, epoch: int, step: int, rank: int, world: int) -> Shard:
+        return Shard(epoch, step, rank, world, np.array([step * TIME, (step + 1) * TIME]))
 
 
 class Carried:
@@ -71,10 +71,10 @@ def train(out, *, kill_at=None, resume=False, forget=False) -> tuple[Model, Carr
     columns, _ = batchify(np.random.default_rng(0).integers(0, TYPES, 170), COLUMNS)
     text = torch.from_numpy(columns)
 
-    def fetch(share: Share) -> tuple:
-        start, end = share.indices
-        own = slice(share.rank, None, share.world)
-        return share.step, text[start:end, own], text[start + 1 : end + 1, own]
+    def fetch(shard: Shard) -> tuple:
+        start, end = shard.indices
+        own = slice(shard.rank, None, shard.world)
+        return shard.step, text[start:end, own], text[start + 1 : end + 1, own]
 
     def loss_fn(wrapped: nn.Module, batch: tuple) -> tuple:
         step, ids, targets = batch

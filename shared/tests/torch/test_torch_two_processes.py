@@ -79,4 +79,4 @@ def test_evaluation_counts_every_example_once_in_sets_that_do_not_divide(launche
 def test_minutes_give_both_processes_the_same_number_of_steps(launched):
     assert launched[1]["planned"] >= 1
     planned = [r for r in records_of(launched[0] / "minutes") if "planned_steps" in r]
-    assert planned[0]["planned_steps"] == launched[1]["planned"]
+    assert planned[-1]["planned_steps"] == launched[1]["planned"]

@@ -23,7 +23,7 @@ from shared.torch.evaluation import Totals
 from shared.torch.loop import Outcome, Training
 from shared.torch.masking import masked_mean
 from shared.torch.processes import start_run
-from shared.torch.sampler import Batches, Loader, Share, Shuffled, evaluation_shares
+from shared.torch.sampler import Batches, Loader, Shard, Shuffled, evaluation_shards
 
 WORDS, SIZE = 30, 8
 
@@ -37,7 +37,7 @@ class ToyConfig(LoopConfig):
     examples: int = 44
     """Examples of the data."""
     dropout: float = 0.3
-    """Share of the features that is dropped."""
+    """Shard of the features that is dropped."""
     learning_rate: float = 0.05
     """Step size of AdamW."""
     by_length: bool = True
@@ -71,14 +71,14 @@ class Data:
         self.labels = np.array([int(2 * s.mean() > WORDS) for s in self.sentences])
         self.lengths = [len(s) for s in self.sentences]
 
-    def fetch(self, share: Share) -> dict[str, torch.Tensor]:
-        ids, lengths = pad([self.sentences[i] for i in share.indices])
+    def fetch(self, shard: Shard) -> dict[str, torch.Tensor]:
+        ids, lengths = pad([self.sentences[i] for i in shard.indices])
         if self.noisy:  # drawn from the global generators, as other people's transforms are
             ids[torch.rand(len(lengths)).numpy() < 0.1, 0] = np.random.randint(WORDS)
         return {
             "ids": torch.from_numpy(ids),
             "lengths": torch.from_numpy(lengths),
-            "labels": torch.from_numpy(self.labels[share.indices]),
+            "labels": torch.from_numpy(self.labels[shard.indices]),
         }
 
 
@@ -144,7 +144,7 @@ def train(
     def evaluate(plain: nn.Module) -> dict[str, float]:
         rank, world = accelerator.process_index, accelerator.num_processes
         totals = Totals()
-        for batch in Loader(data.fetch)(evaluation_shares(23, rank, world, batch_size=5)):
+        for batch in Loader(data.fetch)(evaluation_shards(23, rank, world, batch_size=5)):
             scores = plain(batch["ids"], batch["lengths"])
             loss = nn.functional.cross_entropy(scores, batch["labels"], reduction="sum")
             totals.add("valid_loss", loss, len(scores))

@@ -19,7 +19,7 @@ from shared.testing import records_of
 from shared.torch.device import make_accelerator
 from shared.torch.evaluation import Totals
 from shared.torch.processes import buffers_of_first, of_all, start_run
-from shared.torch.sampler import evaluation_shares
+from shared.torch.sampler import evaluation_shards
 
 EQUAL = {"dropout": 0.0, "steps": 20, "device": "cpu", "log_every": 1}
 
@@ -58,10 +58,10 @@ def refusal(out: Path) -> str:
 def evaluated(count: int) -> list[float]:
     accelerator = make_accelerator(ToyConfig(device="cpu"))
     totals = Totals()
-    for share in evaluation_shares(
+    for shard in evaluation_shards(
         count, accelerator.process_index, accelerator.num_processes, batch_size=2
     ):
-        totals.add("index", float(share.indices.sum()), len(share.indices))
+        totals.add("index", float(shard.indices.sum()), len(shard.indices))
     return list(totals.sums(accelerator).get("index", (0.0, 0.0)))
 
 

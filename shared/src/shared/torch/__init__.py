@@ -1,7 +1,7 @@
 """What the torch packages share: loop, data order, checkpoints, schedules, masks, evaluation.
 
-Importing this package costs nothing; each module below imports torch itself. `config`, `schedule` and `budget` do
-without, so that a command's `--help` stays fast.
+Importing this package costs nothing; each module below imports torch itself. `config`, `schedule`, `plan` and
+`position` do without, so that a command's `--help` stays fast.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ class TrainConfig(LoopConfig):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shared.command.config import Problems
 
@@ -24,6 +24,8 @@ MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", 
 @dataclass(frozen=True)
 class LoopConfig:
     """Settings of the training loop."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"average_patience": "asgd_window"}
 
     recipe: str | None = None
     """Settings by name, overridden by --config and by flags."""
@@ -41,26 +43,27 @@ class LoopConfig:
     """Compile the model with torch.compile; needs a C++ compiler on a CPU and a minute at the start."""
 
     epochs: int = 10
-    """Passes over the training data, >= 1; `steps` and `minutes` go before it."""
+    """Passes over the training data, >= 1; `steps` and `minutes` take precedence."""
     steps: int | None = None
     """Updates in all instead of `epochs`, >= 1."""
     minutes: float | None = None
-    """Train as many steps as fit into this time (timed at the start, then fixed), evaluations included, > 0."""
+    """Train as many steps as fit into this time, loading, timing and evaluations included, > 0. The plan is changed
+    while it runs if the machine gets slower or faster."""
     accumulation: int = 1
     """Batches that make one update, >= 1."""
     clip_norm: float | None = None
-    """The gradient's norm is cut down to this, > 0; null: never."""
+    """Gradients with a larger norm are scaled down to this norm, > 0; null: never."""
 
     schedule: Literal[
         "constant", "linear", "cosine", "one_cycle", "decay", "inverse_sqrt", "plateau"
     ] = "constant"
-    """Course of the learning rate; decay: times `decay_factor` every `decay_epochs`; plateau: the same at each
+    """Schedule of the learning rate; decay: times `decay_factor` every `decay_epochs`; plateau: the same at each
     evaluation that gives no new best."""
     warmup: float = 0.0
-    """Share of the steps in which the learning rate rises (linear, cosine, one_cycle, inverse_sqrt), 0 to below 1;
+    """Fraction of the steps in which the learning rate rises (linear, cosine, one_cycle, inverse_sqrt), 0 to below 1;
     one_cycle takes 0 for 0.3."""
     final_factor: float = 0.0
-    """Share of the learning rate that is left at the end (linear, cosine, one_cycle), 0 to 1."""
+    """Fraction of the learning rate that is left at the end (linear, cosine, one_cycle), 0 to 1."""
     decay_factor: float = 0.5
     """What decay and plateau multiply the learning rate with, above 0 and at most 1."""
     decay_epochs: int = 1
@@ -68,9 +71,9 @@ class LoopConfig:
 
     ema_decay: float | None = None
     """Decay of the moving average of the weights, which is then evaluated and kept, 0 to below 1; null: none."""
-    average_patience: int | None = None
-    """Evaluate and keep the mean of the weights, from the first evaluation on that is worse than the best of those
-    before it but the newest this many, >= 1; null: never."""
+    asgd_window: int | None = None
+    """NT-ASGD: average the weights from when the metric has not improved for this many evaluations, and evaluate and
+    keep the average, >= 1; null: never."""
     patience: int | None = None
     """Stop after this many evaluations in a row without a new best, >= 1; null: never."""
     evaluate_every: int = 0
@@ -106,7 +109,7 @@ class LoopConfig:
             ("profile_steps", 0),
         ):
             problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
-        for name in ("steps", "average_patience", "patience"):
+        for name in ("steps", "asgd_window", "patience"):
             value = getattr(self, name)
             problem(value is not None and value < 1, name, value, ">= 1")
         for name in ("minutes", "clip_norm"):
@@ -126,9 +129,9 @@ class LoopConfig:
         decay = self.ema_decay
         problem(decay is not None and not 0 <= decay < 1, "ema_decay", decay, "0 to below 1")
         problem(
-            self.ema_decay is not None and self.average_patience is not None,
-            "average_patience",
-            self.average_patience,
+            self.ema_decay is not None and self.asgd_window is not None,
+            "asgd_window",
+            self.asgd_window,
             "null where --ema-decay is given",
         )
         problem(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from shared.errors import UserError
+from shared.random_streams import seed_sequence
 from shared.torch.config import LoopConfig
 
 
@@ -136,12 +137,19 @@ def to_device(batch: Any, device: torch.device) -> Any:
     return send_to_device(batch, device, non_blocking=True)
 
 
-def seed_everything(*numbers: int) -> None:
-    """Seed the global generators of Python, numpy and torch (every device) from one or several numbers >= 0.
+def seed_everything(seed: int, *key: int) -> None:
+    """Seed the global generators of Python, numpy and torch (every device).
 
     Our own code draws from generators of its own; dropout and other people's code draw from these.
+
+    Parameters
+    ----------
+    seed : int
+        >= 0.
+    *key : int
+        Which stream of that seed, see `shared.random_streams`; none: that of the initial weights.
     """
-    words = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
+    words = [int(word) for word in seed_sequence(seed, *key).generate_state(3)]
     random.seed(words[0])
     np.random.seed(words[1])
     torch.manual_seed(words[2])

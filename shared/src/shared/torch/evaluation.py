@@ -1,7 +1,7 @@
 """Figures as sums and counts to the end, so that each example weighs the same however it was batched.
 
 totals = Totals()
-for batch in loader(evaluation_shares(len(dataset), rank, world, batch_size=64)):
+for batch in loader(evaluation_shards(len(dataset), rank, world, batch_size=64)):
     totals.add("loss", loss_sum, count)
 metrics = totals.means(accelerator)          # the processes' sums meet here, once
 """
@@ -23,7 +23,7 @@ class Totals:
         self._parts: dict[str, tuple[list[Any], list[Any]]] = {}
 
     def add(self, name: str, total: Tensor | float, count: Tensor | float) -> None:
-        """Add one batch' part of a figure.
+        """Add one batch's part of a figure.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Totals:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch dropout and gradients off for a while."""
+    """Switch dropout and gradients off in the context."""
     was_training = model.training
     model.eval()
     try:
@@ -75,7 +75,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _sum(parts: list[Any]) -> float:
-    """Add up in double precision, whatever the parts came in."""
+    """Return the sum in double precision, whatever the precision of the parts."""
     tensors = [part for part in parts if isinstance(part, Tensor)]
     total = float(sum(part for part in parts if not isinstance(part, Tensor)))
     if tensors:

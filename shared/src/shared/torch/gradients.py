@@ -1,4 +1,4 @@
-"""The gradient between the backward pass and the update."""
+"""Gradients between the backward pass and the update: exchanged between processes, scaled, clipped."""
 
 from __future__ import annotations
 
@@ -6,18 +6,65 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class SparseExchange:
+    """Averages the sparse gradients of embeddings over processes, by dense collectives.
+
+    NCCL has no sparse reduction, and gloo's crashed now and then, so DDP must not see these gradients. What goes round
+    is which rows any process has met, and then these rows. Their optimizer sees sparse gradients, as with one process.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Before it is wrapped. Its layers with `sparse=True` are kept out of DDP.
+    processes : int
+    """
+
+    def __init__(self, model: nn.Module, processes: int) -> None:
+        self._processes = processes
+        tables = {
+            f"{name}.weight" if name else "weight": module.weight
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
+        }
+        self._tables = list(tables.values()) if processes > 1 else []
+        if self._tables:
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, list(tables))
+
+    @torch.no_grad()
+    def over_processes(self) -> None:
+        """Give each table the mean of the processes' gradients; every process must call it."""
+        for table in self._tables:
+            own = table.grad.coalesce() if table.grad is not None else None
+            is_met = torch.zeros(len(table), dtype=torch.int32, device=table.device)
+            if own is not None:
+                is_met[own.indices()[0]] = 1
+            torch.distributed.all_reduce(is_met, torch.distributed.ReduceOp.MAX)
+            rows = is_met.nonzero().flatten()  # (n,), the same in all processes
+            place = torch.empty(len(table), dtype=torch.int64, device=table.device)
+            place[rows] = torch.arange(len(rows), device=table.device)
+            values = table.new_zeros(len(rows), *table.shape[1:])
+            if own is not None:
+                values[place[own.indices()[0]]] = own.values()
+            torch.distributed.all_reduce(values)
+            values /= self._processes
+            table.grad = torch.sparse_coo_tensor(
+                rows[None], values, table.shape, is_coalesced=True, check_invariants=False
+            )
 
 
 @torch.no_grad()
 def scale_and_clip(
     parameters: Iterable[nn.Parameter], scale: Tensor, most: float | None
 ) -> Tensor | None:
-    """Multiply all gradients by `scale`, then cut their common norm down to `most`, in one pass.
+    """Multiply all gradients by `scale`, then scale them down to a common norm of at most `most`, in one pass.
 
     Parameters
     ----------
     parameters : iterable of parameters
-        Those without a gradient are passed over; sparse gradients (of `nn.Embedding(sparse=True)`) are added up first.
+        Those without a gradient are skipped; sparse gradients (of `nn.Embedding(sparse=True)`) are added up first.
     scale : float32 tensor ()
     most : float or None
         None: no clipping.

@@ -1,8 +1,8 @@
 """The sums of the running steps: added up over processes, read late, checked, averaged for the log.
 
-One small tensor goes round the processes per update. It carries the loss' sum and count, and whether anyone wants to
-stop or to save, so that all processes do so at the same step. It is read one step late: a GPU that computes step n + 1
-while step n's figures are read never waits.
+One small tensor is summed over the processes per update. It carries the sum of the loss and its count, and whether any
+process wants to stop, save or change the plan, so that all do so at the same step. It is copied to the host in the
+background and read one step late, so a GPU never waits for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from shared.errors import UserError
 from shared.interrupt import StopRequest
 
-STOP, SAVE, NORM = "stop", "save", "gradient_norm"
+STOP, SAVE, PLAN, NORM = "stop", "save", "plan", "gradient_norm"
 
 
 def require_finite(step: int, name: str, value: float) -> None:
@@ -29,6 +29,25 @@ def require_finite(step: int, name: str, value: float) -> None:
             f"Step {step}: {name} is {value}, so training stops. The checkpoints before it are kept. "
             "Lower the learning rate or set --clip-norm, and train into another --out."
         )
+
+
+class Reading:
+    """A small tensor on its way to the host, which does not wait for what a GPU is given to do after it."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._host, self._event = values, None
+        if values.is_cuda:
+            # Pinned memory is written to in the background; the event comes when that is done.
+            self._host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._host.copy_(values, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def values(self) -> list[float]:
+        """Wait for the copy and return the numbers."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._host.tolist()
 
 
 class Meter:
@@ -50,11 +69,13 @@ class Meter:
 
     def forget(self) -> None:
         """Start anew."""
-        self._unread: tuple[int, list[str], Tensor] | None = None
+        self._unread: tuple[int, list[str], Reading] | None = None
         self._sums: dict[str, float] = {}
         self._updates = 0
         self._seconds = self._waited = 0.0
         self._is_asked = self._is_stopping = False
+        self._proposed: int | None = None  # by this process
+        self._planned: int | None = None  # by all
 
     def over_processes(self, parts: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Add up what the micro-batches of one update gave, over all processes.
@@ -69,6 +90,8 @@ class Meter:
         sums = {name: sum(self._number(part[name]) for part in parts) for name in parts[0]}
         sums[STOP] = self._number(self._stop.signal_number is not None)
         sums[SAVE] = self._number(is_time)
+        sums[PLAN] = self._number(self._proposed or 0)
+        self._proposed = None
         together = torch.stack([torch.as_tensor(value) for value in sums.values()])
         if self._accelerator.num_processes > 1:
             together = self._accelerator.reduce(together, "sum")
@@ -78,7 +101,7 @@ class Meter:
         """Take the sums of one update; those of the one before are read now."""
         self.settle()
         together = torch.stack([self._number(value) for value in sums.values()])
-        self._unread = (step, list(sums), together)
+        self._unread = (step, list(sums), Reading(together))
         self._updates += 1
         self._seconds += seconds
 
@@ -94,11 +117,12 @@ class Meter:
             return
         step, names, together = self._unread
         self._unread = None
-        values = dict(zip(names, together.tolist(), strict=True))
+        values = dict(zip(names, together.values(), strict=True))
         require_finite(step, "the loss", values["loss"])
         require_finite(step, "the gradient's norm", values.get(NORM, 0.0))
         self._is_stopping = values.pop(STOP) > 0
         self._is_asked = values.pop(SAVE) > 0
+        self._planned = int(values.pop(PLAN)) or self._planned
         if NORM in values:  # a figure of the update, not a sum: `take` divides again
             values[NORM] *= values["count"]
         for name, value in values.items():
@@ -113,6 +137,15 @@ class Meter:
         number = self._stop.signal_number or signal.SIGTERM
         return self._is_asked, int(number) if self._is_stopping else None
 
+    def propose(self, total_steps: int | None) -> None:
+        """Propose another number of updates in all; the first process alone may do so."""
+        self._proposed = total_steps
+
+    def proposal(self) -> int | None:
+        """Return the number of updates that was proposed, once, or None; the same in all processes."""
+        planned, self._planned = self._planned, None
+        return planned
+
     def saved(self) -> None:
         """Note that a checkpoint was written."""
         self._saved_at = time.monotonic()
@@ -124,8 +157,8 @@ class Meter:
         Returns
         -------
         dict
-            Means of all sums over the count, as `train_<name>`; `step_seconds`; `data_share`, the part of the time in
-            which batches were waited for; `per_second`, counted terms (tokens, examples) a second.
+            Means of all sums over the count, as `train_<name>`; `step_seconds`; `data_fraction`, the fraction of the
+            time in which batches were waited for; `per_second`, counted terms (tokens, examples) a second.
         """
         self.settle()
         count = self._sums.pop("count", 0.0)
@@ -133,7 +166,7 @@ class Meter:
         seconds = max(self._seconds, 1e-9)
         speed = {
             "step_seconds": seconds / max(self._updates, 1),
-            "data_share": min(1.0, self._waited / seconds),
+            "data_fraction": min(1.0, self._waited / seconds),
             "per_second": count / seconds,
         }
         self._sums, self._updates, self._seconds, self._waited = {}, 0, 0.0, 0.0

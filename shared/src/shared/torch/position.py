@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Position:
-    """Where training stands: all that changes, beside model, optimizers and what the task carries.
+    """How far training is: all state that is neither in the model, nor the optimizers, nor the task's own.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training came to.
+    """Result of a training run.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Outcome:
 
 
 def best_index(history: Sequence[float], *, highest: bool) -> int:
-    """Return the place of the best value, the first of equals.
+    """Return the index of the best value, the first of equals.
 
     Parameters
     ----------
@@ -83,21 +83,31 @@ def best_index(history: Sequence[float], *, highest: bool) -> int:
 
 
 def is_stalled(history: Sequence[float], patience: int | None, *, highest: bool) -> bool:
-    """Whether the last `patience` values or more brought no new best."""
+    """Return whether none of the last `patience` values is a new best."""
     if patience is None or not history:
         return False
     return len(history) - 1 - best_index(history, highest=highest) >= patience
 
 
-def is_time_for_mean(history: Sequence[float], wait: int | None, *, highest: bool) -> bool:
-    """Whether the last value is worse than the best of the earlier ones but the newest `wait` of them.
+def starts_averaging(history: Sequence[float], window: int | None, *, highest: bool) -> bool:
+    """Return whether averaging of the weights starts (NT-ASGD): the metric has not improved for `window` evaluations.
+
+    Parameters
+    ----------
+    history : sequence of float
+        The metric of every evaluation, the newest last.
+    window : int or None
+        >= 1; None: never.
+    highest : bool
+        Higher is better.
 
     References
     ----------
-    Merity et al. 2017, arXiv 1708.02182 (NT-ASGD), as their code has it (`--nonmono` is `wait`).
+    Merity et al. 2017, arXiv 1708.02182, algorithm 1, as in their code (`--nonmono`): the newest value is worse than
+    the best of all values before it but the `window` last of those.
     """
-    if wait is None or len(history) < wait + 2:
+    if window is None or len(history) < window + 2:
         return False
-    *before, last = history
-    early = before[:-wait]
-    return last < max(early) if highest else last > min(early)
+    *earlier, newest = history
+    compared = earlier[:-window]
+    return newest < max(compared) if highest else newest > min(compared)

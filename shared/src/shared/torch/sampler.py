@@ -1,10 +1,10 @@
 """Which examples make which batch, as a pure function of seed, epoch, step, rank and number of processes.
 
     order = Shuffled(len(dataset), batch_size=64, seed=1)
-    order.share(epoch=3, step=17, rank=0, world=2).indices       # this process' half of that batch
+    order.shard(epoch=3, step=17, rank=0, world=2).indices       # one process' half of that batch
 
-Nothing is remembered from one batch to the next: to go on in the middle of an epoch is to ask for its next step.
-Any object with `steps` and `share` is an order; a language model's, for one, deals out places in a text.
+Nothing is remembered from one batch to the next: to resume in the middle of an epoch is to ask for its next step.
+Any object with `steps` and `shard` is an order; a language model's, for one, deals out positions in a text.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ import torch.utils.data
 from numpy.typing import NDArray
 
 from shared.errors import UserError
+from shared.random_streams import Stream, seed_sequence
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """One process' part of one batch.
 
     Parameters
     ----------
     epoch, step : int
-        Where in training, counted from 0; `step` counts batches of the epoch.
+        Position in training, counted from 0; `step` counts batches of the epoch.
     rank, world : int
         Which process of how many.
     indices : int array (B,)
@@ -50,12 +51,12 @@ class Share:
 
 
 class Order(Protocol):
-    """The course of the training data."""
+    """The order of the training data."""
 
     def steps(self, epoch: int) -> int:
         """Return the number of batches in an epoch."""
 
-    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+    def shard(self, epoch: int, step: int, rank: int, world: int) -> Shard:
         """Return one process' part of one batch."""
 
 
@@ -91,12 +92,16 @@ class Shuffled:
         """Return the number of batches in an epoch."""
         return self.count // self.batch_size
 
-    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+    def shard(self, epoch: int, step: int, rank: int, world: int) -> Shard:
         """Return one process' part of one batch."""
         if self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng([self.seed, epoch]).permutation(self.count))
+            self._order = (epoch, self._permutation(epoch))
         batch = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
         return split(batch, epoch, step, rank, world)
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        random = np.random.default_rng(seed_sequence(self.seed, Stream.ORDER, epoch))
+        return random.permutation(self.count)
 
 
 class Batches:
@@ -119,7 +124,7 @@ class Batches:
         """Return the number of batches in an epoch."""
         return len(self._batches(epoch))
 
-    def share(self, epoch: int, step: int, rank: int, world: int) -> Share:
+    def shard(self, epoch: int, step: int, rank: int, world: int) -> Shard:
         """Return one process' part of one batch."""
         return split(self._batches(epoch)[step], epoch, step, rank, world)
 
@@ -129,15 +134,15 @@ class Batches:
         return self._dealt[1]
 
 
-def split(batch: NDArray[np.int64], epoch: int, step: int, rank: int, world: int) -> Share:
+def split(batch: NDArray[np.int64], epoch: int, step: int, rank: int, world: int) -> Shard:
     """Return every `world`-th example of a batch, from the `rank`-th on."""
     own = batch[rank::world]
-    return Share(epoch, step, rank, world, own if len(own) else batch[:1], is_real=len(own) > 0)
+    return Shard(epoch, step, rank, world, own if len(own) else batch[:1], is_real=len(own) > 0)
 
 
-def evaluation_shares(
+def evaluation_shards(
     batches: int | Sequence[NDArray[np.int64]], rank: int, world: int, *, batch_size: int = 1
-) -> list[Share]:
+) -> list[Shard]:
     """Return one process' batches of an evaluation: over all processes each example exactly once.
 
     Parameters
@@ -154,7 +159,7 @@ def evaluation_shares(
         mine = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
     else:
         mine = list(batches[rank::world])
-    return [Share(0, step, rank, world, indices) for step, indices in enumerate(mine)]
+    return [Shard(0, step, rank, world, indices) for step, indices in enumerate(mine)]
 
 
 class Loader:
@@ -163,7 +168,7 @@ class Loader:
     Parameters
     ----------
     fetch : callable
-        Takes a `Share` and returns the batch: tensors, arrays, plain values in dicts, tuples or lists. During the call
+        Takes a `Shard` and returns the batch: tensors, arrays, plain values in dicts, tuples or lists. During the call
         the global generators of torch, numpy and Python are seeded from (seed, epoch, step, rank), so it may draw
         from them.
     seed : int
@@ -175,7 +180,7 @@ class Loader:
 
     def __init__(
         self,
-        fetch: Callable[[Share], Any],
+        fetch: Callable[[Shard], Any],
         *,
         seed: int = 0,
         workers: int = 0,
@@ -183,9 +188,9 @@ class Loader:
     ) -> None:
         self.fetch, self.seed, self.workers, self.pin_memory = fetch, seed, workers, pin_memory
 
-    def __call__(self, shares: Sequence[Share]) -> Generator[Any, None, None]:
-        """Yield the batch of each share, in order; close the iterator to stop early."""
-        fetched = _Fetched(shares, self.fetch, self.seed)
+    def __call__(self, shards: Sequence[Shard]) -> Generator[Any, None, None]:
+        """Yield the batch of each shard, in order; close the iterator to stop early."""
+        fetched = _Fetched(shards, self.fetch, self.seed)
         for batch in self._in_order(fetched):
             if isinstance(batch, UserError):
                 raise batch
@@ -193,7 +198,7 @@ class Loader:
 
     def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
         if not self.workers and not self.pin_memory:
-            return (fetched[place] for place in range(len(fetched)))
+            return (fetched[number] for number in range(len(fetched)))
         with warnings.catch_warnings():
             # Python 3.12 warns whenever a process with threads forks. The workers use none of what those threads hold.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded")
@@ -202,7 +207,7 @@ class Loader:
             loader = torch.utils.data.DataLoader(
                 fetched,
                 batch_size=None,
-                collate_fn=_as_it_is,
+                collate_fn=_unchanged,
                 num_workers=self.workers,
                 pin_memory=self.pin_memory,
                 # Without one of its own, a DataLoader draws from torch's global generator, and dropout changes with
@@ -213,19 +218,19 @@ class Loader:
 
 
 class _Fetched(torch.utils.data.Dataset):
-    """The batches of some shares, by place: what a DataLoader can read."""
+    """The batches of some shards, by number: what a DataLoader can read."""
 
-    def __init__(self, shares: Sequence[Share], fetch: Callable[[Share], Any], seed: int) -> None:
-        self.shares, self.fetch, self.seed = shares, fetch, seed
+    def __init__(self, shards: Sequence[Shard], fetch: Callable[[Shard], Any], seed: int) -> None:
+        self.shards, self.fetch, self.seed = shards, fetch, seed
 
     def __len__(self) -> int:
-        return len(self.shares)
+        return len(self.shards)
 
-    def __getitem__(self, place: int) -> Any:
-        share = self.shares[place]
-        with _seeded(self.seed, share.epoch, share.step, share.rank):
+    def __getitem__(self, number: int) -> Any:
+        shard = self.shards[number]
+        with _seeded(self.seed, Stream.BATCH, shard.epoch, shard.step, shard.rank):
             try:
-                return self.fetch(share)
+                return self.fetch(shard)
             except (
                 UserError
             ) as error:  # handed on as a value: a DataLoader would add a traceback to its message
@@ -233,10 +238,10 @@ class _Fetched(torch.utils.data.Dataset):
 
 
 @contextmanager
-def _seeded(*numbers: int) -> Iterator[None]:
+def _seeded(seed: int, *key: int) -> Iterator[None]:
     """Seed the global generators of the CPU for a while, then put them back."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    words = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
+    words = [int(word) for word in seed_sequence(seed, *key).generate_state(3)]
     random.seed(words[0])
     np.random.seed(words[1])
     torch.default_generator.manual_seed(words[2])
@@ -248,5 +253,5 @@ def _seeded(*numbers: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of where training stands. Imports no torch.
+"""Learning rates as pure functions of the position of training. Imports no torch.
 
 A schedule takes a `Moment` and returns a factor, by which the loop multiplies the learning rate that each parameter
 group was made with. It keeps no state, so a resumed run has the rate that the run without a break would have had.
@@ -15,22 +15,22 @@ from shared.torch.config import LoopConfig
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands before an update.
+    """Position of training before an update.
 
     Parameters
     ----------
-    step : int
-        Updates done so far, 0 <= step < total_steps.
-    total_steps : int
+    step : float
+        Updates done so far, 0 <= step < total_steps. Whole numbers, except where `--minutes` has changed the plan.
+    total_steps : float
         Updates of the whole run.
     epoch, epoch_step : int
         Passes over the data done so far, and updates of the present one.
     history : sequence of float
-        The metric of every evaluation so far, turned so that lower is better.
+        The metric of every evaluation so far, with its sign such that lower is better.
     """
 
-    step: int
-    total_steps: int
+    step: float
+    total_steps: float
     epoch: int = 0
     epoch_step: int = 0
     history: Sequence[float] = ()
@@ -59,12 +59,12 @@ def constant(moment: Moment) -> float:
 
 
 def linear(warmup: float = 0.0, final_factor: float = 0.0) -> Schedule:
-    """Rise in a line over the first share `warmup` of the steps, then fall in a line to `final_factor`."""
+    """Rise in a line over the first fraction `warmup` of the steps, then fall in a line to `final_factor`."""
     return _warm(warmup, lambda done: 1 + (final_factor - 1) * done)
 
 
 def cosine(warmup: float = 0.0, final_factor: float = 0.0) -> Schedule:
-    """Rise in a line over the first share `warmup` of the steps, then fall along half a cosine to `final_factor`.
+    """Rise in a line over the first fraction `warmup` of the steps, then fall along half a cosine to `final_factor`.
 
     References
     ----------
@@ -76,7 +76,7 @@ def cosine(warmup: float = 0.0, final_factor: float = 0.0) -> Schedule:
 def one_cycle(
     peak_at: float = 0.3, start_factor: float = 0.04, final_factor: float = 0.0
 ) -> Schedule:
-    """Rise along half a cosine from `start_factor` to 1 at the share `peak_at` of the steps, then fall likewise.
+    """Rise along half a cosine from `start_factor` to 1 at the fraction `peak_at` of the steps, then fall likewise.
 
     References
     ----------
@@ -98,7 +98,7 @@ def decay(factor: float, every_epochs: int) -> Schedule:
 
 
 def inverse_sqrt(warmup: float) -> Schedule:
-    """Rise in a line over the first share `warmup` of the steps, then fall with the square root of the step.
+    """Rise in a line over the first fraction `warmup` of the steps, then fall with the square root of the step.
 
     References
     ----------
@@ -134,7 +134,7 @@ def plateau(factor: float, patience: int = 0) -> Schedule:
 
 
 def _warm(warmup: float, after: Callable[[float], float]) -> Schedule:
-    """Rise over the share `warmup`, then follow `after`, which takes the done share of the rest, 0 to below 1."""
+    """Rise over the fraction `warmup`, then follow `after`, which takes how much of the rest is done, 0 to below 1."""
 
     def factor(moment: Moment) -> float:
         rise = warmup * moment.total_steps

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from shared.torch.curves import Curves
+from shared.torch.journal import Curves
 
 resource = pytest.importorskip("resource", reason="needs a POSIX system")
 

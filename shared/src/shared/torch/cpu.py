@@ -1,12 +1,17 @@
-"""What the C library does with memory that was freed."""
+"""What makes training on a CPU faster: memory that is kept, and row counts that repeat."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
+import torch.nn.functional as F
+from torch import Tensor
+
+ROWS = 32
+"""`pad_rows` makes row counts multiples of this."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Of glibc's malloc.h."""
+"""Options of glibc's `mallopt`, from malloc.h."""
 
 
 def keep_freed_memory() -> bool:
@@ -23,3 +28,12 @@ def keep_freed_memory() -> bool:
         return False
     never = library.mallopt(_TRIM_THRESHOLD, -1)
     return bool(never and library.mallopt(_MMAP_MAX, 0))
+
+
+def pad_rows(rows: Tensor) -> Tensor:
+    """Return rows (N, ...) padded with zeros to a multiple of `ROWS`; gradients reach the N rows only.
+
+    oneDNN makes a program for every shape of a product that it has not met, in about a millisecond: for a small product
+    as long as the product itself. Where the number of rows differs from batch to batch, that would never end.
+    """
+    return F.pad(rows, (0, 0) * (rows.ndim - 1) + (0, -len(rows) % ROWS))

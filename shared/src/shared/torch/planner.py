@@ -1,0 +1,170 @@
+"""Decides how many updates a run has: from `epochs` or `steps`, or from `minutes` by timing and following the pace."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.errors import UserError
+from shared.torch.plan import (
+    LEAST_STEPS,
+    Costs,
+    Pace,
+    Plan,
+    refusal,
+    seconds_of,
+    steps_that_fit,
+    stretched,
+)
+from shared.torch.processes import from_first
+from shared.torch.timing import Snapshot, time_stages
+
+if TYPE_CHECKING:
+    from shared.torch.loop import Training
+
+MOST_TIMING = 30.0
+"""Seconds of a `--minutes` run at most that go to timing updates, which are undone; less of a short one."""
+MOST_TIMING_FRACTION = 0.03
+
+
+class Planner:
+    """Keeps `training.plan`.
+
+    Parameters
+    ----------
+    training : Training
+    began : float
+        `time.monotonic()` of when `config.minutes` began.
+    """
+
+    def __init__(self, training: Training, began: float) -> None:
+        self._training, self._began = training, began
+        self._pace: Pace | None = None
+        # Read before the journal drops the records past the checkpoint: a resumed run replays its plans.
+        records = [r for r in training.run.metrics.records() if "planned_steps" in r]
+        self._records = from_first(training.accelerator, records)
+        self._replays: dict[int, int] = {}
+
+    def start(self) -> None:
+        """Fix the plan before the first update, or restore it."""
+        training, config = self._training, self._training.config
+        if training.epoch_steps(0) < 1:
+            raise UserError(
+                f"An epoch has {training.order.steps(0)} batches, too few for --accumulation {config.accumulation}."
+            )
+        if config.minutes is not None:
+            if not self._records:
+                self._records = [self._time(config.minutes)]
+            self._restore()
+        elif not training.plan.total_steps:
+            total = config.steps or sum(training.epoch_steps(e) for e in range(config.epochs))
+            training.plan = Plan(total, config.evaluate_every)
+        training.bar.reset(total=training.plan.total_steps)
+        training.bar.update(training.at.step)
+
+    def updated(self, progress: float) -> None:
+        """Note an update that was made at a progress; propose another plan where the time demands it."""
+        training, pace = self._training, self._pace
+        if pace is None:
+            return
+        now, at = training.seconds(), training.at
+        pace.updated(progress, now)
+        if not training.accelerator.is_main_process or self._replays:
+            return
+        size = training.epoch_steps(at.epoch)
+        every = training.plan.evaluate_every
+        until = every - at.step % every if every else size - at.epoch_step
+        # The proposal goes round the processes with the next update's sums, so all of them change plans together.
+        training.meter.propose(pace.proposal(training.plan, at.step, until, every or size, now))
+
+    def evaluated(self, seconds: float) -> None:
+        """Note what an evaluation took, with the checkpoint it led to."""
+        if self._pace is not None:
+            self._pace.evaluated(seconds, self._training.seconds())
+
+    def replan(self) -> None:
+        """Take up a plan that was proposed, or that an earlier process of this run took up at this step."""
+        training = self._training
+        proposed = training.meter.proposal()
+        total = self._replays.pop(training.at.step, None) if self._replays else proposed
+        if total is None:
+            return
+        before = training.plan.total_steps
+        training.plan = training.plan.replaced(training.at.step, total)
+        self._write(training.at.step)
+        training.bar.total = training.plan.total_steps
+        training.say(f"the pace has changed: {before} steps planned before")
+
+    def _restore(self) -> None:
+        """Take the plan, the costs and what is to be replayed from the records of this run."""
+        training, first = self._training, self._records[0]
+        if not training.plan.total_steps:
+            training.plan = Plan(first["planned_steps"], first["evaluate_every"])
+        self._replays = {
+            r["step"]: r["planned_steps"] for r in self._records if r["step"] > training.at.step
+        }
+        if "timing" in first:  # runs of earlier versions kept their first plan
+            timing = first["timing"]
+            costs = Costs(seconds_of(timing["stages"]), timing["evaluation"])
+            self._pace = Pace(costs, timing["seconds"], training.evaluations_after)
+            self._pace.start(training.seconds())
+
+    def _time(self, minutes: float) -> dict:
+        """Try some updates and an evaluation, undo them, and record the plan that ends in time."""
+        training, deadline = self._training, self._began + 60 * minutes
+        costs = from_first(training.accelerator, self._costs(deadline))
+        size, step_seconds = training.epoch_steps(0), costs.mean_step(0)
+        every = stretched(training.config.evaluate_every, size, costs)
+        between = every or size
+        after = training.evaluations_after * costs.evaluation
+        left = deadline - time.monotonic() - after
+        total = from_first(
+            training.accelerator,
+            steps_that_fit(left, step_seconds, costs.evaluation, between, between),
+        )
+        least = min(LEAST_STEPS, size)
+        if total < least:
+            spent = 60 * minutes - left + costs.evaluation
+            needed = from_first(training.accelerator, spent + least * step_seconds)
+            raise UserError(refusal(minutes, needed, least))
+        training.plan = Plan(total, every)
+        timing = {
+            "stages": costs.stages,
+            "evaluation": costs.evaluation,
+            "seconds": deadline - time.monotonic() + training.seconds(),
+        }
+        timing = from_first(training.accelerator, timing)
+        self._write(0, timing=timing)
+        training.say(f"{minutes:g} minutes are time for {total} steps")
+        return {"step": 0, "planned_steps": total, "evaluate_every": every, "timing": timing}
+
+    def _costs(self, deadline: float) -> Costs:
+        training, config = self._training, self._training.config
+        size = training.epoch_steps(0)
+        training.plan = Plan(size, 0)  # for the schedule
+        before = Snapshot([training.model, *training.optimizers, training.average, training.state])
+        stages = time_stages(
+            training.attempt,
+            training.stage or (lambda progress: None),
+            size,
+            allowed=min(MOST_TIMING, MOST_TIMING_FRACTION * (deadline - time.monotonic())),
+            least=4 if config.compile else 2,
+            agree=partial(from_first, training.accelerator),
+        )
+        evaluation = 0.0
+        if training.evaluate is not None:
+            for _ in range(2 if config.compile else 1):  # the first one compiles
+                began = time.monotonic()
+                training.figures(training.evaluate)
+                evaluation = time.monotonic() - began
+        before.restore()
+        training.meter.forget()
+        training.plan = Plan(0, 0)
+        return Costs(stages, evaluation)
+
+    def _write(self, step: int, **more: object) -> None:
+        plan = self._training.plan
+        self._training.journal.add(
+            step, planned_steps=plan.total_steps, evaluate_every=plan.evaluate_every, **more
+        )
