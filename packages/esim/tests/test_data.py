@@ -12,6 +12,7 @@ import pytest
 
 from esim.config import TrainConfig
 from esim.data import sample, tokens
+from esim.data.columns import Columns
 from esim.data.dataset import batch_of, load_data, load_split
 from esim.data.labels import LABELS
 from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs
@@ -34,13 +35,13 @@ def without(key: str) -> dict[str, str]:
 
 BAD = {
     "not json": ("{gold", "is not JSON"),
-    "a number": ("3", "is no JSON object"),
-    "no label": (without("gold_label"), '"gold_label" is missing'),
+    "a number": ("3", "is a JSON int"),
+    "no label": (without("gold_label"), "gold_label or label is missing"),
     "another label": (GOOD | {"gold_label": "maybe"}, 'the label is "maybe"'),
     "no premise": (without("sentence1"), '"sentence1" is missing'),
     "no hypothesis": (without("sentence2"), '"sentence2" is missing'),
     "empty premise": (GOOD | {"sentence1": " "}, "the premise is empty"),
-    "premise is a number": (GOOD | {"sentence1": 3}, "the premise is no text"),
+    "premise is a number": (GOOD | {"sentence1": 3}, "the premise is not text"),
 }
 
 
@@ -58,10 +59,17 @@ def test_bad_line_is_named_or_skipped_and_counted(case: str, tmp_path: Path) -> 
 
 def test_line_that_is_no_utf8_or_holds_a_nul_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
-    for bad, expected in ((b"caf\xe9", "is not UTF-8"), (b"\0", "NUL byte")):
+    bad_lines = (
+        (json.dumps(GOOD).encode().replace(b"man", b"caf\xe9"), "is not UTF-8"),
+        (b"\0", "is not JSON"),
+        (json.dumps(GOOD).encode().replace(b"man", rb"\u0000"), "NUL byte"),
+        (json.dumps(GOOD).encode().replace(b"man", rb"\ud800"), "half of a surrogate pair"),
+    )
+    for bad, expected in bad_lines:
         path.write_bytes(json.dumps(GOOD).encode() + b"\n" + bad + b"\n")
         with pytest.raises(UserError, match=f":2: .*{expected}"):
             read_pairs(Source(path))
+        assert read_pairs(Source(path), on_bad_line="skip").bad == 1
 
 
 def test_pairs_without_agreement_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -99,7 +107,7 @@ def test_publishers_table_json_and_plain_table_give_the_same_pairs(tmp_path: Pat
 
 def test_line_of_a_table_with_too_few_columns_is_named(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "p.tsv", "neutral\ta b\tc d", "neutral a b c d")
-    with pytest.raises(UserError, match=r"p.tsv:2: has 1 columns"):
+    with pytest.raises(UserError, match=r"p.tsv:2: has 1 fields, expected 3"):
         read_pairs(Source(path))
 
 
@@ -187,6 +195,107 @@ def test_tokens_are_kept_and_what_was_kept_is_read_unless_the_file_changed(
     assert token_pairs(Source(path), "nltk").premises == [("Nobody", "eats", ".")]
 
 
+def test_tokens_of_before_an_edit_of_the_tokenizer_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(tokens, "WORTH_CACHING", 1)
+    source = Source(write_lines(tmp_path / "p.jsonl", GOOD))
+    token_pairs(source, "nltk_lower")
+    edited = tmp_path / "tokenizers.py"
+    edited.write_text(Path(str(tokens.tokenizers.__file__)).read_text() + "\n# edited\n")
+    monkeypatch.setattr(tokens.tokenizers, "__file__", str(edited))
+    tokens._code.cache_clear()
+    monkeypatch.setattr(tokens, "read_pairs", lambda *a, **b: pytest.fail("read again"))
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        token_pairs(source, "nltk_lower")
+    tokens._code.cache_clear()
+
+
+OWN = Columns(premise_column="text", hypothesis_column="claim", label_column="verdict")
+OWN_ROWS = [("A man, tall, eats.", "He eats.", 0), ("A man.", "He eats.", 1), ("No one.", "x", -1)]
+
+
+def test_own_columns_of_csv_tsv_and_jsonl_give_the_same_pairs(tmp_path: Path) -> None:
+    quoted = "\n".join(f'{i},"{a}","{b}",{n}' for i, (a, b, n) in enumerate(OWN_ROWS))
+    tabs = "\n".join(f"{i}\t{a}\t{b}\t{n}" for i, (a, b, n) in enumerate(OWN_ROWS))
+    files = {
+        "a.csv": f"id,text,claim,verdict\n{quoted}\n",
+        "b.tsv": f"id\ttext\tclaim\tverdict\n{tabs}\n",
+        "c.jsonl": "\n".join(
+            json.dumps({"text": a, "claim": b, "verdict": n}) for a, b, n in OWN_ROWS
+        ),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, "utf-8-sig")
+        found = read_pairs(Source(tmp_path / name), OWN)
+        assert (found.premises, found.hypotheses, found.labels, found.unlabeled) == (
+            ["A man, tall, eats.", "A man."], ["He eats.", "He eats."], [0, 1], 1,
+        )  # fmt: skip
+    by_number = Columns(premise_column="2", hypothesis_column="3", label_column="4")
+    (tmp_path / "d.csv").write_text(quoted)
+    assert read_pairs(Source(tmp_path / "d.csv"), by_number).labels == [0, 1]
+    semicolon = replace(OWN, separator=";", encoding="latin-1", label_values=("oui", "?", "non"))
+    (tmp_path / "e.csv").write_text("text;claim;verdict\nUn café.;Ouvert.;non\n", "latin-1")
+    found = read_pairs(Source(tmp_path / "e.csv"), semicolon)
+    assert (found.premises, found.labels) == (["Un café."], [2])
+
+
+def test_wrong_names_of_own_columns_are_told_with_those_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,claim,verdict\nA man.,He eats.,maybe\n")
+    with pytest.raises(UserError, match="has no column tekst .*'text', 'claim', 'verdict'"):
+        read_pairs(Source(tmp_path / "a.csv"), replace(OWN, premise_column="tekst"))
+    with pytest.raises(UserError, match=r'a.csv:2: the label is "maybe".*--label-values'):
+        read_pairs(Source(tmp_path / "a.csv"), OWN)
+    with pytest.raises(UserError, match="verdikt is missing"):
+        read_pairs(Source(tmp_path / "a.csv"), replace(OWN, label_column="verdikt"))
+
+
+def test_table_with_a_quote_that_is_not_closed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('premise,hypothesis,label\n"A man.,He eats.,0\nA,B,1\n')
+    with pytest.raises(UserError, match=r"a.csv:2: a quote is opened"):
+        read_pairs(Source(tmp_path / "a.csv"))
+
+
+def test_files_without_labels_or_with_foreign_ones_are_read_where_labels_are_not_used(
+    tmp_path: Path,
+) -> None:
+    rows = [without("gold_label"), GOOD | {"gold_label": "maybe"}, GOOD | {"gold_label": -1}]
+    source = Source(write_lines(tmp_path / "p.jsonl", *rows))
+    assert read_pairs(source, labels="ignored").labels == [-1, -1, -1]
+    (tmp_path / "two.tsv").write_text("A man.\tHe eats.\n")
+    assert read_pairs(Source(tmp_path / "two.tsv"), labels="ignored").hypotheses == ["He eats."]
+
+
+def test_glue_test_file_without_labels_is_left_out_and_said(tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.tsv", "index\tsentence1\tsentence2\tgold_label",
+                "0\tA man.\tHe eats.\tneutral", "1\tA dog.\tIt eats.\tentailment")  # fmt: skip
+    write_lines(tmp_path / "dev.tsv", "index\tsentence1\tsentence2\tlabel1\tgold_label",
+                "0\tA cat.\tIt eats.\tneutral\tneutral")  # fmt: skip
+    write_lines(tmp_path / "test.tsv", "index\tsentence1\tsentence2", "0\tA cat.\tIt eats.")
+    data = load_data(TrainConfig(data=str(tmp_path)))
+    assert list(data.splits) == ["train", "dev"]
+    assert any("test.tsv: has no labels" in note for note in data.notes)
+
+
+def test_dev_is_drawn_by_premise_where_there_is_none_and_evaluation_finds_it_again(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    lines = (sample_folder / "snli_1.0_train.jsonl").read_text().splitlines()
+    path = tmp_path / "all.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    config = TrainConfig(data=str(path))
+    data = load_data(config)
+    train, dev = data.splits["train"], data.splits["dev"]
+    assert 0.08 < len(dev) / (len(train) + len(dev)) < 0.12
+    premises = [{s.tobytes() for s in part.premises} for part in (train, dev)]
+    assert not premises[0] & premises[1]
+    assert any("has no dev pairs" in note for note in data.notes)
+    name, pairs = load_split(None, None, data.vocabulary, config)
+    assert (name, pairs.labels.tolist()) == ("dev", dev.labels.tolist())
+    assert len(load_split(str(path), None, data.vocabulary, config)[1]) == len(train) + len(dev)
+
+
 def test_very_long_sentence_is_truncated_and_counted(tmp_path: Path) -> None:
     rows = [GOOD | {"sentence1": "word " * 5000}, GOOD | {"gold_label": "entailment"}]
     for name in ("train", "dev"):
@@ -200,12 +309,12 @@ def test_data_with_nothing_to_learn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no train pairs"):
         load_data(TrainConfig(data=str(tmp_path)))
     write_lines(tmp_path / "train.jsonl", GOOD, GOOD)
-    with pytest.raises(UserError, match="every pair is neutral"):
+    with pytest.raises(UserError, match="every training pair is neutral"):
         load_data(TrainConfig(data=str(tmp_path)))
     write_lines(tmp_path / "train.jsonl", GOOD | {"gold_label": "-"})
     with pytest.raises(UserError, match="no pair with a label"):
         load_data(TrainConfig(data=str(tmp_path)))
-    with pytest.raises(UserError, match="is one file"):
+    with pytest.raises(UserError, match="All pairs have the same premise"):
         load_data(TrainConfig(data=str(tmp_path / "dev.jsonl")))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no pairs"):

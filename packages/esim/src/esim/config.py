@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from esim.data.columns import Columns
 from shared.command.config import Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
@@ -16,14 +17,17 @@ MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
 
 
 @dataclass(frozen=True)
-class TrainConfig(LoopConfig):
+class TrainConfig(Columns, LoopConfig):
     """Settings of a training run; the defaults are the paper's model."""
 
     data: str | None = None
-    """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, TSV); default: $DLTASKS_DATA/snli,
-    else a small made-up sample."""
-    tokenizer: Literal["nltk_lower", "nltk", "space", "parse", "parse_lower"] = "nltk_lower"
-    """How sentences are tokenized; parse: the leaves of the data's own parses; space: the text is tokenized already."""
+    """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, CSV, TSV), or one file, whose end
+    becomes dev; default: $DLTASKS_DATA/snli, else a small made-up sample."""
+    tokenizer: Literal["nltk_lower", "nltk", "unicode", "space", "parse", "parse_lower"] = (
+        "nltk_lower"
+    )
+    """How sentences are tokenized; nltk: English; unicode: words of any language; space: the text is tokenized already;
+    parse: the leaves of the data's own parses."""
     on_bad_line: BadLine = "error"
     """What to do with a line that cannot be read: stop and name it, or count and skip it."""
     cache: bool = True
@@ -96,6 +100,8 @@ class TrainConfig(LoopConfig):
         ):  # fmt: skip
             problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
         problem(self.hold_out < 0, "hold_out", self.hold_out, ">= 0")
+        values = self.label_values
+        problem(len(values) not in (0, 3), "label_values", list(values), "three or none")
         size = self.max_vocab_size
         problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
         for name in ("dropout", "input_dropout", "projection_dropout", "beta2", "label_smoothing"):

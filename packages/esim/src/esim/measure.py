@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from esim.config import BadLine, Split, TrainConfig
+from esim.data.columns import Columns
 from esim.data.dataset import Pairs, batch_of, load_split
 from esim.data.labels import CONTRADICTION, LABELS
 from esim.model.trained import TrainedModel
@@ -82,6 +83,7 @@ def evaluate(
     data: str | None = None,
     split: Split | None = None,
     *,
+    columns: Columns | None = None,
     on_bad_line: BadLine = "error",
     with_checks: bool = False,
     quiet: bool = True,
@@ -95,6 +97,8 @@ def evaluate(
         File, folder or zip; None: the data it was trained on.
     split : {"train", "dev", "dev_mismatched", "test"} or None
         None: test if there is one, else dev.
+    columns : Columns, optional
+        Where the parts of a pair are in `data`; default: as in training.
     on_bad_line : {"error", "skip"}
     with_checks : bool
         Also the checks of order, swap and premise, which score the pairs three more times.
@@ -111,8 +115,8 @@ def evaluate(
     UserError
         The data cannot be read or has no labels.
     """
-    config = replace(trained.config, on_bad_line=on_bad_line, data=data or trained.config.data)
-    name, pairs = load_split(config.data, split, trained.vocabulary, config)
+    config = replace(trained.config, on_bad_line=on_bad_line)
+    name, pairs = load_split(data, split, trained.vocabulary, config, columns)
     size = scoring_batch(config)
     with progress_bar(len(pairs), label=name, unit="pair", quiet=quiet) as bar:
         scores = score_pairs(trained.model, pairs, batch_size=size, progress=bar.update)

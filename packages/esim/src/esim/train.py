@@ -177,6 +177,8 @@ def _say_start(folder: RunDirectory, data: Data, model: nn.Module, vectors: str)
         f"{data.listing['name']}: pairs: {counts}; vocabulary {len(data.vocabulary):,} words; "
         f"model {weights:,} weights"
     )
+    for note in data.notes:
+        folder.say(note)
     for name, pairs in data.splits.items():
         if text := pairs.left_out():
             folder.say(f"{name}: {text}")

@@ -15,10 +15,12 @@ from shared.torch.device import choose_device
 
 def run(options: EvaluateOptions) -> int:
     """Print the figures of a trained model."""
+    trained = load_run(options.run, device=choose_device("auto"))
     values = evaluate(
-        load_run(options.run, device=choose_device("auto")),
+        trained,
         options.data,
         options.split,
+        columns=options.columns(trained.config),
         on_bad_line=options.on_bad_line,
         with_checks=options.checks,
         quiet=options.json,

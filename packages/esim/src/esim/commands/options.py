@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from esim.config import BadLine, Split
+from esim.data.columns import Columns
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class GivenColumns(Columns):
+    """Columns of a file; those that are not given are as in training."""
+
+    encoding: str | None = None  # type: ignore[assignment]
+    """Encoding of the file; default: as in training."""
+
+    def columns(self, trained: Columns) -> Columns:
+        """Return the columns of the file, those of the training data where none are given."""
+        given = {item.name: getattr(self, item.name) or None for item in fields(Columns)}
+        as_trained = {item.name: getattr(trained, item.name) for item in fields(Columns)}
+        return Columns(**(as_trained | {n: v for n, v in given.items() if v is not None}))
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(GivenColumns):
     """What `evaluate` measures."""
 
     run: str = positional()
     """Run folder."""
     data: str | None = None
-    """File (JSONL, SNLI's .txt, TSV; raw or tokenized), folder or zip; default: as in training."""
+    """File (JSONL, CSV, TSV, SNLI's .txt; raw or tokenized), folder or zip; default: as in training."""
     split: Split | None = None
     """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if there is one, else dev."""
     on_bad_line: BadLine = "error"
@@ -29,7 +44,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(GivenColumns):
     """What `predict` labels."""
 
     run: str = positional()
@@ -39,7 +54,9 @@ class PredictOptions:
     hypothesis: str | None = positional(default=None)
     """Second sentence."""
     file: str | None = None
-    """File with pairs, with labels or without; one line of output each."""
+    """File with pairs; labels are not needed and not read; one line of output each."""
+    on_bad_line: BadLine = "error"
+    """What to do with a line of --file that cannot be read: stop and name it, or skip it and say so."""
     attention: str | None = None
     """HTML page to write with the attention of a single pair in both directions, and a PNG beside it."""
     json: bool = False
@@ -54,6 +71,7 @@ class PredictOptions:
             problem(both, "file", self.file, "nothing where sentences are given")
             alone = self.attention is not None and self.premise is None
             problem(alone, "attention", self.attention, "two sentences before it")
+            _check_page(problem, "attention", self.attention)
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,7 @@ class AttendOptions:
             is_half = (self.premise is None) != (self.hypothesis is None)
             problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
             problem(self.pairs < 1, "pairs", self.pairs, ">= 1")
+            _check_page(problem, "out", self.out)
 
 
 Variant = Literal[
@@ -192,3 +211,9 @@ class BenchOptions:
             problem(self.threads < 0, "threads", self.threads, ">= 0")
             sizes = self.vocabulary
             problem(not sizes or min(sizes) < 100, "vocabulary", list(sizes), "each >= 100")
+
+
+def _check_page(problem: Problems, name: str, path: str | None) -> None:
+    """Note a page whose name is taken for the image that is written beside it."""
+    is_image = path is not None and path.lower().endswith(".png")
+    problem(is_image, name, path, "an HTML page; the PNG goes beside it, with the same name")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from esim.commands.options import PredictOptions
 from esim.data.pairs import Source, read_pairs
-from esim.model.trained import load_run
+from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
 from shared.text.text_files import standard_input
@@ -18,6 +21,8 @@ from shared.torch.device import choose_device
 
 BATCH = 256
 EXPECTED = "Expected a premise, a tab and a hypothesis."
+
+Pair = tuple[str, str]
 
 
 def run(options: PredictOptions) -> int:
@@ -32,19 +37,36 @@ def run(options: PredictOptions) -> int:
             page, image = write_page([prediction], Path(options.attention))
             print(f"The attention is in {page}, as an image in {image}.", file=sys.stderr)
         return 0
-    pairs = _file_pairs(options.file) if options.file else _input_pairs(standard_input())
-    for batch in _batches(pairs, BATCH):
+    batches = (
+        _file_batches(trained, options) if options.file else _arriving(_pairs(standard_input()))
+    )
+    truncated = 0
+    for batch in batches:
         for prediction in predict_many(trained, batch):
             _print_row(prediction, as_json=options.json)
+            truncated += prediction.truncated > 0
+        sys.stdout.flush()
+    if truncated:
+        print(f"{truncated:,} pairs: {_beyond(trained)}", file=sys.stderr)
     return 0
 
 
-def _file_pairs(name: str) -> Iterator[tuple[str, str]]:
-    texts = read_pairs(Source(Path(name)), needs_label=False)
-    return zip(texts.premises, texts.hypotheses, strict=True)
+def _file_batches(trained: TrainedModel, options: PredictOptions) -> Iterator[list[Pair]]:
+    texts = read_pairs(
+        Source(Path(options.file or "")),
+        options.columns(trained.config),
+        on_bad_line=options.on_bad_line,
+        labels="ignored",
+    )
+    if texts.bad:
+        lines = f"{texts.bad:,} bad line{'s' * (texts.bad != 1)}"
+        print(f"{options.file}: {lines} skipped, so they have no answer.", file=sys.stderr)
+    pairs = zip(texts.premises, texts.hypotheses, strict=True)
+    while batch := list(islice(pairs, BATCH)):
+        yield batch
 
 
-def _input_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _pairs(lines: Iterable[str]) -> Iterator[Pair]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -54,9 +76,38 @@ def _input_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield cells[0], cells[1]
 
 
-def _batches(pairs: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    while batch := list(islice(pairs, size)):
-        yield batch
+def _arriving(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    """Yield whatever has arrived, so that one who types gets an answer to each line; at most `BATCH` at once."""
+    arrived: queue.Queue[Any] = queue.Queue(maxsize=4 * BATCH)
+
+    def read() -> None:
+        try:
+            for pair in pairs:
+                arrived.put(pair)
+            arrived.put(None)
+        except Exception as error:  # raised again where it can be told
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    last: Any = ()
+    while last is not None:
+        batch = [arrived.get()]
+        while len(batch) < BATCH and not arrived.empty():
+            batch.append(arrived.get())
+        last = next((item for item in batch if not isinstance(item, tuple)), ())
+        if last != ():
+            batch = batch[: batch.index(last)]
+        if batch:
+            yield batch
+        if isinstance(last, Exception):
+            raise last
+
+
+def _beyond(trained: TrainedModel) -> str:
+    longest = trained.config.max_length
+    return (
+        f"words beyond the first {longest} of a sentence were not read (the model's --max-length)"
+    )
 
 
 def _print_one(prediction: Prediction, *, as_json: bool) -> None:
@@ -67,6 +118,8 @@ def _print_one(prediction: Prediction, *, as_json: bool) -> None:
         print(f"{name:<13} {probability:.4f}{'  <-' if name == prediction.label else ''}")
     if prediction.unknown:
         print(f"unknown words: {' '.join(sorted(prediction.unknown))}", file=sys.stderr)
+    if prediction.truncated:
+        print(f"{prediction.truncated:,} words at the end were not read", file=sys.stderr)
 
 
 def _print_row(prediction: Prediction, *, as_json: bool) -> None:

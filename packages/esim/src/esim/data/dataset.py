@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from esim.config import TrainConfig
 from esim.data import sample
+from esim.data.columns import Columns
 from esim.data.labels import LABELS
-from esim.data.pairs import find_sources
+from esim.data.pairs import Labels, Source, find_sources
 from esim.data.tokens import TokenPairs, Tokens, token_pairs
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
@@ -26,6 +28,8 @@ from shared.text.vocabulary import Vocabulary
 
 UNKNOWN, PADDING = "<unk>", "<pad>"
 DATA_SET = "snli"
+DEV_FRACTION, DEV_SEED = 0.1, 0
+"""Part of the premises that becomes dev where the data has none, and the seed of the draw."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,15 @@ class Data:
         Whether it is the made-up one.
     listing : dict
         Name and checksum of the data for `summary.json`.
+    notes : tuple of str
+        What there is to say about the splits.
     """
 
     vocabulary: Vocabulary
     splits: Mapping[str, Pairs]
     is_sample: bool
     listing: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return what `summary.json` says about the data."""
@@ -121,58 +128,38 @@ def load_data(config: TrainConfig) -> Data:
     """
     path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     sources = find_sources(path)
-    if "all" in sources:
-        raise UserError(
-            f"{path}: is one file. Training needs a folder or zip with train and dev pairs."
-        )
-    for name in ("train",) if config.hold_out else ("train", "dev"):
-        if name not in sources:
-            raise UserError(
-                f"{path}: has no {name} pairs (found: {', '.join(sources)}). "
-                f"Expected a file with {name} in its name, as snli_1.0_{name}.jsonl."
-            )
-    texts: dict[str, TokenPairs] = {
-        name: token_pairs(
-            sources[name],
-            config.tokenizer,
-            on_bad_line=config.on_bad_line,
-            is_cached=config.cache and not is_sample,
-        )
-        for name in ("train", "dev", "test")
-        if name in sources
-    }
-    if config.hold_out:
-        texts["train"], texts["dev"] = _hold_out(texts["train"], config.hold_out)
+    texts, notes = _split_texts(config, path, sources, is_sample)
     vocabulary = _vocabulary(config, texts)
-    splits: dict[str, Pairs] = {
-        name: encode(part, vocabulary, config.max_length) for name, part in texts.items()
-    }
-    for name, part in splits.items():
-        if not len(part):
-            raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
+    splits = {name: encode(part, vocabulary, config.max_length) for name, part in texts.items()}
     if len(set(splits["train"].labels.tolist())) < 2:
         only = LABELS[int(splits["train"].labels[0])]
         raise UserError(
-            f"{sources['train']}: every pair is {only}. Expected at least two different labels."
+            f"{path}: every training pair is {only}. Expected at least two different labels."
         )
-    return Data(vocabulary, splits, is_sample, describe(path).as_dict())
+    return Data(vocabulary, splits, is_sample, describe(path).as_dict(), tuple(notes))
 
 
 def load_split(
-    data: str | None, split: str | None, vocabulary: Vocabulary, config: TrainConfig
+    data: str | None,
+    split: str | None,
+    vocabulary: Vocabulary,
+    config: TrainConfig,
+    columns: Columns | None = None,
 ) -> tuple[str, Pairs]:
     """Return one split of a data set, or a whole file, as ids of a given vocabulary.
 
     Parameters
     ----------
     data : str or None
-        File, folder or zip; None: as for `load_data`.
+        File, folder or zip; None: the data that the configuration was trained on.
     split : {"train", "dev", "dev_mismatched", "test"} or None
         Which file of a folder; None: test if there is one, else dev, else the only one.
     vocabulary : Vocabulary
         Words outside it become `<unk>`.
     config : TrainConfig
         Tokenizer and what to do with bad lines.
+    columns : Columns, optional
+        Default: those of the configuration.
 
     Returns
     -------
@@ -185,21 +172,20 @@ def load_split(
     UserError
         As for `load_data`.
     """
-    path, is_sample = data_or_sample(DATA_SET, data, sample.write)
+    path, is_sample = data_or_sample(DATA_SET, data or config.data, sample.write)
     sources = find_sources(path)
+    if data is None and split != "train" and not {"dev", "test"} & set(sources):
+        # Training drew dev out of train: the rest of that file is what the model has been trained on.
+        texts, _ = _split_texts(config, path, sources, is_sample)
+        return "dev", encode(texts["dev"], vocabulary, config.max_length)
     wanted = [split] if split else ["test", "dev", "all", *sources]
     name = "all" if "all" in sources else next((n for n in wanted if n in sources), None)
     if name is None:
         raise UserError(f"{path}: has no {split} pairs. Found: {', '.join(sources)}.")
-    texts = token_pairs(
-        sources[name],
-        config.tokenizer,
-        on_bad_line=config.on_bad_line,
-        is_cached=config.cache and not is_sample,
-    )
-    pairs = encode(texts, vocabulary, config.max_length)
-    if not len(pairs):
+    own = _read(config, sources[name], is_sample, columns)
+    if not own.labels:
         raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
+    pairs = encode(own, vocabulary, config.max_length)
     return sources[name].path.name if name == "all" else name, pairs
 
 
@@ -243,6 +229,58 @@ def batch_of(pairs: Pairs, indices: Iterable[int]) -> dict[str, Any]:
     }
 
 
+def _split_texts(
+    config: TrainConfig, path: Path, sources: Mapping[str, Source], is_sample: bool
+) -> tuple[dict[str, TokenPairs], list[str]]:
+    """Return the tokens of train, dev and perhaps test, and what there is to say about the splits."""
+    if "all" in sources:
+        sources = {"train": sources["all"]}
+    if "train" not in sources:
+        raise UserError(
+            f"{path}: has no train pairs (found: {', '.join(sources)}). "
+            "Expected a file with train in its name, as snli_1.0_train.jsonl."
+        )
+    names = [name for name in ("train", "dev", "test") if name in sources]
+    texts = {
+        name: _read(
+            config, sources[name], is_sample, None, "optional" if name == "test" else "required"
+        )
+        for name in names
+    }
+    notes = []
+    if "test" in texts and not texts["test"].labels:
+        del texts["test"]
+        notes.append(f"{sources['test']}: has no labels, so nothing is measured on it.")
+    for name, part in texts.items():
+        if not part.labels:
+            raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
+    if config.hold_out:
+        texts["train"], texts["dev"] = _hold_out(texts["train"], config.hold_out)
+    elif "dev" not in texts:
+        texts["train"], texts["dev"] = _draw_dev(texts["train"])
+        notes.append(
+            f"{path}: has no dev pairs, so a tenth of its premises, drawn at random, is dev."
+        )
+    return texts, notes
+
+
+def _read(
+    config: TrainConfig,
+    source: Source,
+    is_sample: bool,
+    columns: Columns | None,
+    labels: Labels = "required",
+) -> TokenPairs:
+    return token_pairs(
+        source,
+        config.tokenizer,
+        columns or config,
+        on_bad_line=config.on_bad_line,
+        labels=labels,
+        is_cached=config.cache and not is_sample,
+    )
+
+
 def _vocabulary(config: TrainConfig, texts: Mapping[str, TokenPairs]) -> Vocabulary:
     counts: Counter[str] = Counter()
     names = ["train"] if config.vocabulary == "train" else list(texts)
@@ -269,12 +307,32 @@ def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
         cut -= 1
     if cut < 1:
         raise UserError(f"--hold-out is {count}, but train has {total} pairs. Take fewer.")
+    return _split(texts, np.arange(total) >= cut)
 
-    kept = TokenPairs(
-        texts.premises[:cut], texts.hypotheses[:cut], texts.labels[:cut], texts.unlabeled, texts.bad
+
+def _draw_dev(texts: TokenPairs) -> tuple[TokenPairs, TokenPairs]:
+    """Draw a tenth of the premises, with all their pairs, as dev: one premise is never on both sides."""
+    premises = {premise: number for number, premise in enumerate(dict.fromkeys(texts.premises))}
+    if len(premises) < 2:
+        raise UserError("All pairs have the same premise, so none can be dev. Give a dev file.")
+    order = np.random.default_rng(DEV_SEED).permutation(len(premises))
+    is_dev_premise = order < max(1, round(DEV_FRACTION * len(premises)))
+    return _split(texts, np.array([is_dev_premise[premises[p]] for p in texts.premises]))
+
+
+def _split(texts: TokenPairs, is_dev: NDArray[np.bool_]) -> tuple[TokenPairs, TokenPairs]:
+    """Divide pairs in two; lines that were left out are counted with the first part."""
+    train, dev = (
+        TokenPairs(
+            [texts.premises[i] for i in rows],
+            [texts.hypotheses[i] for i in rows],
+            [texts.labels[i] for i in rows],
+            0,
+            0,
+        )
+        for rows in (np.flatnonzero(~is_dev), np.flatnonzero(is_dev))
     )
-    held = TokenPairs(texts.premises[cut:], texts.hypotheses[cut:], texts.labels[cut:], 0, 0)
-    return kept, held
+    return replace(train, unlabeled=texts.unlabeled, bad=texts.bad), dev
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,13 +1,15 @@
-"""Pairs of sentences in files: SNLI's and MultiNLI's own, JSON lines, tab-separated; plain, .gz, or inside a zip.
+"""Pairs of sentences in files: SNLI's and MultiNLI's own, JSONL, CSV and TSV; plain, .gz, or inside a zip.
 
-A line that cannot be read is named with its number. Pairs without a gold label (`-`: the annotators did not agree) are
-left out and counted, as is usual: of SNLI's 550,152 training lines 549,367 stay.
+A line that cannot be read is named with its number. Pairs without a gold label (`-`: the annotators did not agree; -1)
+are left out and counted, as is usual: of SNLI's 550,152 training lines 549,367 stay.
 """
 
 from __future__ import annotations
 
+import codecs
+import csv
 import gzip
-import json
+import io
 import lzma
 import re
 import zipfile
@@ -15,25 +17,34 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, cast
 
+from esim.data.columns import Columns
 from esim.data.labels import LABELS
 from shared.data.archives import is_junk
+from shared.data.tables import Table
 from shared.errors import UserError
 
-SUFFIXES = (".jsonl", ".txt", ".tsv")
-"""Endings of files with pairs; a split that has several is read from the first of these."""
+Labels = Literal["required", "optional", "ignored"]
+
+SEPARATORS = {".jsonl": "", ".ndjson": "", ".txt": "\t", ".tsv": "\t", ".csv": ","}
+"""Suffixes of files with pairs, and their separators; a split that has several is read from the first of these."""
 SPLIT_WORDS = {"train": ("train",), "dev": ("dev", "valid", "validation", "val"), "test": ("test",)}
 NO_LABEL = ("-", "", "-1", "hidden")
 """Labels of pairs without a gold label: annotators did not agree, or the label is not published."""
 
-_KEYS = {
-    "label": ("gold_label", "label"),
+_SIDES = ("premise", "hypothesis")
+_NAMES = {
     "premise": ("sentence1", "premise"),
     "hypothesis": ("sentence2", "hypothesis"),
+    "label": ("gold_label", "label"),
 }
 _PARSES = ("_binary_parse", "_parse")
+_NOT_DECODED = re.compile("[\udc80-\udcff]")  # bytes that `surrogateescape` let through
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WITHOUT_HEADER = {"label": "1", "premise": "2", "hypothesis": "3"}
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -49,8 +60,9 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the file name, without .gz."""
-        return Path((self.member or self.path.name).removesuffix(".gz")).suffix
+        """Suffix of the file name in lower case, without .gz."""
+        name = (self.member or self.path.name).lower()
+        return Path(name.removesuffix(".gz")).suffix
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -67,7 +79,7 @@ class Source:
                     yield file
             elif self.path.suffix == ".gz":
                 with gzip.open(self.path) as gz:
-                    yield gz  # type: ignore[misc]
+                    yield cast(IO[bytes], gz)
             else:
                 with self.path.open("rb") as file:
                     yield file
@@ -92,7 +104,7 @@ class PairTexts:
     premises, hypotheses : list of str (N,)
         Sentences; from parses, words joined by spaces.
     labels : list of int (N,)
-        Positions in `LABELS`; -1 where there is none (only if `needs_label` is False).
+        Positions in `LABELS`; all -1 where labels are not read.
     unlabeled, bad : int
         Lines left out: without a label, and unreadable.
     """
@@ -118,7 +130,8 @@ def find_sources(path: Path) -> dict[str, Source]:
     Returns
     -------
     dict of str to Source
-        Keys from train, dev, test; `dev_mismatched` beside MultiNLI's `dev`; `all` where the name does not say.
+        Keys from train, dev, test; `dev_mismatched` and `test_mismatched` beside MultiNLI's dev and test; `all` where
+        the name does not say.
 
     Raises
     ------
@@ -127,9 +140,9 @@ def find_sources(path: Path) -> dict[str, Source]:
     """
     if path.is_file() and path.suffix != ".zip":
         return {"all": Source(path)}
-    sources = [source for source in _listed(path) if source.suffix in SUFFIXES]
+    sources = [source for source in _listed(path) if source.suffix in SEPARATORS]
     splits: dict[str, Source] = {}
-    for suffix in SUFFIXES:
+    for suffix in SEPARATORS:
         for source in sources:
             split = _split_of(source)
             if source.suffix != suffix or split is None:
@@ -144,46 +157,62 @@ def find_sources(path: Path) -> dict[str, Source]:
     if not splits:
         raise UserError(
             f"{path}: holds no pairs. Expected files with train, dev or test in their names, ending in "
-            f"{', '.join(SUFFIXES)}, as snli_1.0_train.jsonl."
+            f"{', '.join(SEPARATORS)}, as snli_1.0_train.jsonl."
         )
     return splits
 
 
 def read_pairs(
-    source: Source, *, on_bad_line: str = "error", parses: bool = False, needs_label: bool = True
+    source: Source,
+    columns: Columns | None = None,
+    *,
+    on_bad_line: str = "error",
+    parses: bool = False,
+    labels: Labels = "required",
 ) -> PairTexts:
     """Read the pairs of a file.
 
     Parameters
     ----------
     source : Source
+    columns : Columns, optional
+        Where the parts of a pair are; default: in SNLI's, MultiNLI's or the Hugging Face copies' columns.
     on_bad_line : {"error", "skip"}
     parses : bool
         Take the words from the parses in SNLI and MultiNLI, not from the sentences.
-    needs_label : bool
-        False: pairs without a label are kept, with -1.
+    labels : {"required", "optional", "ignored"}
+        A row without a label is an error, counted as unlabeled, or read like any other (with -1, as are all).
 
     Raises
     ------
     UserError
-        Naming file and line: no JSON, a part is missing, the label is unknown, a sentence has no words.
+        Naming file and line: it does not parse, a part is missing, the label is unknown, a sentence has no words.
     """
+    columns = columns or Columns()
     pairs = PairTexts()
+
+    def on_bad(problem: str) -> None:
+        if on_bad_line == "error":
+            raise UserError(
+                f"{problem.removesuffix('.')}. Fix the line, or skip such lines with --on-bad-line skip."
+            )
+        pairs.bad += 1
+
     with source.open() as file:
-        rows = _json_rows(file) if source.suffix == ".jsonl" else _table_rows(file)
-        for number, row, problem in rows:
-            if problem is None:
-                try:
-                    label = _label(row, needs_label)
-                    premise, hypothesis = (_sentence(row, side, parses) for side in _SIDES)
-                except _Bad as error:
-                    problem = str(error)
-            if problem is not None:
-                if on_bad_line == "error":
-                    raise UserError(
-                        f"{source}:{number}: {problem} Mend the line, or skip such lines with --on-bad-line skip."
-                    )
-                pairs.bad += 1
+        table, names = _open_table(source, file, columns)
+        if parses:
+            for side in _SIDES:
+                names[side] = [name + ending for name in names[side] for ending in _PARSES]
+        parts = _SIDES if labels == "ignored" else (*_SIDES, "label")
+        wanted = [name for part in parts for name in names[part]]
+        optional = () if all(name.isdecimal() for name in wanted) else wanted
+        for line, values in table.rows(wanted, optional=optional, on_bad=on_bad):
+            row = dict(zip(wanted, values, strict=True))
+            try:
+                label = -1 if labels == "ignored" else _label(row, names["label"], columns, labels)
+                premise, hypothesis = (_sentence(row, names[s], s, parses) for s in _SIDES)
+            except _BadRow as error:
+                on_bad(f"{source}:{line}: {error}")
                 continue
             if label is None:
                 pairs.unlabeled += 1
@@ -195,111 +224,137 @@ def read_pairs(
 
 
 def parse_leaves(parse: str) -> list[str]:
-    """Return the words of a bracketed parse, binary or labelled: `(ROOT (NP (DT A) (NN man)))` -> `A man`."""
+    """Return the words of a bracketed parse, binary or labeled: `(ROOT (NP (DT A) (NN man)))` -> `A man`."""
     if "(" not in parse:
         return parse.split()
-    if re.search(r"\([^\s()]", parse):  # labels stand right behind brackets
+    if re.search(r"\([^\s()]", parse):  # labels follow their bracket
         return re.findall(r"([^\s()]+)\s*\)", parse)
     return [word for word in parse.split() if word not in "()"]
 
 
-_SIDES = ("premise", "hypothesis")
+class _BadRow(Exception):
+    """What is wrong with a row."""
 
 
-class _Bad(Exception):
-    """What is wrong with a line."""
+def _open_table(
+    source: Source, file: IO[bytes], columns: Columns
+) -> tuple[Table, dict[str, list[str]]]:
+    """Return the table, and the possible columns of each part of a pair."""
+    given = {
+        "premise": columns.premise_column,
+        "hypothesis": columns.hypothesis_column,
+        "label": columns.label_column,
+    }
+    names = {part: [name] if (name := given[part]) else list(_NAMES[part]) for part in _NAMES}
+    separator = columns.separator
+    if separator is None:
+        separator = SEPARATORS.get(source.suffix, "\t")
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+    if len(separator) > 1 or separator in ("\n", "\r", '"'):
+        raise UserError(f"--separator is {separator!r}, expected one character or tab.")
+    lines = _text_lines(file, columns.encoding)
+    if not separator:
+        return Table(lines, str(source), ""), names
+    head: list[str] = []  # blank lines, and the first that is not
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    header = _cells("".join(head[-1:]), separator)
+    lines = chain(head, lines)
+    is_named = any(name and not name.isdecimal() for name in given.values())
+    if is_named or any(name in header for name in names["premise"]):
+        if separator == "\t":  # SNLI's own files leave the last, empty fields of a row away
+            lines = (_padded(line, len(header)) for line in lines)
+        for part in _SIDES:
+            if is_named and not any(name in header for name in names[part]):
+                shown = ", ".join(repr(name) for name in header[:20])
+                raise UserError(
+                    f"{source}: has no column {' or '.join(names[part])} for the {part}. Its columns: {shown}. "
+                    f"Name it with --{part}-column."
+                )
+        return Table(lines, str(source), separator), names
+    defaults = _WITHOUT_HEADER
+    if len(header) == 2:  # no label
+        defaults = {"premise": "1", "hypothesis": "2", "label": "3"}
+    numbers = {part: [given[part] or defaults[part]] for part in names}
+    return Table(lines, str(source), separator), numbers
 
 
-def _label(row: dict[str, Any], needs_label: bool) -> int | None:
-    value = _value(row, "label")
+def _label(
+    row: dict[str, Any], names: Sequence[str], columns: Columns, labels: Labels
+) -> int | None:
+    """Return the label, or None where annotators did not agree or none is published."""
+    value, values = _first_value(row, names), columns.label_values
+    if value is None and labels == "optional":
+        return None
     if value is None:
-        if needs_label:
-            raise _Bad(f'"gold_label" is missing. Expected {", ".join(LABELS)} or "-".')
-        return -1
-    text = str(value).strip().lower()
-    if text in NO_LABEL:
-        return None if needs_label else -1
-    if text in LABELS:
-        return LABELS.index(text)
-    if text in ("0", "1", "2"):  # the order of the Hugging Face copies
-        return int(text)
-    raise _Bad(f'the label is "{str(value)[:40]}". Expected {", ".join(LABELS)} or "-".')
+        raise _BadRow(f"{' or '.join(names)} is missing. Expected {', '.join(values or LABELS)}")
+    text = str(value).strip()
+    if values:
+        if text in values:
+            return values.index(text)
+    elif text.lower() in LABELS:
+        return LABELS.index(text.lower())
+    elif text in ("0", "1", "2", "0.0", "1.0", "2.0"):  # the order of the Hugging Face copies
+        return int(text[0])
+    if text.lower() in (*NO_LABEL, "-1.0"):
+        return None
+    raise _BadRow(
+        f'the label is "{text[:40]}". Expected {", ".join(values or LABELS)}'
+        + (' or "-"' if values else ', 0, 1, 2 or "-". Name other words with --label-values')
+    )
 
 
-def _sentence(row: dict[str, Any], side: str, parses: bool) -> str:
-    if parses:
-        for name in _KEYS[side]:
-            for ending in _PARSES:
-                if isinstance(row.get(name + ending), str):
-                    words = parse_leaves(row[name + ending])
-                    if words:
-                        return " ".join(words)
-        raise _Bad(f"there is no parse of the {side}. Expected {_KEYS[side][0]}_binary_parse.")
-    value = _value(row, side)
+def _sentence(row: dict[str, Any], names: Sequence[str], side: str, parses: bool) -> str:
+    value = _first_value(row, names)
     if value is None:
-        raise _Bad(f'"{_KEYS[side][0]}" is missing. Expected the {side}.')
+        what = f"there is no parse of the {side}" if parses else f'"{names[0]}" is missing'
+        raise _BadRow(f"{what}. Expected the {side} in {' or '.join(names)}")
     if not isinstance(value, str):
-        raise _Bad(f"the {side} is no text. Expected a sentence.")
-    if not value.strip():
-        raise _Bad(f"the {side} is empty. Expected a sentence.")
-    return value
+        raise _BadRow(f"the {side} is not text but {str(value)[:40]}. Expected a sentence")
+    if _NOT_DECODED.search(value):
+        raise _BadRow(f"the {side} is not UTF-8. Expected UTF-8 text, or name another --encoding")
+    if _SURROGATE.search(value):
+        raise _BadRow(f"the {side} holds half of a surrogate pair, which is no character")
+    if "\0" in value:
+        raise _BadRow(f"the {side} holds a NUL byte, so it is not text")
+    text = " ".join(parse_leaves(value)) if parses else value
+    if not text.strip():
+        raise _BadRow(f"the {side} is empty. Expected a sentence")
+    return text
 
 
-def _value(row: dict[str, Any], part: str) -> Any:
-    for name in _KEYS[part]:
-        if row.get(name) is not None:
-            return row[name]
-    return None
+def _first_value(row: dict[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any], str | None]]:
-    for number, line, problem in _lines(file):
-        if problem is None and not line.strip():
-            continue
-        row: Any = None
-        if problem is None:
-            try:
-                row = json.loads(line)
-                if "\\u" in line:  # half of a surrogate pair cannot be written
-                    json.dumps(row, ensure_ascii=False).encode()
-            except (ValueError, RecursionError):
-                problem = "is not JSON. Expected one object with gold_label, sentence1, sentence2."
-            else:
-                if not isinstance(row, dict):
-                    problem = "is no JSON object. Expected gold_label, sentence1, sentence2 in one."
-        yield number, row if isinstance(row, dict) else {}, problem
-
-
-def _table_rows(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any], str | None]]:
-    """Tab-separated columns, with SNLI's header or as label, premise, hypothesis."""
-    header: Sequence[str] | None = None
-    for number, line, problem in _lines(file):
-        if problem is None and not line.strip():
-            continue
-        cells = line.split("\t")
-        if header is None:
-            names = [cell.strip() for cell in cells]
-            if any(name in names for name in _KEYS["premise"]):
-                header = names
-                continue
-            header = ("label", "premise", "hypothesis")
-        if problem is None and len(cells) < min(3, len(header)):
-            problem = (
-                f"has {len(cells)} columns. Expected {len(header)}, separated by tabs: a header with "
-                "gold_label, sentence1, sentence2, or label, premise, hypothesis."
-            )
-        yield number, dict(zip(header, cells, strict=False)), problem
-
-
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, str, str | None]]:
-    for number, raw in enumerate(file, start=1):
+def _text_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
+    """Yield lines with their line feeds; bytes that are not in the encoding become lone surrogates."""
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise UserError(f"--encoding is {encoding}, which is not known. Try utf-8.") from None
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    name = "utf-8-sig" if is_utf8 else encoding
+    with io.TextIOWrapper(file, name, errors="surrogateescape", newline="\n") as text:
         try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            yield from text
         except UnicodeDecodeError as error:
-            yield number, "", f"is not UTF-8 ({error.reason}). Expected UTF-8 text."
-            continue
-        problem = "holds a NUL byte, so it is no text." if "\0" in line else None
-        yield number, line, problem
+            raise UserError(f"{file.name}: is not {encoding} ({error.reason}).") from None
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """Return the cells of a header."""
+    text = line.rstrip("\r\n")
+    if separator == "\t":
+        return [cell.strip() for cell in text.split(separator)]
+    return [cell.strip() for cell in next(csv.reader([text], delimiter=separator), [])]
+
+
+def _padded(line: str, width: int) -> str:
+    text = line.rstrip("\r\n")
+    return text + "\t" * (width - 1 - text.count("\t")) + "\n" if text else line
 
 
 def _listed(path: Path) -> list[Source]:

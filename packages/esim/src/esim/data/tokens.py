@@ -1,7 +1,8 @@
 """The tokens of a file of pairs, kept in a cache, because tokenizing SNLI takes longer than reading the tokens.
 
 A cached file is plain text beside the data sets, `<data root>/tokens/<key>.txt`: a line of facts, then label, premise
-and hypothesis a line. Its name is the checksum of the source's content, the tokenizer, its version and this format.
+and hypothesis a line. Its name is the checksum of everything the tokens depend on: the file, the settings, the version
+of NLTK, and the code of the reader and of the tokenizers itself.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import esim
-from esim.data.pairs import Source, read_pairs
+from esim.data import pairs as reader
+from esim.data.columns import Columns
+from esim.data.pairs import Labels, Source, read_pairs
+from shared.data import tables
 from shared.data.datasets import data_root
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.runs.run_directory import versions
+from shared.text import tokenizers
 from shared.text.tokenizers import tokenizer
 
-FORMAT = 1
+FORMAT = 2
 WORTH_CACHING = 1 << 20
 """Bytes of a file from which on its tokens are cached."""
 
@@ -57,7 +62,13 @@ def split_with(name: str) -> tuple[Callable[[str], list[str]], bool]:
 
 
 def token_pairs(
-    source: Source, tokenizer_name: str, *, on_bad_line: str = "error", is_cached: bool = True
+    source: Source,
+    tokenizer_name: str,
+    columns: Columns | None = None,
+    *,
+    on_bad_line: str = "error",
+    labels: Labels = "required",
+    is_cached: bool = True,
 ) -> TokenPairs:
     """Read the pairs of a file and tokenize their sentences, or read the cached tokens.
 
@@ -66,7 +77,10 @@ def token_pairs(
     source : Source
     tokenizer_name : str
         Value of `--tokenizer`.
+    columns : Columns, optional
     on_bad_line : {"error", "skip"}
+    labels : {"required", "optional", "ignored"}
+        As for `read_pairs`.
     is_cached : bool
         Read and write the cache; files below `WORTH_CACHING` bytes are not cached.
 
@@ -75,13 +89,18 @@ def token_pairs(
     UserError
         As `read_pairs`; also a sentence without tokens.
     """
-    path = _cache_path(source, tokenizer_name, on_bad_line) if is_cached else None
+    columns = columns or Columns()
+    path = None
+    if is_cached:
+        path = _cache_path(
+            source, (tokenizer_name, on_bad_line, labels, repr(_columns_of(columns)))
+        )
     if path is not None and path.exists():
         cached = _read(path)
         if cached is not None:
             return cached
     split, parses = split_with(tokenizer_name)
-    texts = read_pairs(source, on_bad_line=on_bad_line, parses=parses)
+    texts = read_pairs(source, columns, on_bad_line=on_bad_line, parses=parses, labels=labels)
 
     @cache  # SNLI has each premise three times
     def tokens(text: str) -> Tokens:
@@ -103,11 +122,9 @@ def token_pairs(
     return pairs
 
 
-def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path | None:
+def _cache_path(source: Source, settings: tuple[str, ...]) -> Path | None:
+    digest = hashlib.sha256(repr((FORMAT, settings, _code())).encode())
     with source.open() as file:
-        digest = hashlib.sha256(
-            f"{FORMAT} {tokenizer_name} {on_bad_line} {esim.__version__} {_tokenizer_versions()}".encode()
-        )
         size = 0
         while block := file.read(1 << 20):
             digest.update(block)
@@ -117,9 +134,17 @@ def _cache_path(source: Source, tokenizer_name: str, on_bad_line: str) -> Path |
     return data_root() / "tokens" / f"{digest.hexdigest()[:32]}.txt"
 
 
-def _tokenizer_versions() -> list[str]:
-    installed = versions(("nltk",))
-    return [installed.get(name, "") for name in ("nltk", "dltasks-shared")]
+def _columns_of(columns: Columns) -> list[Any]:
+    """Return the settings of the columns alone: a whole TrainConfig may stand in for them."""
+    return [getattr(columns, item.name) for item in fields(Columns)]
+
+
+@cache
+def _code() -> tuple[str, ...]:
+    """Return what the tokens depend on beside the file: an edit of it must not meet the tokens of before."""
+    sources = [Path(str(module.__file__)).read_bytes() for module in (reader, tables, tokenizers)]
+    checksums = [hashlib.sha256(source).hexdigest() for source in sources]
+    return (*checksums, versions(("nltk",)).get("nltk", ""))
 
 
 def _write(path: Path, pairs: TokenPairs) -> None:
