@@ -46,7 +46,10 @@ BAD_TRAINING = {
     "varied segments, one update": (
         "a b\n", ["--vary-bptt", "--accumulation", "2"], "--accumulation is 2, expected 1 with --vary-bptt",
     ),
-    "weight drop elsewhere": ("a b\n", ["--weight-dropout", "0.5"], "expected 0 unless --model is awd_lstm"),
+    "weight drop elsewhere": (
+        "a b\n", ["--weight-dropout", "0.5"],
+        "--weight-dropout has no effect with --model lstm, only with --model awd_lstm",
+    ),
     "unknown model": ("a b\n", ["--model", "lstmm"], "--model is lstmm, expected one of"),
     "fp16": ("a b c\n" * 99, ["--precision", "fp16"], "--precision is fp16"),
     "unknown flag": ("a b\n", ["--batchsize", "3"], "--batchsize is not known to `word-lm train`"),

@@ -248,12 +248,20 @@ def test_each_protocol_and_adaptation_has_a_labelled_line(word_lm, small_run):
         assert label in line and "tokens predicted" in line
 
 
-def test_settings_chosen_on_the_text_that_is_measured_are_said_to_be(word_lm, small_run):
-    for split, is_said in (("valid", True), ("test", False)):
-        wanted = ["--cache", "--ngram", "--split", split]
+def test_settings_chosen_on_the_text_that_is_measured_are_said_to_be(
+    word_lm, small_run, sample_folder
+):
+    # The same text may be named by its folder, or by its file.
+    named = [
+        (split, data) for split in ("valid", "test") for data in ([], ["--data", sample_folder])
+    ]
+    named.append(("test", ["--data", sample_folder / "valid.txt"]))
+    for split, data in named:
+        is_said = split == "valid" or (data and data[1].name == "valid.txt")
+        wanted = ["--cache", "--ngram", "--split", split, *data]
         plain, cache, ngram, mixture = word_lm("evaluate", small_run, *wanted)[1].splitlines()
         for line in (cache, mixture):
-            assert ("chosen on this very text" in line) == is_said
+            assert ("chosen on this very text" in line) == bool(is_said)
         assert "chosen" not in plain + ngram
 
 

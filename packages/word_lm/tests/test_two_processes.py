@@ -30,7 +30,10 @@ STEPS, COMPARED = 80, 20
 SECONDS = 120
 """A launch may take so long, which is many times what it needs; processes that wait for each other never end."""
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
+pytestmark = [
+    pytest.mark.reliability,
+    pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system"),
+]
 
 
 def launch(config: Path, out: Path, *more: str, stop: bool = False) -> None:

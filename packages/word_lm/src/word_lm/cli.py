@@ -19,11 +19,11 @@ DESCRIPTION = "Word-level language models: recurrent, Transformer and convolutio
 
 VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
-    Verb("evaluate", "Measure perplexity, by a named protocol.", "EvaluateOptions"),
-    Verb("generate", "Write text.", "GenerateOptions"),
+    Verb("evaluate", "Measure perplexity by named protocols.", "EvaluateOptions"),
+    Verb("generate", "Generate text.", "GenerateOptions"),
     Verb(
         "surprisal",
-        "Show how surprising each word of a text is.",
+        "Show the surprisal of each word of a text.",
         "SurprisalOptions",
     ),
     Verb("context", "Measure perplexity by length of context.", "ContextOptions"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 Family = Literal[
@@ -18,6 +18,7 @@ Family = Literal[
     "modern_transformer",
     "gated_cnn",
 ]
+TRANSFORMERS = ("transformer", "modern_transformer")
 
 MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
 """Settings that may differ on resume: none changes the result. The data may have moved; its content is compared."""
@@ -28,12 +29,24 @@ class TrainConfig(LoopConfig):
     """Settings of a training run; the defaults are a small LSTM for a laptop."""
 
     RENAMED: ClassVar[dict[str, str]] = {"embedding_range": "init_range"}
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "heads": {"model": TRANSFORMERS},
+        "memory": {"model": TRANSFORMERS},
+        "kernel": {"model": ("gated_cnn",)},
+        "embedding_dropout": {"model": ("awd_lstm",)},
+        "input_dropout": {"model": ("awd_lstm",)},
+        "layer_dropout": {"model": ("awd_lstm",)},
+        "weight_dropout": {"model": ("awd_lstm",)},
+        "cutoffs": {"softmax": ("adaptive",)},
+        "tail_divisor": {"softmax": ("adaptive",)},
+        "beta2": {"optimizer": ("adamw",)},
+    }
 
     data: str | None = None
     """Folder with train.txt, valid.txt and test.txt, or one text file, which is split; default:
     $DLTASKS_DATA/wikitext-2, else a small made-up sample."""
-    tokenizer: Literal["space", "word", "nltk"] = "space"
-    """Tokenizer; space: the text is tokenized already (WikiText); word, nltk: for plain prose."""
+    tokenizer: Literal["space", "word", "unicode", "nltk"] = "space"
+    """Tokenizer; space: the text is tokenized already (WikiText); the others are for plain prose."""
     min_count: int = 1
     """Words with fewer occurrences become `<unk>`, >= 1."""
     max_vocab_size: int | None = None
@@ -132,7 +145,7 @@ class TrainConfig(LoopConfig):
         is_rising = all(a < b for a, b in zip((0, *cuts), cuts, strict=False))
         problem(not cuts or not is_rising, "cutoffs", list(cuts), "rising numbers >= 1")
         problem(not self.tail_divisor >= 1, "tail_divisor", self.tail_divisor, ">= 1")
-        is_attending = self.model in ("transformer", "modern_transformer")
+        is_attending = self.model in TRANSFORMERS
         uneven = is_attending and self.heads >= 1 and self.embedding_size % self.heads
         problem(
             bool(uneven),
@@ -140,8 +153,3 @@ class TrainConfig(LoopConfig):
             self.heads,
             f"a divisor of --embedding-size {self.embedding_size}",
         )
-        only_awd = ("embedding_dropout", "input_dropout", "layer_dropout", "weight_dropout")
-        for name in only_awd if self.model != "awd_lstm" else ():
-            problem(
-                getattr(self, name) > 0, name, getattr(self, name), "0 unless --model is awd_lstm"
-            )

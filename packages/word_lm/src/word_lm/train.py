@@ -22,7 +22,7 @@ from shared.torch.summary import write_summary
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
-from word_lm.measures.protocols import perplexity
+from word_lm.measures.protocols import perplexity, unknown_warning
 from word_lm.measures.training import evaluate
 from word_lm.model.base import LanguageModel, State, detach, state_to
 from word_lm.model.build import build_model
@@ -181,13 +181,17 @@ def _finish(
 ) -> None:
     """Evaluate the best weights on valid and test, as `word-lm evaluate` does, and write the summary."""
     model = load(folder.path, device=device).model
-    results = {name: evaluate(model, config, text.splits[name]) for name in ("valid", "test")}
+    results = {
+        name: evaluate(model, config, text.splits[name], text.vocabulary)
+        for name in ("valid", "test")
+    }
     metrics: dict[str, Any] = {}
     for name, result in results.items():
         metrics |= {
             f"{name}_ppl": result.perplexity,
             f"{name}_loss": result.nll / result.predicted,
             f"{name}_predicted": result.predicted,
+            f"{name}_unknown": result.unknown,
         }
     metrics["protocol"] = results["test"].protocol
     write_summary(
@@ -203,8 +207,12 @@ def _finish(
     )
     folder.say(
         f"test loss {metrics['test_loss']:.4f} test ppl {metrics['test_ppl']:.2f} "
-        f"valid ppl {metrics['valid_ppl']:.2f} ({metrics['protocol']}); trained {outcome.seconds:.1f} s"
+        f"valid ppl {metrics['valid_ppl']:.2f} ({metrics['protocol']}; {100 * metrics['test_unknown']:.1f} % <unk>); "
+        f"trained {outcome.seconds:.1f} s"
     )
+    warning = unknown_warning(metrics["test_unknown"])
+    if warning:
+        folder.say(warning)
 
 
 def _as_tuples(value: Any) -> State:

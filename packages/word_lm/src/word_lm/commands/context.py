@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, count
@@ -18,6 +19,7 @@ from shared.torch.device import choose_device
 from word_lm.commands.options import ContextOptions
 from word_lm.data.dataset import encode_split
 from word_lm.measures.context import ContextCurve, context_curve
+from word_lm.measures.protocols import unknown_fraction, unknown_warning
 from word_lm.model.trained import TrainedModel, load
 
 _TITLE, _X, _Y = "Perplexity by context", "words of context", "perplexity"
@@ -43,6 +45,9 @@ def run(options: ContextOptions) -> int:
             if words is None:
                 words = [vocabulary.tokens[word] for word in trained.text().splits[options.split]]
             ids = vocabulary.ids(words)
+        warning = unknown_warning(unknown_fraction(ids, vocabulary))
+        if warning and not curves:  # the text is the same for all
+            print(warning, file=sys.stderr)
         name = _unused_name(trained, curves)
         max_words = None if trained.config.carry else trained.config.bptt  # as `evaluate` does
         total = sum(set(options.lengths)) * min(options.tokens, len(ids))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
+
+import numpy as np
 
 from shared.progress import progress_bar
 from shared.torch.device import choose_device
@@ -20,6 +23,8 @@ from word_lm.measures.protocols import (
     batch_1_perplexity,
     examples_perplexity,
     sliding_window_perplexity,
+    unknown_fraction,
+    unknown_warning,
 )
 from word_lm.model.trained import load
 
@@ -41,7 +46,9 @@ def run(options: EvaluateOptions) -> int:
         ids = encode_split(options.data, options.split, trained.vocabulary, config.tokenizer)
 
     results: list[Evaluation] = []
-    is_tuned_on = options.data is None and options.split == "valid"
+    # By content, since --data may name the same text: settings are chosen on it.
+    is_tuned_on = bool(own) and np.array_equal(ids, own["valid"])
+    unknown = unknown_fraction(ids, trained.vocabulary)
 
     def bar(label: str, total: int) -> Any:
         return progress_bar(total, label=label, unit="token", quiet=options.json)
@@ -54,6 +61,7 @@ def run(options: EvaluateOptions) -> int:
     def tell(one: Evaluation, *, is_tuned: bool = False) -> None:
         if is_tuned and is_tuned_on:
             one = replace(one, protocol=f"{one.protocol}, settings chosen on this very text")
+        one = replace(one, unknown=unknown)
         results.append(one)
         if not options.json:
             print(line(one), flush=True)
@@ -111,6 +119,9 @@ def run(options: EvaluateOptions) -> int:
         tell(ngram.evaluate(ids))
         weight = tune_mixture(model, ngram, own["valid"], **reading)
         tell(mixture_perplexity(model, ngram, ids, weight, **reading), is_tuned=True)
+    warning = unknown_warning(unknown)
+    if warning:
+        print(warning, file=sys.stderr)
     if options.json:
         figures = [asdict(one) for one in results]
         print(
@@ -123,4 +134,6 @@ def line(result: Evaluation) -> str:
     """Return a perplexity, its protocol and its counts, for people."""
     starts = f"{result.cold_starts:,} cold start{'s' if result.cold_starts != 1 else ''}"
     counts = f"{result.predicted:,} tokens predicted, {result.dropped:,} dropped, {starts}"
+    if result.unknown is not None:
+        counts += f", {100 * result.unknown:.1f} % <unk>"
     return f"ppl {result.perplexity:9.2f}  {result.protocol} ({counts})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
-from shared.pages.report import Report, curve, make_page, run_page
+from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 from word_lm.config import TrainConfig
 from word_lm.data.wording import detokenize
@@ -104,6 +104,7 @@ def _facts(summary: Mapping[str, Any], config: TrainConfig) -> list[tuple[str, A
     return [
         ("valid perplexity", f"{metrics['valid_ppl']:.2f}"),
         ("protocol", metrics["protocol"]),
+        ("<unk> in the test text", percent(metrics.get("test_unknown"))),
         ("model", f"{config.model}, {summary['weights']:,} parameters, {head}"),
         ("steps", f"{summary['steps']:,} (best after {summary['best_step']:,})"),
         ("training time", f"{summary['seconds']:.1f} s"),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from shared.pages.report import Report
+from shared.pages.report import Report, percent
 from shared.text.tokenizers import tokenizer
 from shared.torch.device import choose_device
 from word_lm.commands.options import SurprisalOptions
 from word_lm.data.dataset import END_OF_LINE, encode_split, read_tokens
-from word_lm.measures.protocols import perplexity
+from word_lm.measures.protocols import perplexity, unknown_warning
 from word_lm.measures.surprisal import Surprise, surprisal
 from word_lm.model.trained import load
 
@@ -46,7 +47,13 @@ def run(options: SurprisalOptions) -> int:
     name = Path(options.text).name if options.text else "test text"
     subtitle = f"{config.model}, {trained.path.name}"
     page = write_page(rows, path, title=f"Surprisal: {name}", subtitle=subtitle)
-    print(f"{len(rows):,} words, {bits / len(rows):.2f} bits per word. The page is {page}.")
+    unknown = sum(row.is_unknown for row in rows) / len(rows)
+    print(
+        f"{len(rows):,} words, {bits / len(rows):.2f} bits per word, {100 * unknown:.1f} % <unk>. The page is {page}."
+    )
+    warning = unknown_warning(unknown)
+    if warning:
+        print(warning, file=sys.stderr)
     return 0
 
 
@@ -66,15 +73,19 @@ def write_page(
     title, subtitle : str
     """
     bits = sum(row.bits for row in rows)
+    unknown = sum(row.is_unknown for row in rows) / len(rows)
     page = Report(title, subtitle)
     page.facts(
         [
             ("words, including line ends", f"{len(rows):,}"),
             ("mean surprisal", f"{bits / len(rows):.2f} bits"),
             ("perplexity of this text", f"{perplexity(bits * math.log(2), len(rows)):.1f}"),
-            ("words that are not in the vocabulary", f"{sum(not row.is_known for row in rows):,}"),
+            ("<unk>: words that are not in the vocabulary", percent(unknown)),
         ]
     )
+    warning = unknown_warning(unknown)
+    if warning:
+        page.text(warning)
     page.heading("The text")
     page.text(
         "The darker the background of a word, the less probable it was given the words before. Point at a word, or tap "

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.errors import UserError
+from shared.text.vocabulary import Vocabulary
 from shared.torch.evaluation import evaluating
 from word_lm.model.base import Ids, LanguageModel, as_tokens
 
@@ -55,6 +56,29 @@ class Evaluation:
     """Tokens of the text that were not scored: the remainder of the columns, or the first of a column."""
     cold_starts: int
     """How often scoring started from an empty state."""
+    unknown: float | None = None
+    """Fraction of the text that is `<unk>`: words that the vocabulary lacks, which are easy to predict together."""
+
+
+UNKNOWN_WARNING = 0.1
+"""Fraction of `<unk>` in a text from which on its perplexity says little about its words."""
+
+
+def unknown_fraction(ids: Ids, vocabulary: Vocabulary) -> float:
+    """Return the fraction of a text (N,) that is `<unk>`."""
+    if vocabulary.unknown_id is None or not len(ids):
+        return 0.0
+    return float((np.asarray(ids) == vocabulary.unknown_id).mean())
+
+
+def unknown_warning(fraction: float) -> str | None:
+    """Return a warning if too much of a text is `<unk>`, else None."""
+    if fraction < UNKNOWN_WARNING:
+        return None
+    return (
+        f"Warning: {100 * fraction:.1f} % of the text is <unk>, words that the vocabulary lacks. Its perplexity "
+        "says little about the words themselves, and does not compare with that of other texts."
+    )
 
 
 def perplexity(nll: float, predicted: int) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.text.vocabulary import Vocabulary
 from shared.torch.evaluation import evaluating
-from word_lm.data.dataset import END_OF_LINE
+from word_lm.data.dataset import END_OF_LINE, UNKNOWN
 from word_lm.measures.protocols import SEGMENT, read_column
 from word_lm.model.base import LanguageModel
 
@@ -30,6 +30,11 @@ class Surprise:
     """Probability of the most probable word."""
     is_known: bool
     """False: the vocabulary lacks the word, and the figures are those of `<unk>`."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the model read the word as `<unk>`; a text may hold that very token."""
+        return not self.is_known or self.token == UNKNOWN
 
     @property
     def probability(self) -> float:
