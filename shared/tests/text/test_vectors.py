@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from shared.text.vectors import load_pretrained, read_word2vec, write_word2vec
+from shared.text.vectors import load_pretrained, read_vectors, read_word2vec, write_word2vec
 from shared.text.vocabulary import Vocabulary
 
 GLOVE = b"the 1 2 3\n. . 4 5 6\nMan 7 8 9\nman -1 -2 -3e-1\ncat 10 11 12\nthe 9 9 9\n"
@@ -269,6 +269,39 @@ def test_repeated_token_keeps_its_first_row_with_a_warning(tmp_path):
 
 
 HE = b"he " + row(0.1, 0.2)
+
+
+@pytest.mark.parametrize("content", ["2 3\nhe 1 2 3\nshe 4 5 6\n", "he 1 2 3\nshe 4 5 6\n"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_byte_order_mark_is_no_part_of_the_file(content, suffix, tmp_path):
+    data = ("\ufeff" + content).encode()
+    path = tmp_path / f"v.txt{suffix}"
+    path.write_bytes(gzip.compress(data) if suffix else data)
+    tokens, matrix = read_vectors(path)
+    assert (tokens, matrix.tolist()) == (["he", "she"], [[1, 2, 3], [4, 5, 6]])
+    _, coverage = load_pretrained(path, Vocabulary(["<unk>", "he", "she"], [1, 1, 1]))
+    assert coverage.exact == 2
+
+
+def test_glove_text_is_read_whole_or_its_first_rows(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_text("".join(f"w{row} {row} 0.5\n" for row in range(9)))
+    tokens, matrix = read_vectors(path)
+    assert tokens == [f"w{row}" for row in range(9)]
+    assert matrix[:, 0].tolist() == list(range(9))
+    assert read_vectors(path, 2)[0] == ["w0", "w1"]
+    with pytest.raises(UserError, match="there is no header"):
+        read_word2vec(path)
+
+
+def test_message_about_a_bad_line_names_an_option_only_where_there_is_one(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_text("a 1 2\nb nan 2\n")
+    vocabulary = Vocabulary(["<unk>", "a", "b"], [1, 1, 1])
+    with pytest.raises(UserError, match=r"glove.txt:2: .*Fix the line\.$"):
+        load_pretrained(path, vocabulary)
+    with pytest.raises(UserError, match=r"or skip such lines with --on-bad-vector skip\.$"):
+        load_pretrained(path, vocabulary, skip_option="--on-bad-vector skip")
 
 
 @pytest.mark.parametrize(

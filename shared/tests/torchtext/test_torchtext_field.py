@@ -86,6 +86,13 @@ def test_basic_english_of_known_texts(text):
     assert basic_english_tokens(text) == get_tokenizer("basic_english")(text)
 
 
+def test_subclass_without_methods_of_its_own_moves_and_so_does_torchtexts_own():
+    class Named(Field):
+        """Only a name."""
+
+    assert from_field(built(Named())).tokens("a b") == ["a", "b"]
+
+
 def test_known_tokenizers_become_ours_and_others_are_kept():
     assert from_field(made({})).tokenize is space_tokens
     assert from_field(made({"tokenize": "basic_english"})).tokenize is basic_english_tokens
@@ -149,9 +156,37 @@ def labels():
     return field
 
 
+class Reversing(Field):
+    """A field as notebooks derive them."""
+
+    def preprocess(self, x):
+        return super().preprocess(x)[::-1]
+
+
+class Numbering(Field):
+    """Another one."""
+
+    def numericalize(self, arr, device=None):
+        return super().numericalize(arr, device) + 1
+
+
+def built(field):
+    field.build_vocab([["a", "b"]])
+    return field
+
+
+def patched():
+    field = built(Field())
+    field.process = lambda batch: batch
+    return field
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
+        (lambda: built(Reversing()), "The field has a preprocess of its own"),
+        (lambda: built(Numbering()), "The field has a numericalize of its own"),
+        (patched, "The field has a process of its own"),
         (nested, "NestedField has two levels"),
         (labels, "LabelField is its vocabulary"),
         (Field, "Call its build_vocab first"),

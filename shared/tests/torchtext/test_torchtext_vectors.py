@@ -40,6 +40,31 @@ def test_rows_from_a_file_are_those_of_torchtext(glove_file, theirs):
     assert coverage.missing == 3  # <unk>, dog, sat: zeros in both
 
 
+def test_rows_differ_where_the_document_says_so(tmp_path):
+    """docs/from-torchtext.md, "Where rows differ"."""
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(
+        "a 1 2 3\nb 3 4 5\na 5 6 7\n<pad> 7 8 9\nc\x85 1 1 1\nc 2 2 2\nd 0 0 0\n".encode()
+    )
+    vocab = Vocab(
+        Counter(["a", "b", "c\x85"]), vectors=Vectors(str(path), cache=tmp_path / "cache")
+    )
+    vocabulary = from_vocab(vocab)
+
+    def rows(**more):
+        matrix, _ = load_pretrained(path, vocabulary, case_fallback=False, scale=0, **more)
+        return {token: matrix[vocabulary.id(token)].tolist() for token in vocabulary.tokens}
+
+    theirs = {token: vocab.vectors[vocab.stoi[token]].tolist() for token in vocab.itos}
+    assert (rows()["a"], theirs["a"]) == ([1, 2, 3], [5, 6, 7])
+    assert (rows()["<pad>"], theirs["<pad>"]) == ([0, 0, 0], [7, 8, 9])
+    assert rows(pad="")["<pad>"] == theirs["<pad>"]
+    assert (rows()["c\x85"], theirs["c\x85"]) == ([1, 1, 1], [2, 2, 2])
+    assert rows()["b"] == theirs["b"]
+    tokens, matrix = from_vectors(vocab)
+    assert dict(zip(tokens, matrix.tolist(), strict=True)) == theirs
+
+
 def test_moved_vectors_are_the_same_and_come_back(theirs, tmp_path):
     tokens, matrix = from_vectors(theirs)
     assert tokens == theirs.itos
@@ -85,7 +110,7 @@ def test_making_vectors_leaves_files_and_certificates_alone(tmp_path):
 def test_vectors_that_do_not_fit_their_tokens_are_refused():
     with pytest.raises(ValueError, match="2 tokens, but a matrix"):
         to_vectors(["a", "b"], np.ones((3, 4)))
-    with pytest.raises(ValueError, match="more than once"):
+    with pytest.raises(ValueError, match="is repeated"):
         to_vectors(["a", "a"], np.ones((2, 4)))
 
 

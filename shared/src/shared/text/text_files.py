@@ -45,7 +45,7 @@ def read_pieces(
     Raises
     ------
     UserError
-        The file is missing, holds NUL bytes, is not text in this encoding (the line is named), or is packed and damaged.
+        The file is missing, holds NUL bytes, is not text in this encoding (with its line), or is packed and damaged.
     """
     try:
         # utf-8-sig is UTF-8 that drops a byte order mark.

@@ -31,6 +31,7 @@ _LARGEST_DIMENSION = 1 << 16  # so that a header cannot ask for more memory than
 _NUMBER_BYTES = b"0123456789+-.eE "
 _ROW_INSIDE_TOKEN = re.compile(rb" -?\d+\.\d{3,}")  # a line feed was lost between two rows
 _EXPECTED = "Expected GloVe text, word2vec text or word2vec binary."
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,24 @@ class Layout:
 
 @dataclass
 class BadLines:
-    """Raises at a bad line, or counts it."""
+    """Raises at a bad line, or counts it.
+
+    Parameters
+    ----------
+    skip : bool
+    option : str
+        What a user types to skip bad lines, for example `--on-bad-line skip`; empty where there is no such option.
+    """
 
     skip: bool
+    option: str = ""
     count: int = 0
 
     def report(self, problem: str) -> None:
         """Raise, or count one more."""
         if not self.skip:
-            raise UserError(f"{problem}. Fix the line, or skip it with --on-bad-line skip.")
+            advice = f", or skip such lines with {self.option}" if self.option else ""
+            raise UserError(f"{problem}. Fix the line{advice}.")
         self.count += 1
 
 
@@ -211,13 +221,13 @@ def opened(source: str) -> Iterator[IO[bytes]]:
                 name = _member(folder, archive, member[1:])
                 # The outer buffer makes lines in C; the archive's own readline is Python.
                 with folder.open(name) as raw, io.BufferedReader(cast(Any, raw), _BLOCK) as file:
-                    yield file
+                    yield _without_mark(file)
         elif source.endswith(".gz"):
             with gzip.open(source) as gz, io.BufferedReader(cast(Any, gz), _BLOCK) as file:
-                yield file
+                yield _without_mark(file)
         else:
             with open(source, "rb", buffering=_BLOCK) as file:
-                yield file
+                yield _without_mark(file)
     except FileNotFoundError as error:
         raise UserError(f"{source}: there is no such file. {_EXPECTED}") from error
     except NotImplementedError as error:
@@ -226,6 +236,13 @@ def opened(source: str) -> Iterator[IO[bytes]]:
         raise UserError(f"{source}: is encrypted. Unpack it first.") from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise UserError(f"{source}: cannot be read ({error}). Get the file again.") from error
+
+
+def _without_mark(file: io.BufferedReader) -> IO[bytes]:
+    """Go past a byte order mark, which some editors write: it is no part of the first token."""
+    if file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
+        file.read(len(_BYTE_ORDER_MARK))
+    return file
 
 
 def _member(folder: zipfile.ZipFile, archive: str, name: str) -> str:

@@ -6,6 +6,7 @@ Shapes: V tokens of a vocabulary, N rows of a file, D numbers in a row. `vector_
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from shared.errors import UserError
 from shared.files import whole_file
 from shared.text.vector_files import (
     BadLines,
+    Layout,
     location_of,
     numbers_of,
     opened,
@@ -81,6 +83,7 @@ def load_pretrained(
     on_bad_line: Literal["error", "skip"] = "error",
     case_fallback: bool = True,
     pad: str = "<pad>",
+    skip_option: str = "",
 ) -> tuple[NDArray[np.float32], Coverage]:
     """Read the rows of a vocabulary's tokens from a file of any size.
 
@@ -105,6 +108,8 @@ def load_pretrained(
         A token without a row of its own takes that of its lower-case form.
     pad : str
         This token's row, if the vocabulary has it, is zero whatever the file holds.
+    skip_option : str
+        What a user types for `on_bad_line="skip"`, for the message about a bad line.
 
     Returns
     -------
@@ -121,7 +126,7 @@ def load_pretrained(
     matrix = np.zeros((len(vocabulary), layout.dimension), dtype=np.float32)
     exact, lowered = _wanted(vocabulary, pad, case_fallback)
     quality = np.zeros(len(vocabulary), dtype=np.int8)  # 0 missing, 1 by lower case, 2 as written
-    bad = BadLines(skip=on_bad_line == "skip")
+    bad = BadLines(skip=on_bad_line == "skip", option=skip_option)
     seen: set[bytes] = set()
     duplicates = 0
     with opened(source) as file:
@@ -144,6 +149,16 @@ def load_pretrained(
                 matrix[exact[token]], quality[exact[token]] = row, 2
     _draw_missing(matrix, quality, vocabulary, pad, scale, seed)
     return matrix, _coverage(quality, vocabulary, pad, duplicates, bad.count)
+
+
+def read_vectors(
+    path: str | Path, limit: int | None = None
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Read a file of vectors whole, or its first rows: GloVe text, word2vec text or word2vec binary.
+
+    Parameters, result and errors are those of `read_word2vec`, but for the header, which may be missing.
+    """
+    return _read_whole(str(path), limit, sniff(str(path), None))
 
 
 def read_word2vec(
@@ -177,7 +192,14 @@ def read_word2vec(
             f"{source}:1: there is no header. Expected word2vec's `number-of-rows dimension` "
             "as the first line (GloVe files have none)."
         )
-    wanted = layout.rows if limit is None else min(limit, layout.rows)
+    return _read_whole(source, limit, layout)
+
+
+def _read_whole(
+    source: str, limit: int | None, layout: Layout
+) -> tuple[list[str], NDArray[np.float32]]:
+    most = sys.maxsize if layout.rows is None else layout.rows
+    wanted = most if limit is None else min(limit, most)
     # The header may be wrong. Memory is allocated for rows that have been read, and doubled.
     first_rows = max(1, (16 << 20) // layout.dimension)
     matrix = np.empty((min(wanted, first_rows), layout.dimension), dtype=np.float32)

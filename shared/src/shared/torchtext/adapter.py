@@ -163,7 +163,8 @@ def from_field(field: Any) -> TextField:
     Raises
     ------
     UserError
-        It is a file or a kind of field that cannot be moved, or its vocabulary is not built or cannot be moved.
+        It is a file or a kind of field that cannot be moved, it has methods of its own, or its vocabulary is not built
+        or cannot be moved.
     """
     _require(field, "Field", ("sequential", "use_vocab", "tokenize", "stop_words"))
     _refuse_what_has_no_counterpart(field)
@@ -268,11 +269,27 @@ def _refuse_what_has_no_counterpart(field: Any) -> None:
         problem = "A LabelField is its vocabulary. Move that: from_vocab(field.vocab).ids(labels)."
     elif field.postprocessing is not None:
         problem = "postprocessing cannot be moved. Apply it to the batches, and set it to None."
+    elif own := _own_methods(field):
+        problem = (
+            f"The field has a {' and a '.join(own)} of its own, which cannot be moved. Move its vocabulary with "
+            "from_vocab, and apply the function to the texts or the batches."
+        )
     elif field.pad_token is None:
         problem = "pad_token is None, so batches have no padding. Move the vocabulary: from_vocab."
     else:
         return
     raise UserError(problem)
+
+
+def _own_methods(field: Any) -> list[str]:
+    """Return the names of methods that are not those of torchtext's `Field`, in a subclass or set on the object."""
+    methods = ("preprocess", "pad", "numericalize", "process")
+    return [
+        name
+        for name in methods
+        if name in vars(field)
+        or not getattr(getattr(type(field), name, None), "__module__", "").startswith("torchtext.")
+    ]
 
 
 def _tokenizer_of(field: Any) -> Callable[[str], Iterable[str]]:
