@@ -21,8 +21,8 @@ class TrainConfig(Columns, LoopConfig):
     """Settings of a training run; the defaults are the paper's model."""
 
     data: str | None = None
-    """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, CSV, TSV), or one file, whose end
-    becomes dev; default: $DLTASKS_DATA/snli, else a small made-up sample."""
+    """Folder or zip with train, dev and perhaps test pairs (SNLI, MultiNLI, JSONL, CSV, TSV), or one file; without
+    dev pairs a tenth of the premises becomes dev; default: $DLTASKS_DATA/snli, else a small made-up sample."""
     tokenizer: Literal["nltk_lower", "nltk", "unicode", "space", "parse", "parse_lower"] = (
         "nltk_lower"
     )

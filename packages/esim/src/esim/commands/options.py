@@ -11,7 +11,7 @@ from shared.command import options as shared_options
 from shared.command.config import Problems, positional
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GivenColumns(Columns):
     """Columns of a file; those that are not given are as in training."""
 
