@@ -125,7 +125,9 @@ def unused(config: Any, given: Iterable[str]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def near(word: str, known: Iterable[str]) -> str:
