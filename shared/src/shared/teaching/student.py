@@ -14,6 +14,7 @@ import contextlib
 import copy
 import io
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -292,7 +293,9 @@ class LocalStudent:
             with (
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
+                warnings.catch_warnings(),
             ):
+                warnings.simplefilter("ignore")
                 yield _LocalCalls(self.namespace)
         finally:
             self.namespace.update(before)
@@ -307,8 +310,9 @@ class _LocalCalls(Calls):
         try:
             return getattr(self, f"_{what['do']}")(what)
         except (Exception, SystemExit) as error:
-            lines = traceback.extract_tb(error.__traceback__)
-            raise CallFailed(Failure(type(error).__name__, str(error), lines[-1].lineno)) from None
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            line = None if last.filename == __file__ else last.lineno
+            raise CallFailed(Failure(type(error).__name__, str(error), line)) from None
 
     def _call(self, what: dict[str, Any]) -> Any:
         owner, name = what["of"], what["name"]

@@ -56,7 +56,7 @@ class Submission:
 def find_submissions(folder: Path) -> list[Submission]:
     """Read every submission in a folder.
 
-    A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names, as Moodle
+    A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names as Moodle
     (`name_12345_assignsubmission_file_`), Canvas (`name_12345_67890_file.ipynb`) and others (`12345_name_homework.zip`)
     write them: the first number of four digits or more, else the name.
 
