@@ -28,7 +28,7 @@ RECIPE_resnet_tiny := laptop
 RECIPE_word_lm := laptop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo all environments test reliability matrix bench lint dev dist clean \
+.PHONY: help demo all environments test reliability matrix bench lint dev docs dist clean \
   $(TASKS) $(TASKS:%=test-%) $(TASKS:%=bench-%)
 .PRECIOUS: .venv/%/installed
 
@@ -98,6 +98,15 @@ $(TOX):
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/$(BIN)/python $(PIP) install 'tox>=4.22' $(if $(NO_UV),,'tox-uv>=1.20')
 
+docs: ## the site of all documents and the API, English and Chinese, in build/site
+	@test -x .venv/docs/$(BIN)/mkdocs || $(PYTHON) -m venv .venv/docs
+	.venv/docs/$(BIN)/python $(PIP) install --upgrade 'pip>=25.1' # reads dependency groups
+	.venv/docs/$(BIN)/python $(PIP) install --group docs
+	$(PYTHON) tools/site.py build/site-sources
+	for edition in mkdocs.yml mkdocs.zh.yml; do \
+	  NO_MKDOCS_2_WARNING=1 .venv/docs/$(BIN)/mkdocs build --quiet -f $$edition || exit; done
+	@echo "Open build/site/index.html"
+
 dist: ## wheels and sdists to publish, in dist/
 	$(PYTHON) -m venv .venv/build
 	.venv/build/$(BIN)/python $(PIP) install 'build>=1.2'
@@ -105,6 +114,6 @@ dist: ## wheels and sdists to publish, in dist/
 	  DLTASKS_RELEASE=1 .venv/build/$(BIN)/python -m build --outdir dist $$package || exit; done
 
 clean: ## remove environments and caches; runs/ stays
-	rm -rf .venv .tox .pytest_cache .hypothesis .mypy_cache .ruff_cache dist
+	rm -rf .venv .tox build .pytest_cache .hypothesis .mypy_cache .ruff_cache dist
 
 FORCE:
