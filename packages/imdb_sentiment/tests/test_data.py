@@ -8,9 +8,10 @@ import pytest
 from conftest import write_reviews
 
 from imdb_sentiment.commands.audit import audit
-from imdb_sentiment.data import dataset as data
 from imdb_sentiment.data import sample
-from imdb_sentiment.data.dataset import Reviews, load, read_split, subset, validation_mask
+from imdb_sentiment.data.dataset import load, read_split
+from imdb_sentiment.data.reviews import RATINGS, Reviews
+from imdb_sentiment.data.splits import subset, validation_mask
 from shared.errors import UserError
 
 
@@ -84,7 +85,7 @@ def test_subset_is_balanced_and_a_larger_one_holds_it(sample_folder: Path) -> No
     assert few.labels.sum() == 25
     assert set(few.names) < set(many.names)
     assert set(few.names) != set(subset(reviews, 50, seed=4).names)
-    with pytest.raises(UserError, match="--limit 1000: there are only 400 neg"):
+    with pytest.raises(UserError, match="--limit 1000: there are only 800 reviews"):
         subset(reviews, 1000, seed=3)
 
 
@@ -109,10 +110,10 @@ def _empty_class(folder: Path) -> None:
 
 BAD = {
     "missing class folder": (_remove_class, r"test.neg: not found. Expected \{train,test\}"),
-    "empty class folder": (_empty_class, r"train.pos: holds no review"),
+    "empty class folder": (_empty_class, r"train.pos: has no review"),
     "rating 0": (lambda f: (f / "train/pos/90_0.txt").write_text("x"), r"90_0.txt: the rating is 0. Expected 1 to 10"),
     "rating 11": (lambda f: (f / "test/neg/90_11.txt").write_text("x"), r"90_11.txt: the rating is 11"),
-    "no rating": (lambda f: (f / "test/neg/90.txt").write_text("x"), r"90.txt: is not named <id>_<rating>.txt"),
+    "no rating": (lambda f: (f / "test/neg/90.txt").write_text("x"), r"90.txt: is not named <id>_<rating>.txt, two"),
     "wrong encoding": (
         lambda f: (f / "train/neg/90_1.txt").write_bytes(b"fine\ncaf\xe9 noir"), r"90_1.txt:2: is not UTF-8"
     ),
@@ -179,4 +180,4 @@ def test_real_reviews_are_what_their_makers_say(real_data: Path) -> None:
     found = load(str(real_data), valid_fraction=0.1, limit=None, seed=1)
     assert len(found.train) + len(found.valid) == 25000
     assert not set(found.train.films) & set(found.valid.films)
-    assert sorted(set(found.test.ratings.tolist())) == list(data.RATINGS)
+    assert sorted(set(found.test.ratings.tolist())) == list(RATINGS)

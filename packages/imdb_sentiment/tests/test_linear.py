@@ -7,7 +7,8 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import Data, read_split, task_classes
+from imdb_sentiment.data.dataset import read_split
+from imdb_sentiment.data.reviews import Data, task_classes
 from imdb_sentiment.measure import measure
 from imdb_sentiment.model import linear
 from imdb_sentiment.model.linear import (

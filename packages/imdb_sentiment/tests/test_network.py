@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imdb_sentiment import train_network
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import Reviews
+from imdb_sentiment.data.reviews import Reviews
 from imdb_sentiment.model import trained as model_module
 from imdb_sentiment.model.build import build_network, prefix_numbers
 from imdb_sentiment.model.network import Network
@@ -35,7 +35,8 @@ def network(**settings: Any) -> Network:
     torch.manual_seed(0)
     config = TrainConfig(**{"embedding_size": 12, "hidden_size": 10, "max_tokens": 20, **settings})
     tokens = [PAD_WORD, "<unk>", *(f"word{i}" for i in range(2, V))]
-    return build_network(config, Vocabulary(tokens, [1] * V)).eval()
+    classes = 8 if config.task == "rating" else 2
+    return build_network(config, Vocabulary(tokens, [1] * V), classes=classes).eval()
 
 
 def sequences(count: int = 12, seed: int = 0) -> list[np.ndarray]:

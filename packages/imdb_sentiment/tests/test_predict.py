@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from imdb_sentiment.commands.options import PredictOptions
-from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -65,13 +64,47 @@ def test_predict_holds_no_more_than_a_batch(
     assert asked == 4
 
 
-def test_csv_cells_may_be_a_megabyte() -> None:
-    from imdb_sentiment.commands.predict import csv_column
+def test_table_cells_may_be_a_megabyte(imdb: Caller, linear_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "big.csv").write_text(f'text\n"{"good " * 200_000}"\n')
+    code, printed, _ = imdb("predict", linear_run, "--file", "big.csv", "--column", "text")
+    assert (code, len(printed.splitlines())) == (0, 1)
 
-    (cell,) = csv_column(["text\n", f'"{"good " * 200_000}"\n'], "text", "big.csv")
-    assert len(cell) == 1_000_000
-    with pytest.raises(UserError, match=r"odd.csv:2"):
-        list(csv_column(["a,b\n", "1\n"], "b", "odd.csv"))
+
+DAMAGED = {
+    "open quote": ('id,review\n1,"Great film\n2,Awful\n3,Lovely\n', "review", "t.csv:2: a quote is opened"),
+    "extra comma": ("review,label\nGreat, really great,1\n", "review", "t.csv:2: has 3 fields, expected 2"),
+    "backslash quote": (
+        'id,review\n1,"He said \\"never again\\", and I agree"\n', "review", "t.csv:2: a quoted field does not end",
+    ),
+    "lone carriage return": ("id,review\n1,good\rbad\n", "review", "t.csv:2: has a carriage return"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_table_is_named_and_never_judged(
+    case: str, imdb: Caller, linear_run: Path, tmp_path: Path
+) -> None:
+    content, column, message = DAMAGED[case]
+    (tmp_path / "t.csv").write_text(content, newline="")
+    code, printed, error = imdb("predict", linear_run, "--file", "t.csv", "--column", column)
+    assert (code, printed) == (2, "")
+    assert message in error and error.count("\n") == 1
+
+
+def test_tables_of_all_kinds_give_the_same(imdb: Caller, linear_run: Path, tmp_path: Path) -> None:
+    texts = ["Dull, slow", "Loved it"]
+    (tmp_path / "no-header.csv").write_text('"1","Dull, slow"\n"2","Loved it"\n')
+    (tmp_path / "t.tsv").write_text("id\treview\n1\tDull, slow\n2\tLoved it\n")
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"review": t}) + "\n" for t in texts))
+    (tmp_path / "t.csv").write_text("id;review\n1;Dull, slow\n2;Loved it\n")
+    expected = imdb("predict", linear_run, *texts)[1]
+    for words in (
+        ("no-header.csv", "--column", 2),
+        ("t.tsv", "--column", "review"),
+        ("t.jsonl", "--column", "review"),
+        ("t.csv", "--column", "review", "--separator", ";"),
+    ):
+        assert imdb("predict", linear_run, "--file", *words) == (0, expected, ""), words
 
 
 def test_review_of_a_megabyte_is_judged_and_explained(

@@ -17,8 +17,8 @@ from imdb_sentiment import train, train_network
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
 from imdb_sentiment.data.dataset import load as load_data
-from imdb_sentiment.data.dataset import read_split
-from imdb_sentiment.measure import measure, positive_probability, read
+from imdb_sentiment.data.dataset import read_part, read_split
+from imdb_sentiment.measure import measure, positive_probability
 from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.command.options import RunOptions
 from shared.errors import UserError
@@ -244,7 +244,7 @@ def test_run_on_other_reviews_is_not_resumed(tmp_path: Path, sample_folder: Path
 
 def test_valid_is_the_same_in_evaluate_as_in_training(lstm_run: Path, sample_folder: Path) -> None:
     trained = load(lstm_run)
-    reviews = read(str(sample_folder), "valid", trained.config)
+    reviews = read_part(trained.config, "valid")
     figures = measure(trained.classifier.probabilities(reviews.texts), reviews, trained.config)
     assert figures["accuracy"] == summary_of(lstm_run)["metrics"]["valid_accuracy"]
 

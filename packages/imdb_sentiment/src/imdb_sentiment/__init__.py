@@ -29,7 +29,7 @@ _MODULES = {
     "Classifier": "imdb_sentiment.model.base",
     "HandwrittenLSTM": "imdb_sentiment.model.lstm",
     "Prediction": "imdb_sentiment.model.trained",
-    "Reviews": "imdb_sentiment.data.dataset",
+    "Reviews": "imdb_sentiment.data.reviews",
     "TrainConfig": "imdb_sentiment.config",
     "TrainedModel": "imdb_sentiment.model.trained",
     "explain": "imdb_sentiment.predict",

@@ -13,7 +13,7 @@ Task = Literal["polarity", "rating"]
 
 LINEAR = ("nbsvm", "tfidf")
 RECURRENT = ("lstm", "handwritten_lstm")
-MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
+MAY_CHANGE_ON_RESUME = ("data", "test_data", *MAY_CHANGE)
 """Settings that do not change what is trained: the data may have moved, its content is compared by itself."""
 
 
@@ -28,16 +28,29 @@ class TrainConfig(LoopConfig):
     }
 
     data: str | None = None
-    """Folder with {train,test}/{pos,neg}/<id>_<rating>.txt; default: $DLTASKS_DATA/aclImdb, else a small made-up
-    sample."""
+    """Folder with {train,test}/{pos,neg}/<id>_<rating>.txt, or your own: a CSV, TSV or JSONL file, or a folder of text
+    files for each class; default: $DLTASKS_DATA/aclImdb, else a small made-up sample."""
+    text_column: str = "text"
+    """Column of a table that has the texts, or its number where there is no header."""
+    label_column: str = "label"
+    """Column of a table that has the classes, or its number."""
+    separator: str | None = None
+    """Separator of a table's columns, `tab` for a tab; null: by the file's name."""
+    encoding: str = "utf-8"
+    """Encoding of a table."""
+    test_data: str | None = None
+    """Test set: table or folder; null: the one in --data, else --test-fraction of it."""
+    test_fraction: float = 0.1
+    """Fraction of each class that becomes the test set where the data has none, above 0 and below 1."""
     task: Task = "polarity"
-    """polarity: negative or positive; rating: which of 1, 2, 3, 4, 7, 8, 9, 10 stars."""
+    """polarity: negative or positive, or your own classes; rating: which of 1, 2, 3, 4, 7, 8, 9, 10 stars."""
     limit: int | None = None
-    """Training reviews to use, half of each class, >= 2; null: all."""
+    """Training reviews to use, as many of each class, >= 2; null: all."""
     test_limit: int | None = None
-    """Test reviews to measure on, half of each class, >= 2; null: all."""
+    """Test reviews to measure on, as many of each class, >= 2; null: all."""
     valid_fraction: float = 0.1
-    """Fraction of the training reviews, by whole films, that chooses settings and epochs; above 0 and below 1."""
+    """Fraction of the training reviews, by whole films or of each class, that chooses settings and epochs; above 0 and
+    below 1."""
 
     model: Family = "lstm"
     """Kind of model: lstm is torch's, handwritten_lstm ours, nbsvm and tfidf are linear."""
@@ -156,9 +169,11 @@ class TrainConfig(LoopConfig):
         for name in ("limit", "test_limit"):
             value = getattr(self, name)
             problem(value is not None and value < 2, name, value, ">= 2 or null")
-        size, fraction = self.max_vocab_size, self.valid_fraction
+        size = self.max_vocab_size
         problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
-        problem(not 0 < fraction < 1, "valid_fraction", fraction, "above 0 and below 1")
+        for name in ("valid_fraction", "test_fraction"):
+            value = getattr(self, name)
+            problem(not 0 < value < 1, name, value, "above 0 and below 1")
         for name in ("dropout", "input_dropout", "word_dropout", "label_smoothing", "momentum"):
             value = getattr(self, name)
             problem(not 0 <= value < 1, name, value, "0 to below 1")

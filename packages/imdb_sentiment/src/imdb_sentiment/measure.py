@@ -5,40 +5,21 @@ N counts reviews, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import CLASSES, RATINGS, Reviews, find, read_split, validation_mask
+from imdb_sentiment.data.reviews import RATINGS, Reviews
 from shared.calibration import calibration_error, reliability
 
 SMALLEST = 1e-12
 """Least probability in a loss, which stays finite."""
 
 
-def read(data: str | None, split: str, config: TrainConfig) -> Reviews:
-    """Return the reviews of a split; `valid` is taken out of train as in training.
-
-    Raises
-    ------
-    UserError
-        As for `data.dataset.read_split`.
-    """
-    folder, _ = find(data)
-    if split == "test":
-        return read_split(folder, "test")
-    reviews = read_split(folder, "train")
-    is_valid = validation_mask(reviews, config.valid_fraction)
-    return reviews.take(np.flatnonzero(is_valid if split == "valid" else ~is_valid))
-
-
 def measure(
     probabilities: NDArray[np.float64],
     reviews: Reviews,
     config: TrainConfig,
-    classes: Sequence[str] = CLASSES,
 ) -> dict[str, float]:
     """Return the figures of predictions.
 
@@ -49,8 +30,6 @@ def measure(
         At least one.
     config : TrainConfig
         Tells the task.
-    classes : sequence of str (C,)
-        Names of the classes of the task `polarity`.
 
     Returns
     -------
@@ -68,7 +47,7 @@ def measure(
         "reviews": len(reviews),
     }
     if config.task == "polarity":
-        for label, name in enumerate(classes):
+        for label, name in enumerate(reviews.classes):
             is_own = targets == label
             if is_own.any():  # a class that does not occur has no accuracy
                 figures[f"{name}_accuracy"] = float(is_right[is_own].mean())
@@ -78,6 +57,14 @@ def measure(
     expected = probabilities @ np.array(RATINGS)
     figures["mean_absolute_error"] = float(np.abs(expected - reviews.ratings).mean())
     return figures
+
+
+def of_labels(probabilities: NDArray[np.float64], config: TrainConfig) -> NDArray[np.float64]:
+    """Return the probabilities of the labels: as they are, or (N, 2) of those of the ratings (N, 8)."""
+    if config.task == "polarity":
+        return probabilities
+    positive = positive_probability(probabilities)
+    return np.stack([1 - positive, positive], axis=1)
 
 
 def positive_probability(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

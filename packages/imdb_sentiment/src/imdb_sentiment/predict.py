@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imdb_sentiment.data.dataset import RATINGS
+from imdb_sentiment.data.reviews import RATINGS
 from imdb_sentiment.data.text import Span, word_spans
 from imdb_sentiment.model.base import Classifier
 from imdb_sentiment.model.trained import NetworkClassifier, Prediction, TrainedModel
@@ -37,7 +37,7 @@ def predict_stream(
         yield from zip(batch, model.predict(batch), strict=True)
 
 
-def whole_lines(path: Path, expected: str) -> Iterator[str]:
+def whole_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """Yield the lines of a file without their ends, each whole however long: one line is one review.
 
     Raises
@@ -46,7 +46,7 @@ def whole_lines(path: Path, expected: str) -> Iterator[str]:
         As for `shared.text.text_files.read_pieces`.
     """
     parts: list[str] = []
-    for piece in read_pieces(path, expected=expected):
+    for piece in read_pieces(path, encoding, expected="a text file with a review a line"):
         first, *others = piece.split("\n")
         parts.append(first)
         for line in others:

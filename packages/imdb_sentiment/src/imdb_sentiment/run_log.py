@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import Data
+from imdb_sentiment.data.reviews import CLASSES, Data
 from shared.data.samples import NOTICE
 from shared.runs.run_directory import RunDirectory
 
@@ -15,6 +15,13 @@ def say_start(run: RunDirectory, config: TrainConfig, data: Data, details: str) 
     if data.is_sample:
         run.say(NOTICE.format(command="imdb-sentiment"))
     facts = data.facts()
+    if data.train.classes != CLASSES:
+        run.say(f"classes: {', '.join(data.train.classes)}")
+    if not data.has_test:
+        run.say(
+            f"The data has no test set: {config.test_fraction:.0%} of each class were split off as one. "
+            "--test-data names another."
+        )
     counts = " / ".join(f"{count:,}" for count in facts["reviews"].values())
     run.say(
         f"{facts['name']}: {counts} reviews in train / valid (split {facts['split']}) / test; "

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
-from imdb_sentiment.data.dataset import Data, load_data, task_classes
+from imdb_sentiment.data.dataset import load_data
+from imdb_sentiment.data.reviews import Data
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model import linear
 from imdb_sentiment.model.ngrams import document_frequency
@@ -50,7 +51,7 @@ def train_linear(config: TrainConfig, options: RunOptions) -> Path:
             save_classes(model.classes, folder)
 
         run.checkpoints.save(0, save, metric=valid["accuracy"], name="best")
-        test = measure(model.probabilities(data.test.texts), data.test, config, model.classes)
+        test = measure(model.probabilities(data.test.texts), data.test, config)
         metrics: dict[str, Any] = {
             **figures_for_summary("valid", valid),
             **figures_for_summary("test", test),
@@ -83,7 +84,7 @@ def fit_and_validate(
     Reviews are counted once. The n-grams that validation may know are those of the training reviews: columns that are
     frequent enough only because of valid are taken out before anything is fitted.
     """
-    classes = task_classes(config.task)
+    classes = data.classes(config.task)
     counter = linear.make_counter(config)
     known, targets = len(data.train), data.train.targets(config.task)
     texts = [*data.train.texts, *(data.valid.texts if config.refit else ())]
@@ -95,7 +96,7 @@ def fit_and_validate(
         train_counts, valid_counts = train_counts[:, is_known], valid_counts[:, is_known]
     weights = linear.fit(config, train_counts, targets, len(classes))
     probabilities = weights.probabilities(linear.term_frequency(config, valid_counts))
-    valid = measure(probabilities, data.valid, config, classes)
+    valid = measure(probabilities, data.valid, config)
     if config.refit:
         targets = np.concatenate([targets, data.valid.targets(config.task)])
         weights = linear.fit(config, counts, targets, len(classes))

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.data.cooccurrence import vectors_of
-from imdb_sentiment.data.dataset import RATINGS, Data, Reviews, glove_file, load_data, task_classes
+from imdb_sentiment.data.dataset import glove_file, load_data
+from imdb_sentiment.data.reviews import RATINGS, Data, Reviews
 from imdb_sentiment.data.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model.build import build_network
@@ -47,6 +48,9 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     began = time.monotonic()
     accelerator = make_accelerator(config)
     data = load_data(config)
+    has_ratings = bool(data.train.ratings.all())
+    if config.rating_weight and not has_ratings:
+        config = replace(config, rating_weight=0.0)
     targets = {
         name: part.targets(config.task)
         for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))
@@ -55,7 +59,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
         if run.has_ended():
             return run.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the initial weights are the same in all processes
-        classes = task_classes(config.task)
+        classes = data.classes(config.task)
         network, codec = make_network(config, data, len(classes), run)
         examples = Examples(
             config, network.pad_id, codec.encode(data.train.texts), data.train, targets["train"]
@@ -64,11 +68,13 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
         weights = sum(weight.numel() for weight in network.parameters())
         details = f"with {weights:,} weights, {examples.padding():.1%} padding"
         say_start(run, config, data, details)
+        if not has_ratings:
+            run.say("The reviews have no ratings, so nothing learns from them (--rating-weight 0).")
 
         def evaluate(plain: nn.Module) -> dict[str, float]:
             assert isinstance(plain, TextNetwork)
             probabilities = distributed_probabilities(plain, valid_ids, accelerator)
-            figures = measure(probabilities, data.valid, config, classes)
+            figures = measure(probabilities, data.valid, config)
             return {"valid_accuracy": figures["accuracy"], "valid_loss": figures["loss"]}
 
         training = Training(
@@ -95,7 +101,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
         trained = load(run.path, device=accelerator.device)
         metrics: dict[str, Any] = {"padding": round(examples.padding(), 4)}
         for name, part in (("valid", data.valid), ("test", data.test)):
-            figures = measure(trained.probabilities(part.texts), part, config, classes)
+            figures = measure(trained.probabilities(part.texts), part, config)
             metrics |= figures_for_summary(name, figures)
         write_summary(
             run,

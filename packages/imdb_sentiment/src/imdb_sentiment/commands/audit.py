@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from imdb_sentiment.commands.options import AuditOptions
-from imdb_sentiment.data.dataset import Reviews, find, read_split
+from imdb_sentiment.data.dataset import Columns, find, has_test, read_split
+from imdb_sentiment.data.reviews import CLASSES, Reviews
 from shared.pages.report import Report
 from shared.text.tokenizers import review_tokens
 
@@ -88,7 +89,13 @@ class Findings:
 def run(options: AuditOptions) -> int:
     """Check the data and print what is wrong (verb `audit`)."""
     folder, _ = find(options.data)
-    findings = audit({name: read_split(folder, name) for name in ("train", "test")})
+    columns = Columns(
+        options.text_column, options.label_column, options.separator, options.encoding
+    )
+    splits = {"train": read_split(folder, "train", columns=columns)}
+    if has_test(folder):
+        splits["test"] = read_split(folder, "test", splits["train"].classes, columns)
+    findings = audit(splits)
     if options.out:
         _page(findings, folder.name, options.show).save(options.out)
     if options.json:
@@ -126,6 +133,7 @@ def audit(splits: dict[str, Reviews]) -> Findings:
         if sizes:
             findings.lengths[split] = lengths_of(sizes)
         is_odd = (reviews.ratings > 5) != (reviews.labels == 1)
+        is_odd &= (reviews.ratings > 0) & (reviews.classes == CLASSES)
         findings.odd_ratings += [reviews.names[i] for i in is_odd.nonzero()[0].tolist()]
     for group in by_words.values():
         if len(group) < 2:

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from imdb_sentiment.commands.options import BenchOptions
 from imdb_sentiment.commands.recipe_runs import recipe
 from imdb_sentiment.config import RECURRENT, TrainConfig
-from imdb_sentiment.data.dataset import Data, load_data, task_classes
+from imdb_sentiment.data.dataset import load_data
+from imdb_sentiment.data.reviews import Data
 from imdb_sentiment.data.text import WordCodec
 from imdb_sentiment.model.build import build_network
 from imdb_sentiment.model.lstm import State
@@ -134,7 +135,7 @@ class _Engine:
         self.config, self.device = config, device
         codec = WordCodec.build(config, data.train.texts)
         self.network = build_network(
-            config, codec.vocabulary, classes=len(task_classes(config.task))
+            config, codec.vocabulary, classes=len(data.classes(config.task))
         ).to(device)
         if packed:
             assert isinstance(self.network, RecurrentClassifier)

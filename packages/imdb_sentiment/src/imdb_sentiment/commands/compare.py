@@ -10,7 +10,8 @@ from typing import Any
 
 from imdb_sentiment.commands.options import CompareOptions
 from imdb_sentiment.commands.recipe_runs import configuration_of, finished_run
-from imdb_sentiment.data.dataset import find, read_split
+from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.data.dataset import find, load_data
 from imdb_sentiment.model.trained import load
 from shared.data.samples import NOTICE
 from shared.errors import UserError
@@ -71,13 +72,14 @@ def run(options: CompareOptions) -> int:
     folder, is_sample = find(options.data)
     if is_sample and not options.json:
         print(NOTICE.format(command="imdb-sentiment"))
-    test = read_split(folder, "test").texts[:TIMED]
+    data = load_data(TrainConfig(data=str(folder)))
+    test = data.test.texts[:TIMED]
     widths = [12, 8, 8, 10, 8, 7, 9]
     if not options.json:
         print("  ".join(f"{name:>{width}}" for name, width in zip(HEADER, widths, strict=True)))
     rows = []
     for name in options.recipes:
-        row = _row(name, options, folder, out, test)
+        row = _row(name, options, folder, out, test, len(data.train))
         rows.append(row)
         if options.json:
             continue
@@ -115,7 +117,9 @@ def write_page(rows: list[Row], path: Path, data: str, is_sample: bool) -> Path:
     return page.save(path)
 
 
-def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list[str]) -> Row:
+def _row(
+    name: str, options: CompareOptions, folder: Path, out: Path, test: list[str], available: int
+) -> Row:
     try:
         config = configuration_of(name, options, folder, seed=options.seed)
         if config.model == "encoder":
@@ -128,7 +132,7 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
         raise
     if options.limit is not None:
         config = replace(config, limit=options.limit)
-    config = replace(config, limit=useful_limit(config.limit, folder))
+    config = replace(config, limit=_limit(config.limit, available), test_limit=None)
     path = finished_run(config, out / name)
     summary = RunDirectory.read(path, task="imdb-sentiment").summary()
     model = load(path)
@@ -147,13 +151,9 @@ def _row(name: str, options: CompareOptions, folder: Path, out: Path, test: list
     )
 
 
-def useful_limit(limit: int | None, folder: Path) -> int | None:
+def _limit(limit: int | None, available: int) -> int | None:
     """Return a limit, or None if the data has no more reviews than that (a recipe made for larger data)."""
-    if limit is None:
-        return None
-    counts = [sum(1 for _ in (folder / "train" / kind).glob("*.txt")) for kind in ("neg", "pos")]
-    # About a tenth of each class is for validation.
-    return limit if limit <= 1.6 * min(counts) else None
+    return None if limit is None or limit >= available else limit
 
 
 def run_size(path: Path) -> int:

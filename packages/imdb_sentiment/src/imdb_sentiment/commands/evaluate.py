@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import time
 
+from imdb_sentiment.commands.measured import reviews_of
 from imdb_sentiment.commands.options import EvaluateOptions
-from imdb_sentiment.measure import measure, read
+from imdb_sentiment.measure import measure
 from imdb_sentiment.model.trained import load
 
 
 def run(options: EvaluateOptions) -> int:
     """Print the figures of a trained model (verb `evaluate`)."""
     trained = load(options.run)
-    reviews = read(options.data or trained.config.data, options.split, trained.config)
+    reviews = reviews_of(trained, options)
     began = time.perf_counter()
     probabilities = trained.probabilities(reviews.texts)
     seconds = time.perf_counter() - began
-    figures = measure(probabilities, reviews, trained.config, trained.classes)
+    figures = measure(probabilities, reviews, trained.config)
     speed = round(len(reviews) / seconds, 1)
     if options.json:
         print(json.dumps({"split": options.split, **figures, "reviews_per_second": speed}))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imdb_sentiment.commands.options import ExplainOptions
+from imdb_sentiment.data.dataset import read_part
 from imdb_sentiment.data.text import Span
-from imdb_sentiment.measure import read
 from imdb_sentiment.model.trained import TrainedModel, load
 from imdb_sentiment.predict import explain
 from shared.pages.report import Report
@@ -70,7 +70,7 @@ def _texts(options: ExplainOptions, trained: TrainedModel) -> list[tuple[str, st
     if options.file is not None:
         path = Path(options.file)
         return [(path.name, "".join(read_pieces(path, expected="a text file that is one review")))]
-    reviews = read(trained.config.data, "test", trained.config)
+    reviews = read_part(trained.config, "test", classes=trained.label_classes)
     # Evenly spaced, so that both classes are there.
     positions = np.linspace(0, len(reviews) - 1, options.reviews).round().astype(np.int64)
     chosen = reviews.take(np.unique(positions))

@@ -8,26 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+from imdb_sentiment.commands.measured import reviews_of
 from imdb_sentiment.commands.options import MistakesOptions
-from imdb_sentiment.data.dataset import CLASSES
 from imdb_sentiment.data.text import blank_breaks
-from imdb_sentiment.measure import positive_probability, read
+from imdb_sentiment.measure import of_labels
 from imdb_sentiment.model.trained import load
 from shared.pages.report import Report, percent
 
 SHOWN = 1500
 """Characters of a review that the page shows."""
-BANDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Edges of the bins of confidence, the probability of the predicted class."""
 
 
 def run(options: MistakesOptions) -> int:
     """Write the page (verb `mistakes`)."""
     trained = load(options.run)
-    reviews = read(options.data or trained.config.data, options.split, trained.config)
-    positive = positive_probability(trained.probabilities(reviews.texts))
-    confidence = np.where(positive > 0.5, positive, 1 - positive)
-    is_wrong = (positive > 0.5) != (reviews.labels == 1)
+    reviews = reviews_of(trained, options)
+    probabilities = of_labels(trained.probabilities(reviews.texts), trained.config)
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    is_wrong = predicted != reviews.labels
     wrong = np.flatnonzero(is_wrong)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][: options.count]
 
@@ -45,20 +45,21 @@ def run(options: MistakesOptions) -> int:
         ],
         caption="Accuracy by confidence",
     )
-    stars = [
+    by_stars = [
         [int(rating), int(has.sum()), percent(float(1 - is_wrong[has].mean()))]
         for rating in np.unique(reviews.ratings)
         if (has := reviews.ratings == rating).any()
     ]
-    page.table(
-        ["stars", "reviews", "accuracy"], stars, caption="Accuracy by the rating of the reviewer"
-    )
+    if reviews.ratings.all():
+        header = ["stars", "reviews", "accuracy"]
+        page.table(header, by_stars, caption="Accuracy by the rating of the reviewer")
     for index in order.tolist():
-        said = "positive" if positive[index] > 0.5 else "negative"
         page.heading(reviews.names[index])
+        rating = reviews.ratings[index]
+        stars = f", {rating} of 10 stars" if rating else ""
         page.text(
-            f"Predicted {said} with {confidence[index]:.2%}; it is {CLASSES[reviews.labels[index]]}, "
-            f"{reviews.ratings[index]} of 10 stars."
+            f"Predicted {reviews.classes[predicted[index]]} with {confidence[index]:.2%}; it is "
+            f"{reviews.classes[reviews.labels[index]]}{stars}."
         )
         text = " ".join(blank_breaks(reviews.texts[index]).split())
         cut = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} [...] {text[-SHOWN // 2 :]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,15 +15,43 @@ RECIPES = ("nbsvm", "tfidf", "cnn", "bilstm", "handwritten", "baseline", "encode
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
-    """What to measure."""
+class MeasuredOptions:
+    """Which labelled reviews to measure a model on."""
 
     run: str = positional()
     """Run folder."""
     data: str | None = None
-    """Folder with <split>/{pos,neg}; default: the data of the run."""
+    """Labelled data as in `train`; default: the data of the run."""
     split: Split = "test"
     """Which reviews; valid is taken out of train as in the run."""
+    slice: tuple[str, ...] = ()
+    """Part of each class, first:end, from 0: one for all classes, or one for each in their order. The coursework's
+    2,000 of the test reviews: 2500:3500,5000:6000."""
+    text_column: str | None = None
+    """Column of the texts, if --data is a table; default: as in the run."""
+    label_column: str | None = None
+    """Column of the classes; default: as in the run."""
+    separator: str | None = None
+    """Separator of the columns; default: as in the run, or by the file's name."""
+    encoding: str | None = None
+    """Encoding of the table; default: as in the run."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            self.check(problem)
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        for text in self.slice:
+            is_odd = re.fullmatch(r"\d*:\d*", text) is None
+            problem(is_odd, "slice", text, "first:end, such as 5000:6000")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(MeasuredOptions):
+    """What to measure."""
+
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -36,9 +65,14 @@ class PredictOptions:
     texts: tuple[str, ...] = positional(default=())
     """Reviews, each in quotes; default: standard input, a review a line."""
     file: str | None = None
-    """Text file with a review a line, or .csv (with --column)."""
+    """Text file with a review a line, or a table: CSV, TSV, JSONL (.gz, .bz2, .xz too)."""
     column: str | None = None
-    """Column of a CSV file, or of CSV on standard input, that holds the reviews."""
+    """Column of a table that has the reviews, or its number where there is no header; standard input is then
+    CSV."""
+    separator: str | None = None
+    """Separator of the columns, `tab` for a tab; default: by the file's name; a comma on standard input."""
+    encoding: str = "utf-8"
+    """Encoding of the file."""
     json: bool = False
     """Print a JSON object a line."""
     batch_size: int = 256
@@ -84,24 +118,18 @@ class ExplainOptions:
 
 
 @dataclass(frozen=True)
-class MistakesOptions:
+class MistakesOptions(MeasuredOptions):
     """Which mistakes to show."""
 
-    run: str = positional()
-    """Run folder."""
-    data: str | None = None
-    """Folder with <split>/{pos,neg}; default: the data of the run."""
-    split: Split = "test"
-    """Which reviews."""
     count: int = 20
     """Mistakes to show, the most confident first, >= 1."""
     out: str | None = None
     """HTML file; default: mistakes.html in the run folder."""
 
-    def __post_init__(self) -> None:
-        """Check all values."""
-        with Problems() as problem:
-            problem(self.count < 1, "count", self.count, ">= 1")
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(self.count < 1, "count", self.count, ">= 1")
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,14 @@ class AuditOptions:
 
     data: str | None = None
     """Data as in `train`."""
+    text_column: str = "text"
+    """Column of the texts, if --data is a table."""
+    label_column: str = "label"
+    """Column of the classes."""
+    separator: str | None = None
+    """Separator of the columns, `tab` for a tab; null: by the file's name."""
+    encoding: str = "utf-8"
+    """Encoding of the table."""
     out: str | None = None
     """HTML file; default: none."""
     show: int = 10

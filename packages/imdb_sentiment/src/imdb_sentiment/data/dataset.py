@@ -1,138 +1,58 @@
-"""The reviews: found, read, split by film.
+"""From `--data` to train, valid and test reviews: the publisher's folder, your own folders, or tables.
 
-    <folder>/{train,test}/{pos,neg}/<id>_<rating>.txt      one review a file, UTF-8
-    <folder>/{train,test}/urls_{pos,neg}.txt               line n: the film of review n (optional)
-
-The class is the folder's, the rating the file name's. `train/unsup` is never read. N counts reviews.
+A table is a CSV, TSV or JSONL file with a column of texts and one of labels. Where there is no test set, one is split
+off, and where it is said: see `data.splits`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
+from imdb_sentiment.data.folders import LAYOUT, class_folders, read_folders
+from imdb_sentiment.data.reviews import Data, Reviews
+from imdb_sentiment.data.splits import stratified_mask, subset, validation_mask
 from shared.data.checksum import describe
 from shared.data.datasets import data_root
 from shared.data.samples import data_or_sample
+from shared.data.tables import SUFFIXES, Table, is_table
 from shared.errors import UserError
 
 DATA_SET = "aclImdb"
-FOLDERS = ("neg", "pos")
-"""Folders of the classes, in the order of the labels."""
-CLASSES = ("negative", "positive")
-"""Names of the classes, in the order of the labels."""
-RATINGS = (1, 2, 3, 4, 7, 8, 9, 10)
-"""The ratings that the data set has; 5 and 6 were left out by its makers."""
-LAYOUT = "Expected {train,test}/{pos,neg}/<id>_<rating>.txt."
-
-_NAME = re.compile(r"(\d+)_(\d+)\.txt")
-_FILM = re.compile(r"/title/(tt\d+)")
-
-
-def task_classes(task: str) -> tuple[str, ...]:
-    """Return the names of the classes (C,) that a task predicts, in the order of its targets."""
-    return CLASSES if task == "polarity" else tuple(map(str, RATINGS))
 
 
 @dataclass(frozen=True)
-class Reviews:
-    """Some reviews with what is known of each.
+class Columns:
+    """How to read tables.
 
     Parameters
     ----------
-    texts : list of str (N,)
-        As in the files.
-    labels : int64 array (N,)
-        0 negative, 1 positive.
-    ratings : int64 array (N,)
-        1 to 10.
-    films : list of str (N,)
-        What film it is about; empty where the publisher's list is missing.
-    names : list of str (N,)
-        `train/pos/17_8.txt`.
+    text, label : str
+        Names of the columns, or numbers from 1 where there is no header.
+    separator : str or None
+        None: by the file's name.
+    encoding : str
     """
 
-    texts: list[str]
-    labels: NDArray[np.int64]
-    ratings: NDArray[np.int64]
-    films: list[str]
-    names: list[str]
+    text: str = "text"
+    label: str = "label"
+    separator: str | None = None
+    encoding: str = "utf-8"
 
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, places: NDArray[np.int64]) -> Reviews:
-        """Return the reviews at some places."""
-        chosen = places.tolist()
-        return Reviews(
-            [self.texts[i] for i in chosen],
-            self.labels[places],
-            self.ratings[places],
-            [self.films[i] for i in chosen],
-            [self.names[i] for i in chosen],
-        )
-
-    def targets(self, task: str) -> NDArray[np.int64]:
-        """Return what a task asks for: the label, or the place of the rating in `RATINGS`.
-
-        Raises
-        ------
-        UserError
-            The task is `rating`, and a review has 5 or 6.
-        """
-        if task == "polarity":
-            return self.labels
-        places = np.searchsorted(RATINGS, self.ratings)
-        wrong = np.flatnonzero(np.array(RATINGS)[np.minimum(places, 7)] != self.ratings)
-        if len(wrong):
-            raise UserError(
-                f"{self.names[wrong[0]]}: has the rating {self.ratings[wrong[0]]}. "
-                f"--task rating expects {', '.join(map(str, RATINGS))}."
-            )
-        return places.astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Train, valid and test reviews.
-
-    Parameters
-    ----------
-    train, valid, test : Reviews
-        No film is in both train and valid where the lists of films are there.
-    is_sample : bool
-        It is the made-up data.
-    listing : dict
-        Name and checksum of the folder.
-    """
-
-    train: Reviews
-    valid: Reviews
-    test: Reviews
-    is_sample: bool
-    listing: dict[str, Any]
-
-    def facts(self) -> dict[str, Any]:
-        """Return what `summary.json` says about the data."""
-        parts = {"train": self.train, "valid": self.valid, "test": self.test}
-        counts = {name: len(part) for name, part in parts.items()}
-        has_films = all(self.train.films) and all(self.valid.films)
-        split = "by film" if has_films else "by id"
-        return {**self.listing, "is_sample": self.is_sample, "reviews": counts, "split": split}
+    @classmethod
+    def of(cls, config: TrainConfig) -> Columns:
+        """Return the columns that a configuration names."""
+        return cls(config.text_column, config.label_column, config.separator, config.encoding)
 
 
 def find(given: str | None) -> tuple[Path, bool]:
-    """Return the data's folder, and whether it is the sample."""
+    """Return the data's folder or file, and whether it is the sample."""
     return data_or_sample(DATA_SET, given, sample.write)
 
 
@@ -144,6 +64,9 @@ def load_data(config: TrainConfig) -> Data:
         limit=config.limit,
         seed=config.seed,
         test_limit=config.test_limit,
+        test_fraction=config.test_fraction,
+        test_data=config.test_data,
+        columns=Columns.of(config),
     )
 
 
@@ -154,31 +77,47 @@ def load(
     limit: int | None,
     seed: int,
     test_limit: int | None = None,
+    test_fraction: float = 0.1,
+    test_data: str | None = None,
+    columns: Columns = Columns(),
 ) -> Data:
-    """Read the data, and put some of the training reviews aside for validation.
+    """Read the data, and split off validation (and test, if there is none) from the training reviews.
 
     Parameters
     ----------
     given : str or None
         Value of `--data`.
     valid_fraction : float
-        Part of the training reviews that becomes validation, above 0 and below 1.
+        Fraction of the training reviews that becomes validation, above 0 and below 1.
     limit : int or None
-        Training reviews to keep, half of each class; validation stays whole.
+        Training reviews to keep, as many of each class; validation stays whole.
     seed : int
         Seed of the choice of those.
     test_limit : int or None
-        Test reviews to keep, half of each class, the same for every seed.
+        Test reviews to keep, as many of each class, the same for every seed.
+    test_fraction : float
+        Fraction of the reviews that becomes the test set where the data has none.
+    test_data : str or None
+        Value of `--test-data`.
+    columns : Columns
 
     Raises
     ------
     UserError
-        A folder is missing, a file's name or text is not what it should be, or there are too few reviews.
+        Something is missing, a file's name or text is not what it should be, or there are too few reviews.
     """
-    folder, is_sample = find(given)
-    whole, test = read_split(folder, "train"), read_split(folder, "test")
-    is_valid = validation_mask(whole, valid_fraction)
-    train, valid = (whole.take(np.flatnonzero(mask)) for mask in (~is_valid, is_valid))
+    path, is_sample = find(given)
+    whole = read_split(path, "train", columns=columns)
+    if test_data is not None:
+        other, _ = find(test_data)
+        test: Reviews | None = read_all(other, columns, whole.classes)
+    else:
+        test = read_split(path, "test", whole.classes, columns) if has_test(path) else None
+    has_own_test = test is not None
+    if test is None:
+        is_test = stratified_mask(whole, test_fraction)
+        whole, test = _divide(whole, is_test)
+    train, valid = _divide(whole, validation_mask(whole, valid_fraction))
     if limit is not None:
         train = subset(train, limit, seed)
     if test_limit is not None:
@@ -186,143 +125,170 @@ def load(
     for name, part in (("train", train), ("valid", valid)):
         if len(np.unique(part.labels)) < 2:
             raise UserError(
-                f"{folder / 'train'}: too few reviews: {name} would have {len(part)}, all of one class. "
+                f"{path}: too few reviews: {name} would have {len(part)}, all of one class. "
                 "Give more reviews, or another --valid-fraction."
             )
-    return Data(train, valid, test, is_sample, describe(folder).as_dict())
+    return Data(train, valid, test, is_sample, describe(path).as_dict(), has_own_test)
 
 
-def read_split(folder: Path, split: str) -> Reviews:
-    """Read the labelled reviews of `train` or `test`, negative ones first, each class by id.
-
-    Raises
-    ------
-    UserError
-        A class folder is missing or empty, a file's name is not `<id>_<rating>.txt`, its rating is not 1 to 10, or
-        its text is not UTF-8.
-    """
-    texts: list[str] = []
-    labels: list[int] = []
-    ratings: list[int] = []
-    films: list[str] = []
-    names: list[str] = []
-    for label, kind in enumerate(FOLDERS):
-        found = _files(folder / split / kind)
-        listed = _films(folder / split / f"urls_{kind}.txt")
-        for number, rating, name in found:
-            texts.append(_text(folder / split / kind / name))
-            labels.append(label)
-            ratings.append(rating)
-            films.append(listed[number] if number < len(listed) else "")
-            names.append(f"{split}/{kind}/{name}")
-    return Reviews(texts, np.array(labels), np.array(ratings), films, names)
-
-
-def validation_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
-    """Choose whole films for validation, the same ones in every run.
-
-    Reviews of one film name the same people and agree more than others, so a film on both sides makes validation too
-    easy. Films come in the order of a hash of their names, which no seed changes. Without a list of films, the last
-    reviews of each class by id are taken: a film's reviews have neighbouring ids, so at most a few films are cut.
+def read_part(
+    config: TrainConfig,
+    split: str,
+    *,
+    given: str | None = None,
+    classes: Sequence[str] | None = None,
+    trained_on: str | None = None,
+) -> Reviews:
+    """Read one split as training had it, or other labelled data, for measuring a trained model.
 
     Parameters
     ----------
-    reviews : Reviews
-        Each class by id.
-    fraction : float
-        Least fraction of the reviews to choose.
-
-    Returns
-    -------
-    bool array (N,)
-    """
-    wanted = fraction * len(reviews)
-    if not all(reviews.films):
-        mask = np.zeros(len(reviews), dtype=bool)
-        for label in range(len(CLASSES)):
-            own = np.flatnonzero(reviews.labels == label)
-            mask[own[len(own) - round(fraction * len(own)) :]] = True
-        return mask
-    films, film_of, counts = np.unique(reviews.films, return_inverse=True, return_counts=True)
-    order = sorted(range(len(films)), key=lambda i: hashlib.sha256(str(films[i]).encode()).digest())
-    before = np.cumsum(counts[order]) - counts[order]
-    chosen = np.zeros(len(films), dtype=bool)
-    chosen[np.array(order)[before < wanted]] = True
-    return chosen[film_of]
-
-
-def subset(reviews: Reviews, count: int, seed: int, flag: str = "--limit") -> Reviews:
-    """Return `count` reviews, half of each class, in the order they had.
-
-    A larger count with the same seed holds all of a smaller one's, so that a learning curve adds reviews.
+    config : TrainConfig
+    split : {"train", "valid", "test"}
+    given : str, optional
+        Other data than that of the configuration. Without a test set, all of it counts as one.
+    classes : sequence of str, optional
+        The model's classes.
+    trained_on : str, optional
+        Checksum of the training data: if `given` is that data under another name, its splits are those of training.
 
     Raises
     ------
     UserError
-        There are not so many.
+        As `load`.
     """
-    halves = (count - count // 2, count // 2)
-    kept = []
-    for label, half in enumerate(halves):
-        own = np.flatnonzero(reviews.labels == label)
-        if half > len(own):
+    path, _ = find(config.data if given is None else given)
+    columns = Columns.of(config)
+    is_training_data = given is None or describe(path).sha256 == trained_on
+    test_data = config.test_data if is_training_data else None
+    if split == "test":
+        if test_data is not None:
+            return read_all(find(test_data)[0], columns, classes)
+        if has_test(path) or not is_training_data:
+            return read_all(path, columns, classes)
+    whole = read_split(path, "train", classes, columns)
+    if test_data is None and not has_test(path):
+        whole, test = _divide(whole, stratified_mask(whole, config.test_fraction))
+        if split == "test":
+            return test
+    train, valid = _divide(whole, validation_mask(whole, config.valid_fraction))
+    return valid if split == "valid" else train
+
+
+def has_test(path: Path) -> bool:
+    """Return whether data has a test set of its own."""
+    return path.is_dir() and ((path / "test").is_dir() or _table_of(path, "test") is not None)
+
+
+def read_split(
+    path: Path,
+    split: str,
+    classes: Sequence[str] | None = None,
+    columns: Columns = Columns(),
+) -> Reviews:
+    """Read the labelled reviews of `train` or `test`; `train` is all there is where nothing is named so.
+
+    Parameters
+    ----------
+    path : Path
+        Folder or table.
+    split : {"train", "test"}
+    classes : sequence of str, optional
+        The classes to expect; default: those that are there.
+    columns : Columns
+
+    Raises
+    ------
+    UserError
+        Nothing is there that can be read; `data.folders` and `shared.data.tables` tell more.
+    """
+    if path.is_file():
+        return read_table(path, classes, columns)
+    table = _table_of(path, split)
+    if table is not None:
+        return read_table(table, classes, columns)
+    if (path / split).is_dir() or (path / "train").is_dir() or split == "test":
+        return read_folders(path / split, f"{split}/", classes)
+    if class_folders(path):
+        return read_folders(path, "", classes)
+    raise UserError(f"{path / split}: not found. {LAYOUT}")
+
+
+def read_all(path: Path, columns: Columns, classes: Sequence[str] | None = None) -> Reviews:
+    """Read a test set: the folder's `test`, or all of a table or of class folders."""
+    return read_split(path, "test" if has_test(path) else "train", classes, columns)
+
+
+def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> Reviews:
+    """Read the labelled reviews of a CSV, TSV or JSONL file, in the order of its rows.
+
+    Labels are texts or whole numbers; classes are sorted, numbers by value.
+
+    Raises
+    ------
+    UserError
+        A column is missing, a row is bad, a text is no string, or a label is not one of the expected classes.
+    """
+    table = Table.open(path, separator=columns.separator, encoding=columns.encoding)
+    if not (columns.text.isdecimal() and columns.label.isdecimal()):
+        for flag, name in (("--text-column", columns.text), ("--label-column", columns.label)):
+            if name not in table.columns and not name.isdecimal():
+                raise UserError(
+                    f"{path}:1: has no column {name!r}. Name it with {flag}; its columns: "
+                    f"{', '.join(map(repr, table.columns[:20]))}."
+                )
+    texts, found, names = [], [], []
+    for line, (text, label) in table.rows([columns.text, columns.label]):
+        if not isinstance(text, str):
+            raise UserError(f"{path}:{line}: the text is {text!r}. Expected a string.")
+        if isinstance(label, float | list | dict) or label is None or str(label).strip() == "":
             raise UserError(
-                f"{flag} {count}: there are only {len(own)} {FOLDERS[label]} reviews. "
-                f"Expected at most {2 * len(own)}."
+                f"{path}:{line}: the label is {label!r}. Expected a class, as text or whole number."
             )
-        kept.append(np.random.default_rng([seed, label]).permutation(own)[:half])
-    return reviews.take(np.sort(np.concatenate(kept)))
+        texts.append(text)
+        found.append(str(label).strip())
+        names.append(f"{path.name}:{line}")
+    known = tuple(classes) if classes is not None else _sorted_classes(set(found))
+    if len(known) < 2:
+        raise UserError(f"{path}: has {len(known)} classes. Expected two or more different labels.")
+    number_of = {name: number for number, name in enumerate(known)}
+    for label, name in zip(found, names, strict=True):
+        if label not in number_of:
+            raise UserError(
+                f"{path.parent / name}: the label {label!r} is not a class of the training reviews. "
+                f"Expected {', '.join(known)}."
+            )
+    zeros = np.zeros(len(texts), dtype=np.int64)
+    labels = np.array([number_of[label] for label in found], dtype=np.int64)
+    return Reviews(texts, labels, zeros, [""] * len(texts), names, known)
 
 
 def glove_file() -> Path | None:
-    """Return the 100 numbers a word that the coursework used, if they are in the data root."""
+    """Return the file of the coursework's word vectors, GloVe 6B 100d, if it is in the data root."""
     path = data_root() / "glove.6B" / "glove.6B.100d.txt"
     return path if path.is_file() else None
 
 
-def _files(folder: Path) -> list[tuple[int, int, str]]:
-    """Return (id, rating, name) of the reviews of one class, by id."""
-    try:
-        entries = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder}: not found. {LAYOUT}") from None
-    found = []
-    for name in entries:
-        if name.startswith("."):  # what desktops leave behind
-            continue
-        match = _NAME.fullmatch(name)
-        if match is None:
-            shown = name if name.isprintable() else repr(name)  # one line, whatever is in it
-            raise UserError(f"{folder / shown}: is not named <id>_<rating>.txt. {LAYOUT}")
-        number, rating = int(match[1]), int(match[2])
-        if not 1 <= rating <= 10:
-            raise UserError(f"{folder / name}: the rating is {rating}. Expected 1 to 10.")
-        found.append((number, rating, name))
-    if not found:
-        raise UserError(f"{folder}: holds no review. {LAYOUT}")
-    return sorted(found)
-
-
-def _text(path: Path) -> str:
-    # open() with an encoding costs three times as much for a small file.
-    with open(path, "rb", buffering=0) as file:
-        content = file.read()
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+def _table_of(folder: Path, split: str) -> Path | None:
+    """Return the table of a split in a folder: `train.csv`, `test.jsonl` and the like."""
+    if not folder.is_dir():
+        return None
+    found = [p for p in sorted(folder.glob(f"{split}.*")) if p.is_file() and is_table(p)]
+    if len(found) > 1:
         raise UserError(
-            f"{path}:{line}: is not UTF-8 ({error.reason}). Expected UTF-8 text. Convert it, for example with iconv."
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError(f"{path}:{line}: holds a NUL byte, so it is no text. Expected a text file.")
-    return text.removeprefix("\ufeff")
+            f"{folder}: has {found[0].name} and {found[1].name}. Expected one {split} table "
+            f"({', '.join(SUFFIXES)})."
+        )
+    return found[0] if found else None
 
 
-def _films(path: Path) -> Sequence[str]:
-    """Return the film of each review id; empty if there is no such list."""
-    if not path.is_file():
-        return ()
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [match[1] if (match := _FILM.search(line)) else line.strip() for line in lines]
+def _sorted_classes(labels: set[str]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(labels, key=int))
+    except ValueError:
+        return tuple(sorted(labels))
+
+
+def _divide(reviews: Reviews, mask: NDArray[np.bool_]) -> tuple[Reviews, Reviews]:
+    """Return the reviews outside a mask, and those in it."""
+    return reviews.take(np.flatnonzero(~mask)), reviews.take(np.flatnonzero(mask))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.dataset import RATINGS
+from imdb_sentiment.data.reviews import RATINGS
 from shared.text.batching import pad
 from shared.torch.masking import masked_max, masked_mean
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imdb_sentiment.config import LINEAR, TrainConfig
-from imdb_sentiment.data.dataset import task_classes
+from imdb_sentiment.data.reviews import CLASSES, task_classes
 from imdb_sentiment.model.base import Classifier, check_classes
 from shared.command import config as configuration
 from shared.errors import UserError
@@ -132,6 +132,11 @@ class TrainedModel:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes (C,)."""
         return self.classifier.classes
+
+    @property
+    def label_classes(self) -> tuple[str, ...]:
+        """Names of the classes that the labels of its data have: not the stars of the task `rating`."""
+        return self.classes if self.config.task == "polarity" else CLASSES
 
     @overload
     def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]
