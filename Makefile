@@ -102,7 +102,7 @@ docs: ## the site of all documents and the API, English and Chinese, in build/si
 	@test -x .venv/docs/$(BIN)/mkdocs || $(PYTHON) -m venv .venv/docs
 	.venv/docs/$(BIN)/python $(PIP) install --upgrade 'pip>=25.1' # reads dependency groups
 	.venv/docs/$(BIN)/python $(PIP) install --group docs
-	$(PYTHON) tools/site.py build/site-sources
+	$(PYTHON) tools/site_sources.py build/site-sources
 	for edition in mkdocs.yml mkdocs.zh.yml; do \
 	  NO_MKDOCS_2_WARNING=1 .venv/docs/$(BIN)/mkdocs build --quiet -f $$edition || exit; done
 	@echo "Open build/site/index.html"

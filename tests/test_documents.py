@@ -105,3 +105,21 @@ def test_contributing_names_files_that_exist() -> None:
         *(package / "src" / package.name for package in PACKAGES),
     ]
     assert not [name for name in sorted(names) if not any((home / name).exists() for home in homes)]
+
+
+def test_site_has_the_pages_of_its_navigation_and_no_dead_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    importlib.import_module("site_sources").main(tmp_path)
+    for language, settings in (("en", "mkdocs.yml"), ("zh", "mkdocs.zh.yml")):
+        folder = tmp_path / language
+        listed = set(
+            re.findall(r"[\w/.-]+\.md$", (ROOT / settings).read_text("utf-8"), re.MULTILINE)
+        )
+        pages = {path.relative_to(folder).as_posix() for path in folder.rglob("*.md")}
+        assert listed == pages
+        for page in pages:
+            text = (folder / page).read_text(encoding="utf-8")
+            for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+                assert ((folder / page).parent / target).exists(), f"{page}: {target}"

@@ -1,6 +1,6 @@
 """`make docs`: gather the documents of the repository into the pages of a site, which MkDocs then builds.
 
-    python tools/site.py OUT
+    python tools/site_sources.py OUT
 
 Every README and document becomes a page; links between them lead from page to page, and links to code become its name.
 Reference pages list what each package exports; mkdocstrings fills them in. Uses the standard library only.
