@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from dataclasses import replace
@@ -127,7 +128,7 @@ def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> 
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     planned = [record for record in records if "planned_steps" in record]
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["steps"] == planned[0]["planned_steps"] > 10
+    assert summary["steps"] == planned[-1]["planned_steps"] > 10
 
 
 def test_run_resumed_on_other_text_is_refused(tmp_path: Path, sample_folder: Path) -> None:
@@ -164,3 +165,26 @@ def test_vocabulary_that_does_not_fit_the_weights_is_refused(
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="does not fit the model"):
         load(run)
+
+
+def test_model_that_diverges_ends_training_with_one_line(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), model="rnn_tanh", softmax="full", tied=True, optimizer="sgd", learning_rate=20,
+        evaluate_every=25,
+    )  # fmt: skip
+    out = RunOptions(out=str(tmp_path / "run"), quiet=True)
+    with pytest.raises(UserError, match="has diverged.* Lower --learning-rate"):
+        train.train(config, out)
+    # Where it is only the test text that has no finite perplexity, the summary is JSON all the same.
+    real = train.evaluate
+    monkeypatch.setattr(
+        train, "evaluate", lambda *inputs: replace(real(*inputs), perplexity=math.inf)
+    )
+    monkeypatch.setattr(train, "_valid", lambda *inputs: {"valid_loss": 1.0})
+    folder = train.train(
+        replace(CONFIG, data=str(sample_folder), steps=2), replace(out, out=str(tmp_path / "other"))
+    )
+    assert folder is not None
+    assert json.loads((folder / "summary.json").read_text())["metrics"]["test_ppl"] is None

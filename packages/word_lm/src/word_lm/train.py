@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from shared.command.options import RunOptions
 from shared.data.samples import NOTICE
+from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
@@ -22,7 +24,7 @@ from shared.torch.summary import write_summary
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
-from word_lm.measures.protocols import perplexity, unknown_warning
+from word_lm.measures.protocols import finite, perplexity, unknown_warning
 from word_lm.measures.training import evaluate
 from word_lm.model.base import LanguageModel, State, detach, state_to
 from word_lm.model.build import build_model
@@ -82,7 +84,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             rate_factor=segments.rate_factor if config.vary_bptt else None,
             state=carried,
             extras=lambda path: text.vocabulary.save(path / VOCABULARY),
-            describe=describe,
+            describe=LogLine(),
+            evaluations_after=1 + len(text.splits["test"]) / len(text.splits["valid"]),
             data=text.facts(),
             started=started,
         )
@@ -150,19 +153,33 @@ def make_optimizers(config: TrainConfig, model: LanguageModel) -> list[torch.opt
     return optimizers
 
 
-def describe(figures: Mapping[str, Any]) -> str:
-    """Return the perplexity for a line of the log."""
-    if METRIC in figures:
-        return f"valid ppl {perplexity(figures[METRIC], 1):.2f}"
-    if "train_nll" in figures:
-        return f"ppl {perplexity(figures['train_nll'], 1):.2f}"
-    return ""
+class LogLine:
+    """What pytorch/examples adds to the lines of its log: the perplexity, and the time since the last evaluation."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, figures: Mapping[str, Any]) -> str:
+        """Return the end of a line about these figures."""
+        if METRIC in figures:
+            seconds, self._last = time.monotonic() - self._last, time.monotonic()
+            return f"valid ppl {perplexity(figures[METRIC], 1):.2f} time: {seconds:.2f} s"
+        if "train_nll" in figures:
+            return f"ppl {perplexity(figures['train_nll'], 1):.2f}"
+        return ""
 
 
 def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float]:
     assert isinstance(model, LanguageModel)
     result = evaluate(model, config, text.splits["valid"])
-    return {METRIC: result.nll / result.predicted}
+    loss = result.nll / result.predicted
+    if not math.isfinite(result.perplexity):
+        raise UserError(
+            f"The model has diverged: its valid loss is {loss:.4g} nats per token, and equal probabilities for all "
+            f"{len(text.vocabulary):,} words have {math.log(len(text.vocabulary)):.1f}. Training stops here; "
+            "earlier checkpoints are kept. Lower --learning-rate or set --clip-norm, and train into another --out."
+        )
+    return {METRIC: loss}
 
 
 def _log_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.Module) -> None:
@@ -188,7 +205,7 @@ def _finish(
     metrics: dict[str, Any] = {}
     for name, result in results.items():
         metrics |= {
-            f"{name}_ppl": result.perplexity,
+            f"{name}_ppl": finite(result.perplexity),
             f"{name}_loss": result.nll / result.predicted,
             f"{name}_predicted": result.predicted,
             f"{name}_unknown": result.unknown,
@@ -205,10 +222,10 @@ def _finish(
         metrics=metrics,
         unit="tokens",
     )
+    valid, test = results["valid"], results["test"]
     folder.say(
-        f"test loss {metrics['test_loss']:.4f} test ppl {metrics['test_ppl']:.2f} "
-        f"valid ppl {metrics['valid_ppl']:.2f} ({metrics['protocol']}; {100 * metrics['test_unknown']:.1f} % <unk>); "
-        f"trained {outcome.seconds:.1f} s"
+        f"test loss {metrics['test_loss']:.4f} test ppl {test.perplexity:.2f} valid ppl {valid.perplexity:.2f} "
+        f"({test.protocol}; {100 * metrics['test_unknown']:.1f} % <unk>); trained {outcome.seconds:.1f} s"
     )
     warning = unknown_warning(metrics["test_unknown"])
     if warning:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.files import json_text
 from shared.progress import progress_bar
 from shared.torch.device import choose_device
 from word_lm.commands.options import EvaluateOptions
@@ -22,6 +22,7 @@ from word_lm.measures.protocols import (
     Evaluation,
     batch_1_perplexity,
     examples_perplexity,
+    finite,
     sliding_window_perplexity,
     unknown_fraction,
     unknown_warning,
@@ -123,10 +124,9 @@ def run(options: EvaluateOptions) -> int:
     if warning:
         print(warning, file=sys.stderr)
     if options.json:
-        figures = [asdict(one) for one in results]
-        print(
-            json.dumps({"ppl": results[0].perplexity, "split": options.split, "figures": figures})
-        )
+        figures = [asdict(one) | {"perplexity": finite(one.perplexity)} for one in results]
+        first = finite(results[0].perplexity)
+        print(json_text({"ppl": first, "split": options.split, "figures": figures}))
     return 0
 
 

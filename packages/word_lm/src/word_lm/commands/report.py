@@ -45,13 +45,13 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     config = configuration.load(TrainConfig, run.path / "config.yaml")
     out = out or run.path / "report.html"
     records = run.metrics.records()
-    ppl = f"{summary['metrics']['test_ppl']:.2f}"
+    metrics = summary["metrics"]
     page = run_page(
         "word-lm",
         run,
         _facts(summary, config),
         subtitle=_subtitle(summary["data"]),
-        headline=(ppl, "test perplexity"),
+        headline=(_ppl(metrics["test_ppl"]), "test perplexity"),
     )
     page.heading("Training")
     page.lines(
@@ -98,11 +98,15 @@ def _subtitle(data: Mapping[str, Any]) -> str:
     )
 
 
+def _ppl(figure: float | None) -> str:
+    return "infinite" if figure is None else f"{figure:.2f}"
+
+
 def _facts(summary: Mapping[str, Any], config: TrainConfig) -> list[tuple[str, Any]]:
     metrics, speed = summary["metrics"], summary["tokens_per_second"]
     head = f"{config.softmax} softmax{', tied' if config.tied else ''}"
     return [
-        ("valid perplexity", f"{metrics['valid_ppl']:.2f}"),
+        ("valid perplexity", _ppl(metrics["valid_ppl"])),
         ("protocol", metrics["protocol"]),
         ("<unk> in the test text", percent(metrics.get("test_unknown"))),
         ("model", f"{config.model}, {summary['weights']:,} parameters, {head}"),

@@ -89,6 +89,11 @@ def perplexity(nll: float, predicted: int) -> float:
         return math.inf
 
 
+def finite(figure: float) -> float | None:
+    """Return a figure as JSON can hold it: None where it is infinite or not a number."""
+    return figure if math.isfinite(figure) else None
+
+
 def examples_perplexity(
     model: LanguageModel,
     ids: Ids,
