@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -119,3 +123,33 @@ def test_users_error_in_fetching_keeps_its_one_line(workers):
     with pytest.raises(UserError) as raised:
         list(Loader(fails, workers=workers)(shares_of(0, 2)))
     assert str(raised.value) == "a.jpg: is not a picture."
+
+
+def batch_of_all_kinds(share):
+    return {
+        "bytes": torch.arange(5, dtype=torch.uint8), "half": torch.ones(2, 3, dtype=torch.bfloat16),
+        "nested": [(torch.tensor(3.0), np.arange(4))], "flags": torch.tensor([True, False]), "value": 1.5,
+    }  # fmt: skip
+
+
+def test_workers_batches_need_no_shared_memory():
+    """A container has 64 MB of it; a batch that found no room there was lost, and training waited for ever."""
+    (expected,) = Loader(batch_of_all_kinds)(shares_of(0, 1))
+    (got,) = Loader(batch_of_all_kinds, workers=1)(shares_of(0, 1))
+    tensors = [got["bytes"], got["half"], got["nested"][0][0], got["flags"]]
+    assert not any(tensor.is_shared() for tensor in tensors)
+    for name in ("bytes", "half", "flags"):
+        assert got[name].dtype == expected[name].dtype and torch.equal(got[name], expected[name])
+    assert torch.equal(got["nested"][0][0], torch.tensor(3.0)) and got["value"] == 1.5
+
+
+def killed_in_the_third_batch(share):
+    if share.step == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return share.step
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_worker_that_is_killed_ends_training_with_advice():
+    with pytest.raises(UserError, match="--workers 0"):
+        list(Loader(killed_in_the_third_batch, workers=2)(shares_of(0, 8)))

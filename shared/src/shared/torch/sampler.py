@@ -190,11 +190,20 @@ class Loader:
 
     def __call__(self, shards: Sequence[Shard]) -> Generator[Any, None, None]:
         """Yield the batch of each shard, in order; close the iterator to stop early."""
-        fetched = _Fetched(shards, self.fetch, self.seed)
-        for batch in self._in_order(fetched):
+        batches = self._in_order(_Fetched(shards, self.fetch, self.seed))
+        for _ in shards:
+            try:
+                batch = next(batches)
+            except RuntimeError as error:
+                if not str(error).startswith("DataLoader worker (pid"):
+                    raise
+                raise UserError(
+                    "A process that prepares batches has ended: killed, or out of memory. Use --workers 0, or give it "
+                    "more memory (in a container: --memory, --shm-size)."
+                ) from None
             if isinstance(batch, UserError):
                 raise batch
-            yield batch
+            yield batch.tensors() if isinstance(batch, _Piped) else batch
 
     def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
         if not self.workers and not self.pin_memory:
@@ -230,11 +239,56 @@ class _Fetched(torch.utils.data.Dataset):
         shard = self.shards[number]
         with _seeded(self.seed, Stream.BATCH, shard.epoch, shard.step, shard.rank):
             try:
-                return self.fetch(shard)
+                batch = self.fetch(shard)
             except (
                 UserError
             ) as error:  # handed on as a value: a DataLoader would add a traceback to its message
                 return error
+        return batch if torch.utils.data.get_worker_info() is None else _Piped(batch)
+
+
+class _Piped:
+    """A batch on its way from a worker, with arrays in place of its tensors.
+
+    Tensors would travel in shared memory, of which a container has 64 MB by default, and a batch that finds no room
+    there is lost while training waits for it. Arrays go through a pipe.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = _mapped(batch, torch.Tensor, _Array)
+
+    def tensors(self) -> Any:
+        """Return the batch as it was."""
+        return _mapped(self._batch, _Array, _Array.tensor)
+
+    def pin_memory(self) -> Any:
+        """Return the batch in memory that a GPU can copy from in the background; a DataLoader calls this."""
+        return _mapped(self._batch, _Array, lambda array: array.tensor().pin_memory())
+
+
+class _Array:
+    """A tensor as an array; numpy has no bfloat16."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._dtype = tensor.dtype
+        is_bf16 = tensor.dtype == torch.bfloat16
+        self._values = (tensor.view(torch.int16) if is_bf16 else tensor).numpy()
+
+    def tensor(self) -> torch.Tensor:
+        return torch.from_numpy(self._values).view(self._dtype)
+
+
+def _mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return a batch (dicts, tuples, lists) with `change` applied to what is of a type."""
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(item, kind, change) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_mapped(item, kind, change) for item in value))
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(item, kind, change) for item in value)
+    return value
 
 
 @contextmanager
