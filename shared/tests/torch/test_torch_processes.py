@@ -1,4 +1,4 @@
-"""One launch of two processes (gloo); each test looks at a part of what came of it."""
+"""One launch of two processes (gloo) and one of three; each test looks at a part of the results."""
 
 from __future__ import annotations
 
@@ -9,28 +9,54 @@ import sys
 from pathlib import Path
 
 import pytest
+from several_processes import EQUAL, sparse
 from toy_task import ToyConfig, train
-from two_processes import EQUAL
 
 from shared.testing import records_of
 
 
-@pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    out = tmp_path_factory.mktemp("two")
-    script = Path(__file__).with_name("two_processes.py")
+def launch(processes: int, out: Path) -> tuple[Path, dict]:
+    script = Path(__file__).with_name("several_processes.py")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", str(script), str(out)),
+            *("--nproc-per-node", str(processes), str(script), str(out)),
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return out, json.loads((out / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    return launch(2, tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return launch(3, tmp_path_factory.mktemp("three"))
+
+
+def test_three_processes_resume_to_the_same_bits(three):
+    assert three[1]["processes"] == 3 and three[1]["agree"]
+    assert three[1]["resumed"]
+
+
+def test_sparse_gradients_of_three_processes_train_like_one(three, tmp_path):
+    train(tmp_path / "one", ToyConfig(**EQUAL, clip_norm=1.0), make_optimizers=sparse)
+    alone, together = records_of(tmp_path / "one"), records_of(three[0] / "sparse")
+    assert len(alone) == len(together)
+    for a, b in zip(alone, together, strict=True):
+        assert b == pytest.approx(a, abs=1e-5)
+
+
+def test_every_process_drops_other_features(three):
+    first, second, third = three[1]["dropout"]
+    assert first != second and second != third and first != third
 
 
 def test_two_processes_ran_and_agree(launched):

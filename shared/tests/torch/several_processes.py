@@ -1,4 +1,4 @@
-"""What `test_torch_two_processes.py` runs under torchrun; the first process writes `results.json`."""
+"""What `test_torch_processes.py` runs under torchrun; the first process writes `results.json`."""
 
 from __future__ import annotations
 
@@ -74,13 +74,61 @@ def statistics_of_batch_norm() -> list[float]:
     return of_all(accelerator, float(norm.running_mean))
 
 
+def sparse(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
+    """Untie the embedding and give it sparse gradients, as large vocabularies have."""
+    model.words.weight = torch.nn.Parameter(model.words.weight.detach().clone())
+    model.embedding.sparse = True
+    rest = [p for n, p in model.named_parameters() if not n.startswith("embedding")]
+    return [
+        torch.optim.SparseAdam(list(model.embedding.parameters()), lr=0.05),
+        torch.optim.AdamW(rest, lr=0.01),
+    ]
+
+
+def dropout_in_training(out: Path) -> list[list[bool]]:
+    """Return which of 64 features each process drops in its first update."""
+    accelerator, met = make_accelerator(ToyConfig(device="cpu")), []
+
+    def noting(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
+        def hook(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+            if module.training:
+                met[:] = [(torch.nn.functional.dropout(torch.ones(64), 0.5) == 0).tolist()]
+
+        model.dropout.register_forward_hook(hook)
+        return [torch.optim.SGD(model.parameters(), lr=0.1)]
+
+    train(out, ToyConfig(device="cpu", steps=1), make_optimizers=noting)
+    return of_all(accelerator, met[0])
+
+
+def three(out: Path) -> dict[str, Any]:
+    """Sums of three terms round differently in another order: what two processes cannot show."""
+    train(out / "sparse", ToyConfig(**EQUAL, clip_norm=1.0), make_optimizers=sparse)
+    return {
+        "resumed": resumed_is_same(out / "resumed"),
+        "dropout": dropout_in_training(out / "dropout"),
+    }
+
+
 def main(out: Path) -> None:
     faulthandler.dump_traceback_later(
-        90, exit=True
+        150, exit=True
     )  # processes that wait for each other for ever say where
     torch.set_num_threads(1)
     accelerator = make_accelerator(ToyConfig(device="cpu"))
     results: dict[str, Any] = {"processes": accelerator.num_processes}
+    results |= two(out) if accelerator.num_processes == 2 else three(out)
+    # Every process' own view, to be compared by the first one.
+    from accelerate.utils import gather_object
+
+    everyone = gather_object([json.dumps(results)])
+    results["agree"] = len(set(everyone)) == 1
+    if accelerator.is_main_process:
+        (out / "results.json").write_text(json.dumps(results))
+
+
+def two(out: Path) -> dict[str, Any]:
+    results: dict[str, Any] = {}
     train(out / "equal", ToyConfig(**EQUAL))
     train(
         out / "equal_shuffled", ToyConfig(**EQUAL, by_length=False, accumulation=2, clip_norm=0.5)
@@ -96,13 +144,7 @@ def main(out: Path) -> None:
     results["evaluated"] = {str(count): evaluated(count) for count in (0, 1, 2, 7, 10)}
     minutes = train(out / "minutes", ToyConfig(device="cpu", minutes=0.01, log_every=1))
     results["planned"] = minutes.outcome.steps
-    # Every process' own view, to be compared by the first one.
-    from accelerate.utils import gather_object
-
-    everyone = gather_object([json.dumps(results)])
-    results["agree"] = len(set(everyone)) == 1
-    if accelerator.is_main_process:
-        (out / "results.json").write_text(json.dumps(results))
+    return results
 
 
 if __name__ == "__main__":
