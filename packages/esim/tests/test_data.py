@@ -321,12 +321,21 @@ def test_data_with_nothing_to_learn_is_refused(tmp_path: Path) -> None:
         load_data(TrainConfig(data=str(tmp_path / "empty")))
 
 
-def test_vocabulary_is_of_all_files_as_in_the_coursework_or_of_train(sample_folder: Path) -> None:
+def test_vocabulary_is_of_all_files_as_in_the_coursework_or_of_train(
+    sample_folder: Path, tmp_path: Path
+) -> None:
     config = TrainConfig(data=str(sample_folder))
-    found = load_data(config).vocabulary
-    assert found.tokens[:2] == ("<unk>", "<pad>")
-    only_train = load_data(replace(config, vocabulary="train", min_count=3)).vocabulary
-    assert set(only_train) <= set(found)
+    assert load_data(config).vocabulary.tokens[:2] == ("<unk>", "<pad>")
+    for name, word in (("train", "zebra"), ("dev", "yak"), ("test", "vole")):
+        write_lines(tmp_path / f"{name}.jsonl", GOOD | {"sentence1": f"A {word}."},
+                    GOOD | {"gold_label": "entailment"})  # fmt: skip
+    config = TrainConfig(data=str(tmp_path))
+    everywhere = load_data(config)
+    from_train = load_data(replace(config, vocabulary="train"))
+    assert {"zebra", "yak", "vole"} <= set(everywhere.vocabulary)
+    assert {"zebra", "yak", "vole"} & set(from_train.vocabulary) == {"zebra"}
+    unknown = from_train.vocabulary.id("<unk>")
+    assert from_train.splits["dev"].premises[0].tolist().count(unknown) == 1
 
 
 def test_held_out_pairs_are_the_end_of_train_and_begin_with_a_new_premise(

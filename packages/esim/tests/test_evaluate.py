@@ -55,9 +55,7 @@ def test_checks_shuffle_words_swap_sentences_and_exchange_premises(
     trained: Any = TrainedModel(None, None, TrainConfig(), Path("run"))  # type: ignore[arg-type]
     found = checks(trained, pairs, score(None, pairs))
     _, shuffled, swapped, alone = shown
-    assert (
-        found["contradictions kept, sentences swapped"] == 1
-    )  # this model treats both sentences alike
+    assert found["contradictions kept, sentences swapped"] == 1  # the same word either way
     assert found["same prediction, words shuffled"] < 0.5 > found["accuracy, words shuffled"]
     assert found["accuracy, premise of another pair"] < 0.2
     for before, after in (
@@ -68,6 +66,26 @@ def test_checks_shuffle_words_swap_sentences_and_exchange_premises(
     assert swapped.premises is pairs.hypotheses and swapped.hypotheses is pairs.premises
     assert sorted(s.tolist() for s in alone.premises) == words  # each premise once, elsewhere
     assert alone.hypotheses is pairs.hypotheses
+
+
+def test_swap_check_catches_a_model_that_treats_the_sentences_differently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says contradiction where the premise begins with the lower word, else neutral."""
+
+    def score(model: Any, pairs: Pairs, **settings: Any) -> np.ndarray:
+        sides = zip(pairs.premises, pairs.hypotheses, strict=True)
+        return np.eye(3)[np.where([a[0] < b[0] for a, b in sides], CONTRADICTION, NEUTRAL)]
+
+    monkeypatch.setattr(measure, "score_pairs", score)
+    trained: Any = TrainedModel(None, None, TrainConfig(), Path("run"))  # type: ignore[arg-type]
+    pairs = pairs_of([[2], [3], [9]], [[5], [6], [4]], [CONTRADICTION] * 3)
+    found = checks(trained, pairs, score(None, pairs))
+    assert found["contradictions kept, sentences swapped"] == 0
+    none = pairs_of([[9]], [[4]], [CONTRADICTION])
+    assert (
+        checks(trained, none, score(None, none))["contradictions kept, sentences swapped"] is None
+    )
 
 
 def test_hypothesis_alone_tells_labels_that_its_words_give_away() -> None:

@@ -75,6 +75,8 @@ def test_swapping_the_sentences_swaps_the_pooled_halves_exactly(
     model(b, b_lengths, a, a_lengths)
     half = seen[0].shape[1] // 2
     swapped = torch.cat([seen[0][:, half:], seen[0][:, :half]], 1)
+    if any(a != b for a, b in pairs):
+        assert not torch.equal(seen[1], seen[0])
     torch.testing.assert_close(seen[1], swapped, rtol=0, atol=1e-14)
 
 

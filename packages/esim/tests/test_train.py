@@ -122,6 +122,17 @@ def test_word_vectors_are_updated_by_rows_and_all_else_by_one_optimizer() -> Non
     assert len(train.make_optimizers(CONFIG, Esim(replace(CONFIG, frozen=True), 30))) == 1
 
 
+def test_optimizers_have_the_settings_of_the_configuration() -> None:
+    from esim.model.esim import Esim
+
+    config = replace(CONFIG, optimizer="adamw", learning_rate=0.03, beta2=0.95, weight_decay=0.2)
+    dense, rows = train.make_optimizers(config, Esim(config, 30))
+    assert isinstance(dense, torch.optim.AdamW)
+    groups = [dense.param_groups[0], rows.param_groups[0]]
+    assert [(group["lr"], group["betas"]) for group in groups] == [(0.03, (0.9, 0.95))] * 2
+    assert groups[0]["weight_decay"] == 0.2
+
+
 def test_run_resumed_on_other_pairs_is_refused(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(CONFIG, data=str(sample_folder), steps=3)
     train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))

@@ -34,6 +34,30 @@ def test_words_that_stand_near_the_same_words_get_similar_vectors() -> None:
     assert np.isfinite(found).all()
 
 
+def test_vectors_are_the_truncated_svd_of_the_positive_pmi_of_a_window() -> None:
+    random = np.random.default_rng(1)
+    sentences = [random.integers(2, 12, random.integers(3, 14)).astype(np.int32) for _ in range(60)]
+    counts = np.zeros((12, 12))
+    for sentence in sentences:
+        for i, word in enumerate(sentence):
+            for j, other in enumerate(sentence):
+                if 0 < abs(i - j) <= 8:
+                    counts[word, other] += 1 / abs(i - j)
+    of_word = counts.sum(1)
+    context = of_word**0.75 / (of_word**0.75).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.log(counts / (of_word[:, None] * context))
+    information = np.nan_to_num(np.maximum(information, 0), posinf=0, neginf=0)
+    left, singular, _ = np.linalg.svd(information)
+    expected = (left * singular) @ left.T
+    found = cooccurrence_vectors(sentences, 12, 12, seed=1).astype(np.float64)
+    found[:2] = 0  # words of no sentence are random
+    found = found @ found.T
+    np.testing.assert_allclose(
+        found / np.abs(found).max(), expected / np.abs(expected).max(), atol=1e-3
+    )
+
+
 def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(
     sample_folder: Path, tmp_path: Path
 ) -> None:
