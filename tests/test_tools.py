@@ -122,7 +122,7 @@ def test_verdict_follows_the_target_and_else_the_claim(
     expected: str,
     tools: dict[str, ModuleType],
 ) -> None:
-    claim = tools["claims"].Claim("", "", lambda found: found, claimed, target, unit)
+    claim = tools["claims"].Claim("", "", lambda printed: printed, claimed, target, unit)
     assert claim.verdict(measured) == expected
 
 
@@ -149,6 +149,19 @@ def test_bench_reads_every_claim_and_misses_are_no_failure(
     assert not (root / "out" / "scratch").exists()
 
 
+def test_rows_of_bench_stand_beside_their_last_five_values(
+    tools: dict[str, ModuleType], root: Path
+) -> None:
+    for number in range(7):
+        stand_in(
+            root, "cbow", printed=PRINTED["cbow"] | {"sampling": {"ratio": {"gensim": number}}}
+        )
+        assert tools["bench"].main(root / "out", tools["claims"].BENCHES[:1]) == 0
+    row = rows_of(root)["cbow", "negative sampling", "gensim"]
+    assert (row["measured"], row["before"]) == ("6.00 x", "1.00 2.00 3.00 4.00 5.00")
+    assert len((root / "tools" / "bench_history.jsonl").read_text().splitlines()) == 7
+
+
 def test_bench_that_does_not_run_fails_and_the_others_go_on(
     tools: dict[str, ModuleType], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +169,9 @@ def test_bench_that_does_not_run_fails_and_the_others_go_on(
     assert tools["bench"].main(root / "out") == 1
     rows = rows_of(root)
     assert {row["verdict"] for key, row in rows.items() if key[0] == "esim"} == {"failed"}
-    assert rows["word_lm", "writing 1,000 words, float32", "pytorch/examples"]["verdict"] == "met"
+    assert (
+        rows["word_lm", "generating 1,000 words, float32", "pytorch/examples"]["verdict"] == "met"
+    )
     assert "failed with exit code 2" in capsys.readouterr().out
 
 

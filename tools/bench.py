@@ -7,8 +7,9 @@ other commands whose time has a target are timed as they are. Data are what `<ta
 where they lie, else the made-up sample, for which the READMEs' figures do not hold; the column `data` says which.
 What is measured stands in `claims.py`.
 
-A target that is missed does not fail the command, since other programs may have used the machine. Uses the standard
-library only.
+A target that is missed does not fail the command, since other programs may have used the machine. Each row is shown
+beside its last five values, from `tools/bench_history.jsonl`, to which every run adds a line: commit it to keep the
+values. Uses the standard library only.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ from claims import BENCHES, Bench, Claim
 from tables import print_table, write_page
 
 ROOT = Path(__file__).resolve().parent.parent
+BIN = "Scripts" if os.name == "nt" else "bin"
+HISTORY = Path("tools", "bench_history.jsonl")
+SHOWN = 5
+"""Earlier values that a row shows."""
 NOT_MEASURED = "not measured"
-HEADER = ("task", "what", "peer", "data", "measured", "claimed", "target", "")
+HEADER = ("task", "what", "peer", "data", "measured", "before", "claimed", "target", "")
 TEXT = (
     "Ratios are medians of rounds in which ours and the peer take turns. A target that is missed may mean that another "
     "program used the machine; where there is no target, four fifths of the claim count as met."
@@ -41,17 +46,19 @@ def main(out: Path, benches: Sequence[Bench] = BENCHES) -> int:
     """Run all benches; return 1 if one of them does not run."""
     scratch = out / "scratch"
     rows, results, failures = [], [], 0
+    earlier = read_history()
     began = time.monotonic()
     try:
         for bench in benches:
             is_real = has_data(bench)
-            found = None if bench.is_for_real_data and not is_real else call(bench, scratch)
-            failures += isinstance(found, str)
-            rows += [row_of(bench, claim, found, is_real) for claim in bench.claims]
-            results.append({"task": bench.task, "words": bench.words, "result": found})
+            result = None if bench.is_for_real_data and not is_real else call(bench, scratch)
+            failures += isinstance(result, str)
+            rows += [row_of(bench, claim, result, is_real, earlier) for claim in bench.claims]
+            results.append({"task": bench.task, "words": bench.words, "result": result})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     machine = describe_machine() | {"seconds": round(time.monotonic() - began)}
+    add_to_history(machine, rows)
     print_table(HEADER, rows)
     listed = [dict(zip((*HEADER[:-1], "verdict"), row, strict=True)) for row in rows]
     document = {"machine": machine, "rows": listed, "results": results}
@@ -62,7 +69,9 @@ def main(out: Path, benches: Sequence[Bench] = BENCHES) -> int:
     return int(failures > 0)
 
 
-def row_of(bench: Bench, claim: Claim, found: Any, is_real: bool) -> tuple[str, ...]:
+def row_of(
+    bench: Bench, claim: Claim, result: Any, is_real: bool, earlier: Sequence[dict[str, Any]] = ()
+) -> tuple[str, ...]:
     """Return a row of the table.
 
     Parameters
@@ -70,17 +79,19 @@ def row_of(bench: Bench, claim: Claim, found: Any, is_real: bool) -> tuple[str, 
     bench : Bench
     claim : Claim
         One of its.
-    found : object
+    result : object
         What the command printed, parsed; text: why it did not run; None: it was left out.
     is_real : bool
         It ran on the real data.
+    earlier : sequence of dict
+        Lines of the history, oldest first.
     """
     measured, verdict = "", NOT_MEASURED
-    if isinstance(found, str):
+    if isinstance(result, str):
         verdict = "failed"
-    elif found is not None:
+    elif result is not None:
         try:
-            figure = claim.read(found)
+            figure = claim.read(result)
         except KeyError:  # a peer that is not installed
             pass
         else:
@@ -89,19 +100,38 @@ def row_of(bench: Bench, claim: Claim, found: Any, is_real: bool) -> tuple[str, 
     target = "" if claim.target is None else f"{sign} {claim.target:.3g} {claim.unit}"
     data = "real" if is_real else "sample"
     claimed = f"{claim.claimed} {claim.unit}"
-    return (bench.task, claim.what, claim.peer, data, measured, claimed, target, verdict)
+    key = (bench.task, claim.what, claim.peer, data)
+    values = [
+        line["values"][" | ".join(key)] for line in earlier if " | ".join(key) in line["values"]
+    ]
+    return (*key, measured, " ".join(values[-SHOWN:]), claimed, target, verdict)
+
+
+def read_history() -> list[dict[str, Any]]:
+    """Return the lines of the history, oldest first; none, where there is no such file yet."""
+    path = ROOT / HISTORY
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def add_to_history(machine: dict[str, Any], rows: Sequence[Sequence[str]]) -> None:
+    """Add what was measured to the history: on what machine, and for each row its figure without the unit."""
+    values = {" | ".join(row[:4]): row[4].split(" ")[0] for row in rows if row[4]}
+    (ROOT / HISTORY).parent.mkdir(exist_ok=True)
+    with open(ROOT / HISTORY, "a", encoding="utf-8") as file:
+        file.write(json.dumps({**machine, "values": values}) + "\n")
 
 
 def has_data(bench: Bench) -> bool:
     """Whether the real data lie where the task looks for them."""
     code = "import sys; from shared.data.datasets import find_data; sys.exit(find_data(sys.argv[1], None) is None)"
-    python = ROOT / ".venv" / bench.task / "bin" / "python"
+    python = ROOT / ".venv" / bench.task / BIN / "python"
     return subprocess.run([python, "-c", code, bench.data], check=False).returncode == 0
 
 
 def call(bench: Bench, scratch: Path) -> Any:
     """Run a command; return what it printed as JSON, or its seconds, or text that says why it failed."""
-    path = ROOT / ".venv" / bench.task / "bin" / bench.task.replace("_", "-")
+    path = ROOT / ".venv" / bench.task / BIN / bench.task.replace("_", "-")
     is_bench = bench.words[0] == "bench"
     words = [word.replace("{out}", str(scratch)) for word in bench.words]
     command = [str(path), *words, *(["--json"] if is_bench else [])]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BIN = "Scripts" if os.name == "nt" else "bin"
 FRACTIONS = (0.25, 0.5, 1.0)
 
 
@@ -125,7 +126,7 @@ def main(data: Path, out: Path, tasks: list[str]) -> int:
 
 def command_of(case: Case, part: Path, run: Path) -> list[str]:
     """Return the command that trains a task on a part of its data."""
-    command = ROOT / ".venv" / case.task / "bin" / case.task.replace("_", "-")
+    command = ROOT / ".venv" / case.task / BIN / case.task.replace("_", "-")
     where = ("--data", part, "--out", run, "--seed", "1", "--quiet")
     return [str(word) for word in (command, "train", *case.words, *where)]
 

@@ -42,7 +42,7 @@ def pages(language: str) -> dict[str, str]:
 
     A page that is not there in Chinese is there in English.
     """
-    found = {
+    site = {
         "README.md": "index.md",
         "CONTRIBUTING.md": "contributing.md",
         "CHANGELOG.md": "changelog.md",
@@ -51,13 +51,13 @@ def pages(language: str) -> dict[str, str]:
         **{f"docs/{name}.md": f"how-to/{name}.md" for name in HOW_TO},
     }
     for path in sorted(ROOT.glob("docs/decisions/*.md")):
-        found[f"docs/decisions/{path.name}"] = f"decisions/{path.name}"
+        site[f"docs/decisions/{path.name}"] = f"decisions/{path.name}"
     if language == "zh":
-        for source in list(found):
+        for source in list(site):
             ours = TRANSLATED.get(source, source.replace(".md", ".zh.md"))
             if (ROOT / ours).exists():
-                found = {ours if name == source else name: page for name, page in found.items()}
-    return {source: page for source, page in found.items() if (ROOT / source).exists()}
+                site = {ours if name == source else name: page for name, page in site.items()}
+    return {source: page for source, page in site.items() if (ROOT / source).exists()}
 
 
 def rewritten(text: str, source: str, page: str, site: dict[str, str], out: Path) -> str:
