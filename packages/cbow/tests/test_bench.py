@@ -47,7 +47,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
 """
 
 
-@pytest.mark.long
+@pytest.mark.reliability
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     peaks = []
     for million in (2, 8):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from cbow.data import dataset as data
 from cbow.data.dataset import count_words, encode, find_corpus
 from shared.errors import UserError
 from shared.text import text_files
+from shared.text.vocabulary import Vocabulary
+
+Caller = Callable[..., tuple[int, str, str]]
 
 CONFIG = TrainConfig(max_vocab_size=None)
 
@@ -72,15 +78,58 @@ def test_book_without_line_breaks_is_cut_into_pieces_with_no_word_lost_or_torn(
     assert [word for piece in pieces for word in piece] == words
 
 
-def test_gz_and_folders_of_files_read_like_one_text(tmp_path: Path) -> None:
+def test_folders_of_plain_and_packed_files_read_like_one_text(tmp_path: Path) -> None:
     folder = tmp_path / "texts"
-    folder.mkdir()
-    (folder / "b.txt").write_text("third line\n")
+    (folder / "c" / "d").mkdir(parents=True)
+    (folder / "b.TXT").write_text("third line\n")
     with gzip.open(folder / "a.gz", "wt") as file:
         file.write("first line\nsecond line")
+    with bz2.open(folder / "c" / "d" / "a.txt.bz2", "wt") as file:
+        file.write("fourth line\n")
+    with lzma.open(folder / "c" / "e.xz", "wt") as file:
+        file.write("fifth line\n")
     (folder / "ignored.json").write_text("[]")
+    (folder / ".hidden.txt").write_text("hidden line\n")
     corpus = find_corpus(replace(CONFIG, data=str(folder)))
-    assert [line[0] for line in corpus.lines()] == ["first", "second", "third"]
+    assert [line[0] for line in corpus.lines()] == ["first", "second", "third", "fourth", "fifth"]
+    assert [path.name for path in corpus.ignored] == ["ignored.json"]
+
+
+def test_files_that_are_no_text_are_named(cbow: Caller, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a line\n")
+    (tmp_path / "texts" / "b.csv").write_text("b,line\n")
+    code, printed, _ = cbow("train", "--data", "texts", "--out", "run", "--epochs", 1)
+    assert code == 0
+    assert "1 file that is no text is ignored: b.csv" in printed
+
+
+def test_limit_counts_lines_over_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} one\n{name} two\n")
+    corpus = find_corpus(replace(CONFIG, data=str(tmp_path), limit=3))
+    assert [" ".join(line) for line in corpus.lines()] == ["a one", "a two", "b one"]
+
+
+def test_words_that_are_cut_are_told_with_the_option(tmp_path: Path) -> None:
+    told: list[str] = []
+    config = replace(write(tmp_path / "a.txt", "a a a b b c d\n"), max_vocab_size=3)
+    vocabulary = count_words(find_corpus(config), config, say=told.append)
+    assert vocabulary.tokens == ("<unk>", "a", "b")
+    expected = "2 of 5 words become <unk>, the rarest ones (--max-vocab-size 3; null keeps all)"
+    assert told == [expected]
+    count_words(find_corpus(config), replace(config, max_vocab_size=5), say=told.append)
+    assert told == [expected]
+
+
+def test_words_of_a_run_to_start_from_stay_and_new_ones_follow(tmp_path: Path) -> None:
+    known = Vocabulary(["<unk>", "old", "b"], [1, 5, 2])
+    config = replace(write(tmp_path / "a.txt", "b new new other\n"), max_vocab_size=4)
+    vocabulary = count_words(find_corpus(config), config, known)
+    assert vocabulary.tokens == ("<unk>", "old", "b", "new")
+    assert vocabulary.counts.tolist() == [1, 5, 3, 2]
+    config = replace(config, max_vocab_size=2)  # too few even for the old ones
+    assert count_words(find_corpus(config), config, known).tokens == known.tokens
 
 
 @pytest.mark.parametrize(
@@ -118,12 +167,14 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 def test_without_data_the_sample_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path / "nothing"))
+    monkeypatch.delenv("DLTASKS_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
     corpus = find_corpus(CONFIG)
     assert corpus.is_sample
     assert corpus.synonyms is not None
-    (tmp_path / "nothing" / "cbow").mkdir(parents=True)
-    (tmp_path / "nothing" / "cbow" / "treebank.txt").write_text("a b")
+    (tmp_path / "data" / "cbow").mkdir(parents=True)
+    (tmp_path / "data" / "cbow" / "treebank.txt").write_text("a b")
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path / "data"))
     assert not find_corpus(CONFIG).is_sample
 
 

@@ -119,16 +119,19 @@ def whole_of(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> W
     return whole_of
 
 
+RELIABILITY = pytest.mark.reliability
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "number"),
     [
-        pytest.param(SLOW, signal.SIGKILL, id="softmax-killed"),
-        # What answers a signal that can be answered is the same for every objective.
-        pytest.param(SLOW, signal.SIGTERM, id="softmax-terminated"),
         pytest.param(LOGISTIC, signal.SIGKILL, id="negative-killed"),
-        pytest.param(TWIN, signal.SIGKILL, id="twin-killed"),
-        pytest.param(TWIN, signal.SIGINT, id="twin-interrupted"),
+        pytest.param(SLOW, signal.SIGKILL, id="softmax-killed", marks=RELIABILITY),
+        # What answers a signal that can be answered is the same for every objective.
+        pytest.param(SLOW, signal.SIGTERM, id="softmax-terminated", marks=RELIABILITY),
+        pytest.param(TWIN, signal.SIGKILL, id="twin-killed", marks=RELIABILITY),
+        pytest.param(TWIN, signal.SIGINT, id="twin-interrupted", marks=RELIABILITY),
     ],
 )
 def test_stopped_anywhere_and_resumed_is_bit_identical(
@@ -159,7 +162,7 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(
     assert losses(out) == pytest.approx(losses(uninterrupted), rel=1e-9)  # sums are cut elsewhere
 
 
-@pytest.mark.long
+@pytest.mark.reliability
 def test_killed_between_the_models_and_in_the_second_is_bit_identical(
     whole_of: WholeOf, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -151,6 +153,46 @@ def test_saved_vectors_come_back_the_same(tmp_path, suffix, counts):
     back = WordVectors.load(path)
     assert back.tokens == words and np.array_equal(back.matrix, matrix)
     assert back.counts is None if counts is None else back.counts.tolist() == counts
+
+
+def test_same_vectors_are_the_same_bytes(tmp_path):
+    program = (
+        "import sys, numpy as np; from cbow.model.vectors import WordVectors;"
+        "WordVectors(['a', 'b'], np.eye(2), [2, 1]).save(sys.argv[1])"
+    )
+    files = [tmp_path / f"{number}.safetensors" for number in range(6)]
+    for path in files:  # a process each: hash seeds differ between processes only
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    assert len({path.read_bytes() for path in files}) == 1
+
+
+def test_words_do_not_count_against_the_limit_of_a_header(tmp_path):
+    # safetensors refuses headers above 100 MB, which hold the metadata: so no words in there.
+    words = [f"слово{i}" for i in range(1000)]
+    WordVectors(words, np.zeros((len(words), 1))).save(tmp_path / "vectors.safetensors")
+    with (tmp_path / "vectors.safetensors").open("rb") as file:
+        assert int.from_bytes(file.read(8), "little") < 1000
+    assert WordVectors.load(tmp_path / "vectors.safetensors").tokens == words
+
+
+def test_files_with_words_in_the_metadata_are_read_too(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    metadata = {"format": "dltasks-vectors-1", "tokens": json.dumps(["a", "b"])}
+    arrays = {"matrix": np.eye(2, dtype=np.float32), "counts": np.array([2, 1])}
+    numpy.save_file(arrays, tmp_path / "old.safetensors", metadata=metadata)
+    back = WordVectors.load(tmp_path / "old.safetensors")
+    assert (back.tokens, back.counts.tolist()) == (["a", "b"], [2, 1])
+    assert np.array_equal(back.matrix, np.eye(2))
+
+
+def test_glove_text_is_read_and_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
+    for mark in ("", "\ufeff"):
+        (tmp_path / "glove.txt").write_text(f"{mark}film 1 2\nmovie 3 4\n", encoding="utf-8")
+        (tmp_path / "w.vec").write_text(f"{mark}2 2\nfilm 1 2\nmovie 3 4\n", encoding="utf-8")
+        for name in ("glove.txt", "w.vec"):
+            vectors = WordVectors.load(tmp_path / name)
+            assert vectors.tokens == ["film", "movie"]
+            assert vectors.matrix.tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("form", ["word2vec-text", "word2vec-binary"])

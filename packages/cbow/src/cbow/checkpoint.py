@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cbow.model.trained import WEIGHTS, read_arrays
 from shared.errors import UserError
 from shared.runs.checkpoints import Checkpoint
 from shared.runs.run_directory import RunDirectory
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass
@@ -81,9 +80,6 @@ def restore(
     UserError
         It was made from other data, or by another number of processes.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     facts = dict(checkpoint.facts)
     data = facts.pop("data", None)
     if not isinstance(data, dict):
@@ -92,15 +88,10 @@ def restore(
         )
     if data != listing:
         raise UserError(
-            f"{run.path}: was trained on {data['name']} with other content (sha256 of the listing "
+            f"{run.path}: was trained on {data['name']} with other content (sha256 "
             f"{data['sha256'][:12]}..., now {listing['sha256'][:12]}...). Give the same --data."
         )
-    try:
-        arrays = load_file(checkpoint.folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{checkpoint.folder / WEIGHTS}: cannot be read ({error}). Restore it or train again."
-        ) from None
+    arrays = read_arrays(checkpoint.folder / WEIGHTS)
     if "member" in facts:  # a checkpoint from before 0.2
         facts["model"] = facts.pop("member")
     state = TrainingState(**facts, control=arrays.get("control"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 
 Schedule = Literal["constant", "linear", "halve"]
 Vectors = Literal["input", "input+output", "joined"]
@@ -26,8 +26,15 @@ class TrainConfig:
     """Synonym list that recall is measured by after each epoch; default: synonyms.json of the data folder."""
     encoding: str = "utf-8"
     """Text encoding of the corpus."""
-    tokenizer: Literal["word", "space", "nltk", "review"] = "word"
-    """How lines become tokens; word: lower case, split at everything that is no letter, digit or underscore."""
+    limit: int | None = None
+    """Train on the first so many lines of the corpus only, >= 1; null: all."""
+    init: str | None = None
+    """Start from trained weights: a run, whose words stay in the vocabulary beside those of the corpus; or from the
+    vectors of a file (.npz, .safetensors, word2vec, GloVe text)."""
+    tokenizer: Literal["word", "coursework", "unicode", "space", "nltk", "review"] = "word"
+    """word: letters, digits and underscores, lower case; coursework: the same by Python's `\\W`, which splits words at
+    combining marks; unicode: words by Unicode's rules (don't is one); space: split at white space; nltk: Penn Treebank
+    tokens; review: letters and digits, without HTML breaks."""
     max_vocab_size: int | None = 4000
     """Words kept, `<unk>` included, >= 2; null: all."""
     min_count: int = 1
@@ -99,6 +106,18 @@ class TrainConfig:
     checkpoint_seconds: float = 5.0
     """Seconds between checkpoints, > 0; longer if writing one takes more than a twentieth of that."""
 
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "cbow_gradient": {"architecture": ("cbow",)},
+        "negatives": {"objective": ("negative",)},
+        "negative_power": {"objective": ("negative",)},
+        "subword_min": {"subword_max": ...},
+        "twin_weight": {"twin": ...},
+        "min_learning_rate": {"schedule": ("linear",)},
+        "halve_every": {"schedule": ("halve",)},
+        "output_weight": {"vectors": ("joined",)},
+        "epochs": {"minutes": (None,)},
+    }
+
     def __post_init__(self) -> None:
         """Check all values.
 
@@ -111,6 +130,8 @@ class TrainConfig:
             size = self.max_vocab_size
             problem(size is not None and size < 2, "max_vocab_size", size, ">= 2 or null")
             problem(self.min_count < 1, "min_count", self.min_count, ">= 1")
+            limit = self.limit
+            problem(limit is not None and limit < 1, "limit", limit, ">= 1 or null")
             prune = self.prune_above
             problem(prune is not None and prune < 4, "prune_above", prune, ">= 4 or null")
             for name in (
@@ -131,8 +152,9 @@ class TrainConfig:
             power = self.negative_power
             problem(not 0 <= power <= 1, "negative_power", power, "from 0 to 1")
             lowest = self.min_learning_rate
+            highest = self.learning_rate if self.schedule == "linear" else float("inf")
             problem(
-                not 0 <= lowest <= self.learning_rate,
+                not 0 <= lowest <= highest,
                 "min_learning_rate",
                 lowest,
                 "from 0 to --learning-rate",
@@ -169,6 +191,7 @@ class TrainConfig:
                 "False with --architecture skipgram, whose input is one word",
             )
         problem(self.twin and longest == 0, "twin", True, "False without --subword-max")
+        problem(self.twin and self.init is not None, "twin", True, "False with --init")
         if self.objective == "hierarchical":
             problem(
                 self.vectors != "input",

@@ -133,27 +133,26 @@ def synonym_recall(
         [row for row in map(vectors.find, listed) if row is not None]
         for listed in synonyms.values()
     ]
-    known = np.array([row is not None for row in rows])
     hits_of = np.zeros(len(rows), dtype=np.int64)
     reachable = 0
-    for start in range(0, len(rows), _QUERIES_AT_ONCE):
-        batch = [i for i in range(start, min(start + _QUERIES_AT_ONCE, len(rows))) if known[i]]
-        queries = [rows[i] for i in batch]
-        table = vectors.unit[queries] @ vectors.unit.T  # (Q, V)
-        for i, query, cosines in zip(batch, queries, table, strict=True):
-            hits_of[i] = (_ranks(cosines, int(query or 0), listed_rows[i]) < k).sum()
+    queries = [(i, row) for i, row in enumerate(rows) if row is not None]
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        batch = queries[start : start + _QUERIES_AT_ONCE]
+        table = vectors.unit[[row for _, row in batch]] @ vectors.unit.T  # (Q, V)
+        for (i, query), cosines in zip(batch, table, strict=True):
+            hits_of[i] = (_ranks(cosines, query, listed_rows[i]) < k).sum()
             reachable += min(len(listed_rows[i]), k - 1)
 
     hits, listed = int(hits_of.sum()), int(listed_of.sum())
-    is_measured = bool(known.any())
+    is_measured = bool(queries)
     return SynonymRecall(
         recall=hits / listed if is_measured else None,
         hits=hits,
         listed=listed,
         ceiling=reachable / listed,
         interval=_bootstrap(hits_of, listed_of, resamples, seed) if is_measured else None,
-        words=int(known.sum()),
-        words_skipped=int((~known).sum()),
+        words=len(queries),
+        words_skipped=len(rows) - len(queries),
         k=k,
         bands=_bands(vectors, rows, hits_of, listed_of),
     )

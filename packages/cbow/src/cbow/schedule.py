@@ -14,6 +14,7 @@ from cbow.kernels import NEXT, STOP
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.model.weights import first_weights, models_of, subwords_of
 from cbow.processes.team import Team
+from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
 TIMING_SECONDS = 1.0
@@ -48,6 +49,11 @@ def epochs_that_fit(
     """Time training for a second on weights that are discarded, and fix the number of epochs.
 
     The number goes into the saved configuration, so the run itself is as deterministic as any.
+
+    Raises
+    ------
+    UserError
+        Not one epoch fits.
     """
     assert config.minutes is not None
     with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
@@ -55,7 +61,12 @@ def epochs_that_fit(
         seconds = sum(
             _epoch_seconds(model, encoded, vocabulary, team) for model in models_of(config)
         )
-    epochs = max(1, int(60 * config.minutes / seconds))
+    epochs = int(60 * config.minutes / seconds)
+    if epochs < 1:
+        raise UserError(
+            f"--minutes is {config.minutes:g}, but an epoch takes about {seconds / 60:.2g} minutes here. "
+            "Give more time, a smaller model, or less text with --limit."
+        )
     return replace(config, epochs=epochs, minutes=None)
 
 

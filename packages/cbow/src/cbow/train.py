@@ -26,8 +26,9 @@ from cbow.data.synonyms import load_synonyms
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.measure import recall_lines, synonym_recall
-from cbow.model.trained import SYNONYMS, VECTORS
+from cbow.model.trained import SYNONYMS, VECTORS, VOCABULARY, load_weights
 from cbow.model.vectors import WordVectors, joined
+from cbow.model.warm_start import set_trained_weights
 from cbow.model.weights import final_vectors, first_weights, models_of, subwords_of
 from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
@@ -40,7 +41,6 @@ from shared.progress import progress_bar
 from shared.runs.run_directory import RunDirectory, versions
 from shared.text.vocabulary import Vocabulary
 
-VOCABULARY = "vocab.txt"
 IDS = "corpus.ids"
 FIRST_MODEL = "first-model.safetensors"
 NEIGHBORS = 40
@@ -77,7 +77,10 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
     if options.resume and options.out and saved.is_file():
         vocabulary = Vocabulary.load(saved)
     else:
-        vocabulary = count_words(corpus, config, quiet=options.quiet)
+        is_run = config.init is not None and Path(config.init).is_dir()
+        known = load_weights(config.init).vocabulary if is_run and config.init else None
+        say = None if options.quiet else print
+        vocabulary = count_words(corpus, config, known, say=say, quiet=options.quiet)
     if config.minutes is not None:
         config = epochs_that_fit(config, corpus, vocabulary, team)
     with RunDirectory.start(
@@ -144,6 +147,10 @@ class _Training:
         first = first_weights(self.settings, self.vocabulary, self.subwords)
         if U is None or V is None:
             U, V = first
+            if self.config.init is not None:
+                self.run.say(
+                    set_trained_weights(self.settings, self.vocabulary, self.subwords, U, V)
+                )
         elif (U.shape, V.shape) != (first[0].shape, first[1].shape):
             raise UserError(
                 f"{self.run.path}: its checkpoint holds weights of another size, {U.shape} and {V.shape}, than its "
@@ -153,7 +160,8 @@ class _Training:
         began = time.monotonic()
         compile_engine(self.settings)  # before the clock of training starts
         if time.monotonic() - began > 1:
-            self.run.say(f"compiled in {time.monotonic() - began:.1f} s; kept for later runs")
+            kept = "kept for later runs" if engine.is_kept else "no folder to keep that in"
+            self.run.say(f"compiled in {time.monotonic() - began:.1f} s; {kept}")
         self.engine = self.team.replicate(engine, self.settings, self.vocabulary)
 
     def _epochs(self, stop: StopRequest) -> None:
@@ -300,6 +308,11 @@ class _Training:
         if data["is_sample"]:
             self.run.say(NOTICE.format(command="cbow"))
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
+        if self.corpus.ignored:
+            count = len(self.corpus.ignored)
+            names = ", ".join(path.name for path in self.corpus.ignored[:3])
+            what = "file that is no text is" if count == 1 else "files that are no text are"
+            self.run.say(f"{count} {what} ignored: {names}{', ...' if count > 3 else ''}")
         if self.run.is_resumed:
             where = f"{self._who()}epoch {state.epoch + 1}"
             self.run.say(f"resumed after {state.all_samples:,} samples, in {where}")

@@ -166,7 +166,8 @@ class _Bench:
     def _recall(self, tokens: list[str], rows: NDArray[Any]) -> float:
         if not self.synonyms:
             return float("nan")
-        return synonym_recall(WordVectors(tokens, rows), self.synonyms, resamples=1).recall
+        recall = synonym_recall(WordVectors(tokens, rows), self.synonyms, resamples=1).recall
+        return float("nan") if recall is None else recall
 
 
 def loop_per_word(

@@ -13,7 +13,7 @@ class EvaluateOptions:
     """Tests to measure a model with; without one, the synonym list that the run was measured with."""
 
     run: str = positional()
-    """Run folder, or a vector file (.npz, .safetensors, word2vec .txt or .bin)."""
+    """Run folder, or a vector file (.npz, .safetensors, GloVe text, word2vec text or binary)."""
     synonyms: str | None = None
     """Synonym list: JSON [[word, [synonym, ...]], ...]."""
     analogies: str | None = None

@@ -21,7 +21,7 @@ from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.progress import progress_bar
-from shared.text.text_files import read_lines
+from shared.text.text_files import PACKED, read_lines
 from shared.text.tokenizers import tokenizer
 from shared.text.vocabulary import Vocabulary
 
@@ -51,6 +51,10 @@ class Corpus:
         It is the made-up sample.
     listing : dict
         Name and checksum of the data for `summary.json`.
+    limit : int or None
+        Lines to read; None: all.
+    ignored : tuple of Path
+        Files of the folder that are not text by their names.
     """
 
     files: tuple[Path, ...]
@@ -59,16 +63,21 @@ class Corpus:
     synonyms: Path | None
     is_sample: bool
     listing: dict
+    limit: int | None = None
+    ignored: tuple[Path, ...] = ()
 
     def lines(self) -> Iterator[list[str]]:
         """Yield the tokens of each line that has some, long lines in pieces of `LONGEST_LINE`."""
+        for line in itertools.islice(self._texts(), self.limit):
+            tokens = self.tokenize(line)
+            if len(tokens) > LONGEST_LINE:
+                yield from _pieces(tokens)
+            elif tokens:
+                yield tokens
+
+    def _texts(self) -> Iterator[str]:
         for path in self.files:
-            for line in read_lines(path, self.encoding, expected=EXPECTED):
-                tokens = self.tokenize(line)
-                if len(tokens) > LONGEST_LINE:
-                    yield from _pieces(tokens)
-                elif tokens:
-                    yield tokens
+            yield from read_lines(path, self.encoding, expected=EXPECTED)
 
 
 @dataclass(frozen=True)
@@ -121,18 +130,38 @@ def find_corpus(config: TrainConfig) -> Corpus:
         A file or folder is missing, or the folder holds no text.
     """
     folder, is_sample = data_or_sample("cbow", config.data, sample.write)
-    files = (folder,) if folder.is_file() else _text_files(folder, config.corpus)
+    files, ignored = ((folder,), ()) if folder.is_file() else _text_files(folder, config.corpus)
     beside = folder / "synonyms.json"
     chosen = Path(config.synonyms) if config.synonyms else beside if beside.is_file() else None
     if chosen is not None and not chosen.is_file():
         raise UserError(f"--synonyms {chosen}: not found. Expected a JSON file, or leave it out.")
     listing = describe(files[0] if len(files) == 1 else folder).as_dict()
     tokenize = tokenizer(config.tokenizer)
-    return Corpus(files, config.encoding, tokenize, chosen, is_sample, listing)
+    return Corpus(
+        files, config.encoding, tokenize, chosen, is_sample, listing, config.limit, ignored
+    )
 
 
-def count_words(corpus: Corpus, config: TrainConfig, *, quiet: bool = False) -> Vocabulary:
+def count_words(
+    corpus: Corpus,
+    config: TrainConfig,
+    known: Vocabulary | None = None,
+    *,
+    say: Callable[[str], object] | None = None,
+    quiet: bool = False,
+) -> Vocabulary:
     """Read the corpus once and return its vocabulary: `<unk>`, then words by falling count, ties as first seen.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    config : TrainConfig
+    known : Vocabulary, optional
+        Of a run to start from: its words stay, before those of the corpus, and counts add up.
+    say : callable, optional
+        Told how many words are left out.
+    quiet : bool
+        No bar.
 
     Raises
     ------
@@ -151,7 +180,6 @@ def count_words(corpus: Corpus, config: TrainConfig, *, quiet: bool = False) -> 
     with progress_bar(None, label="counting words", unit="token", quiet=quiet) as bar:
         vocabulary = Vocabulary.build(
             itertools.chain.from_iterable(tokens(bar)),
-            max_size=config.max_vocab_size,
             min_count=config.min_count,
             specials=("<unk>",),
             prune_above=config.prune_above,
@@ -164,7 +192,25 @@ def count_words(corpus: Corpus, config: TrainConfig, *, quiet: bool = False) -> 
         raise UserError(
             f"{name}: has no line of two tokens or more. Expected sentences, one a line."
         )
-    return vocabulary
+    kept = _joined(known, vocabulary) if known is not None else vocabulary
+    size = max(config.max_vocab_size or len(kept), len(known or ()))
+    if len(kept) > size:
+        if say is not None:
+            say(
+                f"{len(kept) - size:,} of {len(kept):,} words become <unk>, the rarest ones "
+                f"(--max-vocab-size {size}; null keeps all)"
+            )
+        kept = Vocabulary(kept.tokens[:size], kept.counts[:size].tolist())
+    return kept
+
+
+def _joined(known: Vocabulary, new: Vocabulary) -> Vocabulary:
+    """Return the words of both, the known ones first, with the sums of their counts."""
+    counts = dict(zip(known.tokens, known.counts.tolist(), strict=True))
+    for token, count in zip(new.tokens, new.counts.tolist(), strict=True):
+        if token != new.unknown:
+            counts[token] = counts.get(token, 0) + count
+    return Vocabulary(list(counts), list(counts.values()))
 
 
 def encode(
@@ -198,20 +244,24 @@ def encode(
     return EncodedCorpus(path, length, counts)
 
 
-def _text_files(folder: Path, corpus: str) -> tuple[Path, ...]:
+def _text_files(folder: Path, corpus: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the corpus file of a folder, else all text files below it, and the other files below it."""
     named = folder / corpus
     if named.is_file():
-        return (named,)
-    files = tuple(
-        sorted(
-            path for path in folder.iterdir() if path.suffix in (".txt", ".gz") and path.is_file()
-        )
-    )
+        return (named,), ()
+    files: list[Path] = []
+    ignored: list[Path] = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        is_text = path.suffix.lower() in (".txt", *PACKED)
+        (files if is_text else ignored).append(path)
     if not files:
+        endings = ", ".join((".txt", *PACKED))
         raise UserError(
-            f"{folder}: holds neither {corpus} nor any .txt or .gz file. Expected text to train on."
+            f"{folder}: holds neither {corpus} nor any text file ({endings}). Expected text to train on."
         )
-    return files
+    return tuple(files), tuple(ignored)
 
 
 def _pieces(tokens: list[str]) -> Iterator[list[str]]:

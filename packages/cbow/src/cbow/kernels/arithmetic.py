@@ -51,6 +51,11 @@ def compiled(
     return decorate
 
 
+def is_kept(kernel: Any) -> bool:
+    """Return whether the machine code of a compiled function is on disk for later runs."""
+    return isinstance(kernel._cache, _Cache) and not kernel._cache.has_failed
+
+
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's cache on disk, made to notice edits of inlined functions.
 
@@ -61,6 +66,14 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         super().__init__(function)
         files = sorted(Path(function.__code__.co_filename).parent.glob("*.py"))
         self._sources = hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()
+        self.has_failed = False
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Write machine code; a disk that is full costs the next run a compilation, not this one its end."""
+        try:
+            super().save_overload(signature, data)
+        except OSError:
+            self.has_failed = True
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
         return super()._index_key(signature, codegen), self._sources

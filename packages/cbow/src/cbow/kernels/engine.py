@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cbow.kernels.arithmetic import aligned_zeros
+from cbow.kernels.arithmetic import aligned_zeros, is_kept
 from cbow.kernels.lines import (
     DIVERGED,
     END,
@@ -160,6 +160,11 @@ class Engine:
             self._outputs[:, :dimension] = V.T
         self._inputs = aligned_zeros(len(U), padded)
         self._inputs[:, :dimension] = U
+
+    @property
+    def is_kept(self) -> bool:
+        """The kernel's machine code is on disk for later runs."""
+        return is_kept(train_softmax if self.objective == "softmax" else train_logistic)
 
     def weights(self) -> tuple[Weights, Weights]:
         """Return copies of U (T R, D) and V (D, V), float32."""

@@ -19,11 +19,12 @@ Irsoy et al. 2020, arXiv 2012.15332: word2vec forgets to divide the CBOW gradien
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating[Any]]
 Ids = Sequence[int] | npt.NDArray[np.integer]
 
 GRADIENTS = ("true", "word2vec", "coursework")

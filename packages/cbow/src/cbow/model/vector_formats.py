@@ -69,7 +69,7 @@ def write(
 
 
 def read(path: Path) -> Table:
-    """Read `.npz` or `.safetensors` of ours, or word2vec text or binary for any other name.
+    """Read `.npz` or `.safetensors` of ours, or GloVe text, word2vec text or binary for any other name.
 
     Raises
     ------
@@ -78,16 +78,16 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file. Expected vectors as .npz, .safetensors, "
+            f"{path}: no such file. Expected vectors as .npz, .safetensors, GloVe text, "
             "or in word2vec's text or binary format."
         )
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    from shared.text.vectors import read_word2vec
+    from shared.text.vectors import read_vectors
 
-    return *read_word2vec(path), None
+    return *read_vectors(path), None
 
 
 def _arrays(

@@ -204,7 +204,7 @@ class WordVectors:
 
     @classmethod
     def load(cls, path: Path | str) -> WordVectors:
-        """Read `.npz` or `.safetensors` of ours, or word2vec text or binary for any other name."""
+        """Read `.npz` or `.safetensors` of ours, or GloVe text, word2vec text or binary for any other name."""
         path = Path(path)
         tokens, matrix, counts = vector_formats.read(path)
         try:

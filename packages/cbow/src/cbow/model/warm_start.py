@@ -1,0 +1,117 @@
+"""Starting from trained weights instead of random ones: those of a run, or the vectors of a file.
+
+Shapes as in `weights.py`: U (T R, D), V (D, V).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cbow.config import TrainConfig
+from cbow.model.subwords import Subwords
+from cbow.model.trained import TrainedWeights, load_weights
+from cbow.model.vectors import WordVectors
+from cbow.model.weights import input_tables, subwords_of
+from shared.errors import UserError
+from shared.text.vocabulary import Vocabulary
+
+
+def set_trained_weights(
+    config: TrainConfig,
+    vocabulary: Vocabulary,
+    subwords: Subwords | None,
+    U: NDArray[Any],
+    V: NDArray[Any],
+) -> str:
+    """Overwrite first weights with those that `config.init` names, where it has them; return a line about it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        With `init`.
+    vocabulary : Vocabulary
+    subwords : Subwords or None
+        Those of `config`.
+    U, V : float arrays (T R, D) and (D, V)
+        From `first_weights`; changed in place.
+
+    Raises
+    ------
+    UserError
+        There is nothing of that name, or it has another size.
+    """
+    assert config.init is not None
+    path = Path(config.init)
+    if path.is_dir():
+        known = _from_run(load_weights(path), config, vocabulary, subwords, U, V)
+    else:
+        known = _from_vectors(path, config, vocabulary, U)
+    return f"started from {path}: {known:,} of {len(vocabulary):,} words have trained vectors"
+
+
+def _from_run(
+    source: TrainedWeights,
+    config: TrainConfig,
+    vocabulary: Vocabulary,
+    subwords: Subwords | None,
+    U: NDArray[Any],
+    V: NDArray[Any],
+) -> int:
+    """Copy the rows of words and n-grams that both have; return the number of words."""
+    for name, theirs, ours in (
+        ("--dimension", source.config.dimension, config.dimension),
+        ("--positions with --window", input_tables(source.config), input_tables(config)),
+    ):
+        if theirs != ours:
+            raise UserError(
+                f"--init {config.init}: was trained with {name} {theirs}, now it is {ours}. Give the same."
+            )
+    new, old = _common(vocabulary.tokens, source.vocabulary.tokens)
+    their_subwords = subwords_of(source.config, source.vocabulary)
+    ngrams = _common(
+        () if subwords is None else subwords.ngrams,
+        () if their_subwords is None else their_subwords.ngrams,
+    )
+    tables = input_tables(config)
+    own = U.reshape(tables, -1, config.dimension)  # (T, R, D), a view
+    trained = source.U.reshape(tables, -1, config.dimension)
+    own[:, new] = trained[:, old]
+    own[:, ngrams[0] + len(vocabulary)] = trained[:, ngrams[1] + len(source.vocabulary)]
+    if "hierarchical" not in (config.objective, source.config.objective):
+        V[:, new] = source.V[:, old]  # of hierarchical softmax a column is a node of another tree
+    return len(new)
+
+
+def _from_vectors(path: Path, config: TrainConfig, vocabulary: Vocabulary, U: NDArray[Any]) -> int:
+    """Copy the vectors of a file into the words' input rows, of every table; return their number."""
+    dimension = config.dimension
+    own = U.reshape(input_tables(config), -1, dimension)  # (T, R, D), a view
+    if path.suffix in (".npz", ".safetensors"):
+        vectors = WordVectors.load(path)
+        width = vectors.matrix.shape[1]
+        if width != dimension:
+            raise UserError(
+                f"--init {path}: vectors of {width} numbers, but --dimension is {dimension}. Give the same."
+            )
+        new, old = _common(vocabulary.tokens, vectors.tokens)
+        own[:, new] = vectors.matrix[old]
+        return len(new)
+    from shared.text.vectors import load_pretrained
+
+    matrix, coverage = load_pretrained(
+        path, vocabulary, dimension=dimension, seed=config.seed, pad=""
+    )
+    own[:, : len(vocabulary)] = matrix  # words that the file lacks: drawn with its deviation
+    return coverage.exact + coverage.lowercased
+
+
+def _common(new: Any, old: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of the names that both sequences have, in each of them."""
+    ids = {name: number for number, name in enumerate(old)}
+    pairs = [(number, ids[name]) for number, name in enumerate(new) if name in ids]
+    places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return places[:, 0], places[:, 1]
