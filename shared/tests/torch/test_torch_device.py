@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import os
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from shared.errors import UserError
+from shared.interrupt import StopRequest
 from shared.torch.config import LoopConfig
 from shared.torch.device import (
+    choose_algorithms,
     choose_device,
     choose_precision,
     make_accelerator,
     random_states,
+    require_address,
     require_compiler,
     seed_everything,
     set_random_states,
@@ -20,6 +25,7 @@ from shared.torch.device import (
 )
 from shared.torch.evaluation import Totals, evaluating
 from shared.torch.gradients import scale_and_clip
+from shared.torch.meter import Meter
 
 
 def draws() -> tuple:
@@ -64,6 +70,75 @@ def test_device_that_is_not_there_is_a_users_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="--device is cuda.*sees only"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("WORLD_SIZE", "MASTER_ADDR, MASTER_PORT not set"),
+        ("OMPI_COMM_WORLD_SIZE", "MASTER_ADDR, MASTER_PORT, WORLD_SIZE not set"),
+        ("PMI_SIZE", "MASTER_ADDR, MASTER_PORT, WORLD_SIZE not set"),
+    ],
+)
+def test_processes_without_an_address_are_a_users_error(name, missing, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv(name, "2")
+    with pytest.raises(
+        UserError, match=rf"^{name} is 2, but {missing}.*torchrun --nproc-per-node 2"
+    ):
+        make_accelerator(LoopConfig(device="cpu"))
+
+
+def test_one_process_needs_no_address():
+    assert require_address({}) == require_address({"WORLD_SIZE": "1"}) == 1
+    address = {"MASTER_ADDR": "localhost", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "3"}
+    assert require_address(address) == 3
+
+
+@pytest.fixture
+def algorithms():
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.get_float32_matmul_precision(),
+    )
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.backends.cudnn.benchmark = before[1]
+    torch.set_float32_matmul_precision(before[2])
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_algorithms_of_a_gpu_are_fast_or_deterministic(deterministic, algorithms, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "restored after the test")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    choose_algorithms(deterministic=deterministic)
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
+    assert torch.backends.cudnn.benchmark != deterministic
+    assert torch.get_float32_matmul_precision() == ("highest" if deterministic else "high")
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == deterministic
+
+
+def test_update_reads_no_value_that_a_gpu_would_have_to_be_waited_for():
+    """Tensors of the device `meta` have no values: whatever reads one (`item`, `nonzero`, `if tensor`) raises."""
+    meta = torch.device("meta")
+    model = torch.nn.Linear(4, 3, device=meta)
+    loss = model(torch.ones(2, 4, device=meta)).sum()
+    loss.backward()
+    accelerator = SimpleNamespace(device=meta, is_main_process=True, num_processes=1)
+    meter = Meter(accelerator, StopRequest(), 60.0)
+    sums = meter.over_processes([{"loss": loss, "count": 2}])
+    norm = scale_and_clip(model.parameters(), 1 / sums["count"].float(), 1.0)
+    torch.optim.AdamW(model.parameters(), fused=False).step()
+    meter.add(1, sums | {"gradient_norm": norm}, 0.1)  # read one update later
+    with pytest.raises(NotImplementedError, match="meta"):
+        meter.settle()
+
+
+def test_sums_on_an_apple_gpu_are_no_float64():
+    accelerator = SimpleNamespace(device=torch.device("mps"), is_main_process=True, num_processes=1)
+    meter = Meter(accelerator, StopRequest(), 60.0)
+    assert meter._number(torch.ones((), dtype=torch.bfloat16)).dtype == torch.float32
 
 
 def test_precision_may_change_within_one_process():

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 
 # What a run may be resumed with although it was started with something else: none of these changes its outcome.
 MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", "profile_steps")
@@ -26,6 +26,14 @@ class LoopConfig:
     """Settings of the training loop."""
 
     RENAMED: ClassVar[dict[str, str]] = {"average_patience": "asgd_window"}
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "warmup": {"schedule": ("linear", "cosine", "one_cycle", "inverse_sqrt")},
+        "final_factor": {"schedule": ("linear", "cosine", "one_cycle")},
+        "decay_factor": {"schedule": ("decay", "plateau")},
+        "decay_epochs": {"schedule": ("decay",)},
+        "epochs": {"steps": (None,), "minutes": (None,)},
+        "steps": {"minutes": (None,)},
+    }
 
     recipe: str | None = None
     """Settings by name, overridden by --config and by flags."""
@@ -42,10 +50,13 @@ class LoopConfig:
     compile: bool = False
     """Compile the model with torch.compile; needs a C++ compiler on a CPU and a minute at the start."""
 
+    deterministic: bool = False
+    """Give the same bits on a GPU every time, also after a resume, by slower algorithms. CPUs do so anyway."""
+
     epochs: int = 10
     """Passes over the training data, >= 1; `steps` and `minutes` take precedence."""
     steps: int | None = None
-    """Updates in all instead of `epochs`, >= 1."""
+    """Updates in all, instead of `epochs`, >= 1."""
     minutes: float | None = None
     """Train as many steps as fit into this time, loading, timing and evaluations included, > 0. The plan is changed
     while it runs if the machine gets slower or faster."""

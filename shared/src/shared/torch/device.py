@@ -1,4 +1,4 @@
-"""Where and how to compute: device, number format, threads, seeds, and the Accelerator made of them."""
+"""Where and how to compute: device, precision, algorithms, threads, seeds, and the Accelerator made of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import torch
 from shared.errors import UserError
 from shared.random_streams import seed_sequence
 from shared.torch.config import LoopConfig
+
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Variables of torchrun and of mpirun that hold the number of processes; accelerate looks at all of them."""
 
 
 def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
@@ -31,18 +35,20 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
     Raises
     ------
     UserError
-        The device is not there, or the precision is not to be had on it.
+        The device is not there or does not have the precision, or processes were started that cannot find each other.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
+    processes = require_address()
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if device.type == "cuda":
+        choose_algorithms(deterministic=config.deterministic)
     # accelerate keeps the first precision (and, of one process, the first device) for the life of the process.
-    is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    AcceleratorState._reset_state(reset_partial_state=is_alone)
+    AcceleratorState._reset_state(reset_partial_state=processes == 1)
     accelerator = Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if precision == "bf16" else "no",
@@ -51,6 +57,45 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
     atexit.unregister(_leave_processes)
     atexit.register(_leave_processes)
     return accelerator
+
+
+def require_address(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the number of processes that the environment speaks of, 1 without such a variable.
+
+    Raises
+    ------
+    UserError
+        There are several, and not all that is needed for them to find each other.
+    """
+    name = next((name for name in _SIZES if environment.get(name, "1") != "1"), None)
+    if name is None:
+        return 1
+    missing = [
+        n for n in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE") if n not in environment
+    ]
+    if missing:
+        raise UserError(
+            f"{name} is {environment[name]}, but {', '.join(missing)} not set: the processes cannot find each other. "
+            f"Start them with torchrun --nproc-per-node {environment[name]} -m <task> train, or unset {name}."
+        )
+    return int(environment["WORLD_SIZE"])
+
+
+def choose_algorithms(*, deterministic: bool) -> None:
+    """Choose how GPUs compute: the fastest way, or one whose results are the same bits every time.
+
+    Parameters
+    ----------
+    deterministic : bool
+        True: no algorithm that adds up in the order in which threads come by, and none that was chosen by timing.
+        False: cuDNN tries algorithms for each shape that it meets, and float32 products use TF32 tensor cores.
+    """
+    # cuBLAS reads it when it is first used; without a workspace of its own, results depend on other streams.
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.set_float32_matmul_precision("highest" if deterministic else "high")
 
 
 def _leave_processes() -> None:
