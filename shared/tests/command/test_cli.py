@@ -204,7 +204,7 @@ def test_missing_place_is_an_error_of_one_line(
 def test_overview_lists_verbs_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
     verbs = (Verb("train", "Train.", "no_such_module:run", ("no_such_module:Config",)),)
     assert run_verbs("demo", "1.2", "A made-up command.", verbs, ["--help"]) == 0
-    assert "train  Train." in capsys.readouterr().out
+    assert "train       Train." in capsys.readouterr().out
     assert run_verbs("demo", "1.2", "A made-up command.", verbs, ["--version"]) == 0
     assert capsys.readouterr().out == "demo 1.2\n"
     assert run_verbs("demo", "1.2", "A made-up command.", verbs, []) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -12,6 +13,7 @@ from shared.command.config import (
     described_fields,
     differences,
     dump,
+    flag,
     load,
     parse,
     positional,
@@ -28,6 +30,8 @@ class DemoConfig:
         "unigram_power": {"objective": ("negative", "nce")},
         "shrink_by": {"shrink": ...},
     }
+    COMMON: ClassVar[tuple[str, ...]] = ("shrink",)
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {"shape of the model": ("widths", "names")}
     RENAMED: ClassVar[dict[str, str]] = {"step_size": "learning_rate"}
 
     recipe: str | None = None
@@ -194,7 +198,59 @@ def test_help_is_the_attribute_docstring(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         demo(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Step size of SGD, > 0. (type: float, default: 0.1)" in printed
+    assert "--learning-rate X Step size of SGD, > 0. (default: 0.1)" in printed
+    assert "--objective {softmax,negative} What is trained. (default: softmax)" in printed
+
+
+def help_of(words: list[str], recipes: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        demo(words, recipes)
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_of_a_training_is_short_and_help_all_has_every_option(
+    capsys: pytest.CaptureFixture[str], recipes: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    short = help_of(["--help"], recipes, capsys)
+    everything = help_of(["--help-all"], recipes, capsys)
+    for text in (short, everything):
+        assert max(map(len, text.splitlines())) <= 80
+        assert "Recipes: fast." in text
+        assert "--config FILE" in text
+        assert "--out PATH" in text
+    assert "--widths" not in short
+    assert "--help-all" in short
+    assert "--widths N,..." in everything
+    for field in dataclasses.fields(DemoConfig):
+        assert flag(field.name) in everything
+    assert "(default: 9)" in help_of(["--recipe", "fast", "--help"], recipes, capsys)
+
+
+def test_help_has_the_groups_and_the_common_options_that_a_class_names(
+    capsys: pytest.CaptureFixture[str], recipes: dict[str, Path]
+) -> None:
+    everything = help_of(["--help-all"], recipes, capsys)
+    shape = everything.index("\nshape of the model:\n")
+    assert (
+        everything.index("\nsettings of a made-up verb:\n") < shape < everything.index("--widths")
+    )
+    short = help_of(["--help"], recipes, capsys)
+    assert short.index("--shrink ") < short.index("--recipe")
+
+
+def test_arguments_are_explained_and_words_after_dashes_are_no_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("demo ask", "Ask.", [DemoQuery], ["--help"], example="demo ask RUN a")
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: demo ask RUN WORDS... [options]\n\nAsk.\n")
+    assert "example:\n  demo ask RUN a\n" in printed
+    assert "\narguments:\n  RUN " in printed
+    (query,) = parse("demo ask", "Ask.", [DemoQuery], ["run", "--", "--help"])
+    assert query.words == ("--help",)
 
 
 def test_print_config_is_a_config_file(

@@ -15,6 +15,7 @@ nothing but this module.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -48,19 +49,29 @@ class Verb:
         the package.
     layered : bool
         The first option class takes `--recipe`, `--config` and `--print-config`, and is what a run saves.
+    example : str
+        What to type after the command, for `--help`.
+    shared : str
+        Module of `shared` that holds the code, where it is the same in all packages.
 
     Notes
     -----
-    The code is `run` in the package's `commands/<name>.py`, called with one instance of each option class.
+    The code is `run` in the package's `commands/<name>.py`, called with one instance of each option class; `run` in a
+    module of `shared` gets the package's import name before them.
     """
 
     name: str
     help: str
     options: tuple[str, ...]
     layered: bool
+    example: str
+    shared: str
 
-    def __init__(self, name: str, help: str, *options: str, layered: bool = False) -> None:
+    def __init__(
+        self, name: str, help: str, *options: str, layered: bool = False, example: str = "", shared: str = ""
+    ) -> None:  # fmt: skip
         values = {"name": name, "help": help, "options": options, "layered": layered}
+        values |= {"example": example, "shared": shared}
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -83,6 +94,19 @@ def fetch_verb(help: str) -> Verb:
 def sample_verb() -> Verb:
     """Return the verb `sample`."""
     return Verb("sample", "Write a small made-up data set.", "shared.command.options:SampleOptions")
+
+
+def common_verbs() -> tuple[Verb, ...]:
+    """Return the verbs that every command has without naming them."""
+    options = "shared.command.options:"
+    return (
+        Verb("recipes", "List the recipes: what for, what to expect.", f"{options}RecipesOptions",
+             shared="shared.command.recipes"),
+        Verb("compare", "Compare runs: settings, figures, curves.", f"{options}CompareOptions",
+             shared="shared.pages.compare", example="compare RUN RUN"),
+        Verb("completion", "Write completions for a shell.", f"{options}CompletionOptions",
+             shared="shared.command.completion", example="completion bash >> ~/.bashrc"),
+    )  # fmt: skip
 
 
 def teaching_verbs() -> tuple[Verb, ...]:
@@ -124,6 +148,8 @@ def run_verbs(
         interrupt that was answered by saving.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    own = {verb.name for verb in verbs}
+    verbs = [*verbs, *(verb for verb in common_verbs() if verb.name not in own)]
     command = package.replace("_", "-")
     let_waiting_threads_sleep()  # torch is loaded by the verb, so not yet
     use_utf8()
@@ -181,18 +207,47 @@ def _dispatch(
 
     recipes = recipes_of(package) if verb.layered else None
     prog = f"{command} {verb.name}"
-    names = [
-        name if ":" in name else f"{{package}}.commands.options:{name}" for name in verb.options
-    ]
-    classes += [_load(name.format(package=package)) for name in names]
+    classes += option_classes(package, verb)
+    example = f"{command} {verb.example}" if verb.example else ""
+    if verb.layered and recipes and not example:
+        example = f"{prog} --recipe {'laptop' if 'laptop' in recipes else next(iter(recipes))}"
     try:
-        options = parse(prog, verb.help, classes, words[1:], recipes)
+        options = parse(prog, verb.help, classes, words[1:], recipes, example)
     except SystemExit as stop:  # after --help and --print-config
         return int(stop.code or 0)
     for option in options:
         if isinstance(option, RunOptions):
             option.require_free_folder()
+    if verb.name == "completion":
+        return int(_load(f"{verb.shared}:run")(package, *options, verbs=verbs) or 0)
+    options = [_with_newest_run(option, command) for option in options]
+    if verb.shared:
+        return int(_load(f"{verb.shared}:run")(package, *options) or 0)
     return int(_load(f"{package}.commands.{verb.module}:run")(*options) or 0)
+
+
+def _with_newest_run(options: Any, command: str) -> Any:
+    """Let RUN be a folder of runs, which stands for its newest run; a line says which."""
+    given = getattr(options, "run", None)
+    if not isinstance(given, str):
+        return options
+    from pathlib import Path
+
+    from shared.runs.listing import newest_run
+
+    run = newest_run(Path(given), command)
+    if run == Path(given):
+        return options
+    print(f"{given}: using its newest run, {run.name}.", file=sys.stderr)
+    return dataclasses.replace(options, run=str(run))
+
+
+def option_classes(package: str, verb: Verb) -> list[type]:
+    """Return the dataclasses of a verb's options."""
+    names = [
+        name if ":" in name else f"{{package}}.commands.options:{name}" for name in verb.options
+    ]
+    return [_load(name.format(package=package)) for name in names]
 
 
 def _overview(command: str, description: str, verbs: Sequence[Verb]) -> str:

@@ -31,6 +31,7 @@ from shared.command.fields import (
     positional,
     unused,
 )
+from shared.command.help import help_text
 from shared.command.parser import instance_of, make_parser, typed
 from shared.errors import UserError
 
@@ -48,6 +49,7 @@ def parse(
     classes: Sequence[type],
     arguments: Sequence[str],
     recipes: Mapping[str, Path] | None = None,
+    example: str = "",
 ) -> list[Any]:
     """Read the command line of one verb into its dataclasses.
 
@@ -64,6 +66,8 @@ def parse(
     recipes : mapping of name to YAML file, optional
         Adds `--recipe NAME`, `--config FILE` and `--print-config`. The first class then has a field `recipe`, which
         keeps the name.
+    example : str
+        A command line, for `--help`.
 
     Returns
     -------
@@ -76,14 +80,32 @@ def parse(
         An unknown flag, recipe or key; a value of the wrong type or out of range; a flag that has no effect with the
         other settings (see `shared.command.fields.unused`; recipes and files may hold such settings).
     SystemExit
-        After `--help` and `--print-config`.
+        After `--help`, `--help-all` and `--print-config`.
     """
     words = _with_lists([_hyphenated(word) for word in arguments], classes)
     parser = make_parser(prog, description, classes)
     if recipes is not None:
-        _add_layer_flags(parser, recipes)
+        parser.add_argument("--config", type=str)  # `_take_layers` has taken its values out by then
+        parser.add_argument("--print-config", action="store_true")
         words, layers = _take_layers(words, recipes)
         parser.set_defaults(_layered_defaults(classes[0], layers, recipes))
+    asked = [word for word in _before_dashes(words) if word in ("-h", "--help", "--help-all")]
+    if asked:
+        more = [] if recipes is None else _layer_flags(recipes)
+        is_short = recipes is not None and asked[-1] != "--help-all"
+        defaults = {action.dest: action.default for action in parser._actions}
+        print(
+            help_text(
+                prog,
+                description,
+                classes,
+                defaults,
+                example=example,
+                layers=more,
+                is_short=is_short,
+            )
+        )
+        raise SystemExit(0)
     values = vars(parser.parse_args(words))
     instances: list[Any] = [instance_of(cls, values) for cls in classes]
     given = _given(words)
@@ -202,15 +224,18 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _add_layer_flags(parser: Any, recipes: Mapping[str, Path]) -> None:
-    """Describe the layering flags in `--help`; `_take_layers` has taken their values out by then."""
-    for action in parser._actions:
-        if action.dest == "recipe":
-            action.help = f"{action.help} Known: {', '.join(recipes)}."
-    parser.add_argument("--config", type=str, metavar="FILE", help="Settings from a YAML file.")
-    parser.add_argument(
-        "--print-config", action="store_true", help="Print the settings as YAML and stop."
-    )
+def _before_dashes(words: Sequence[str]) -> Sequence[str]:
+    """Return the words before `--`, after which everything is an argument."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _layer_flags(recipes: Mapping[str, Path]) -> list[tuple[str, str, str]]:
+    """Return flag, what it takes, and help of the layering flags."""
+    return [
+        ("", "", f"Recipes: {', '.join(recipes)}."),
+        ("--config", "FILE", "Settings from a YAML file, such as the config.yaml of a run."),
+        ("--print-config", "", "Print the settings as YAML and stop."),
+    ]
 
 
 def _take_layers(words: list[str], recipes: Mapping[str, Path]) -> tuple[list[str], list[Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from shared.command.config import Problems, positional
 
@@ -42,8 +43,16 @@ class RunOptions:
             require_free(Path(self.out), resume=self.resume)
 
     def tell(self, folder: Path | None) -> None:
-        """Say where a finished run is; None, in a process that writes no run, says nothing."""
-        if folder is not None and not self.quiet:
+        """Say where a finished run is, and link its page to those of the runs beside it.
+
+        None, in a process that writes no run, says nothing.
+        """
+        if folder is None:
+            return
+        from shared.pages.links import link_runs
+
+        link_runs(folder.parent)
+        if not self.quiet:
             print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
 
 
@@ -52,9 +61,37 @@ class ReportOptions:
     """Which run to make a page of."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     out: str | None = None
     """HTML file; default: report.html in the run folder."""
+
+
+@dataclass(frozen=True)
+class RecipesOptions:
+    """How recipes are listed."""
+
+    json: bool = False
+    """Print one JSON object a line."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Which runs are compared."""
+
+    runs: tuple[str, ...] = positional()
+    """Run folders; a folder of runs stands for all of them."""
+    out: str | None = None
+    """HTML file; default: compare.html in the folder that the first run is in."""
+    json: bool = False
+    """Print one JSON object a line and write no page."""
+
+
+@dataclass(frozen=True)
+class CompletionOptions:
+    """What completion is written for."""
+
+    shell: Literal["bash", "zsh", "tcsh"] = positional(default="bash")
+    """The shell."""
 
 
 @dataclass(frozen=True)

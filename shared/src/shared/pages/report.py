@@ -148,6 +148,15 @@ class Report:
             f"<details><summary>{_esc(summary)}</summary>\n<pre><code>{_esc(text)}</code></pre></details>"
         )
 
+    def links(self, title: str, targets: Sequence[tuple[str, str]]) -> None:
+        """Add a line of links; targets are relative to the page's folder. Nothing where there are none."""
+        if targets:
+            items = [
+                f'<a href="{_esc(place.replace(os.sep, "/"))}">{_esc(name)}</a>'
+                for name, place in targets
+            ]
+            self._blocks.append(f'<p class="links">{_esc(title)}: {", ".join(items)}</p>')
+
     def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add the plot of the learning rate, if it ever changes."""
         epochs, rates = curve(records, "learning_rate")
@@ -274,7 +283,8 @@ class Report:
     def save(self, path: str | Path) -> Path:
         """Write the page; a reader never sees half of it."""
         path = Path(path)
-        body = "\n".join([f"<header>\n{self._header}\n</header>", *self._blocks])
+        # `shared.pages.links` fills the links in.
+        body = "\n".join(["<nav></nav>", f"<header>\n{self._header}\n</header>", *self._blocks])
         page = PAGE.format(
             lang=_esc(self._lang), title=_esc(self._title), style=style_sheet(), body=body
         )

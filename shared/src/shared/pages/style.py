@@ -49,6 +49,9 @@ h2{font-size:1.25rem;line-height:1.3;font-weight:650;letter-spacing:-.005em;marg
 h3{font-size:.95rem;line-height:1.4;font-weight:600;margin:0 0 .5rem}
 p{margin:0 0 1rem;overflow-wrap:break-word;hyphens:auto}
 a{color:var(--s1)}
+nav{font-size:.88rem;margin:0 0 1.5rem;min-height:1.4rem}
+nav a{margin-right:1rem;text-decoration:none}
+nav a:hover{text-decoration:underline}
 .headline{margin:0 0 1.75rem;line-height:1.1}
 .headline strong{font-size:2.9rem;font-weight:650;letter-spacing:-.03em;font-variant-numeric:tabular-nums lining-nums}
 .headline span{color:var(--quiet);margin-left:.35rem}

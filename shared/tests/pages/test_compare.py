@@ -1,0 +1,123 @@
+"""The verb `compare`, and the links between pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.command.options import CompareOptions
+from shared.errors import UserError
+from shared.pages import compare
+from shared.pages.compare import curves_of, differing_settings, read_runs
+from shared.pages.links import link_runs
+from shared.pages.report import Report
+from shared.runs.run_directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a made-up task."""
+
+    rate: float = 0.1
+    """Rate."""
+    workers: int = 0
+    """Workers."""
+    data: str | None = None
+    """Data."""
+
+
+def make_run(
+    folder: Path, settings: Settings, accuracy: float | None, task: str = "a_task"
+) -> Path:
+    with RunDirectory.start("a_task", settings, out=str(folder), resume=False, quiet=True) as run:
+        for epoch in (1, 2):
+            run.metrics.add(epoch, epoch=epoch, valid_accuracy=0.1 * epoch, train_loss=1 / epoch)
+        run.metrics.add(3, epoch=1, valid_accuracy=0.9)  # another model of the same run
+        if accuracy is not None:
+            metrics = {"test_accuracy": accuracy, "chosen_on": "valid", "valid_loss": 0.5}
+            run.write_summary({"task": task, "recipe": None, "seconds": 12.3, "metrics": metrics})
+            Report("a-task: x").save(run.path / "report.html")
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    make_run(tmp_path / "runs" / "one", Settings(), 0.75)
+    make_run(tmp_path / "runs" / "two", Settings(rate=0.2, workers=4), 0.8)
+    make_run(tmp_path / "runs" / "unfinished", Settings(rate=0.3), None)
+    (tmp_path / "runs" / "notes").mkdir()
+    return tmp_path / "runs"
+
+
+def test_table_has_the_settings_that_differ_and_the_figures(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare.run("a_task", CompareOptions((str(runs),))) == 0
+    printed = capsys.readouterr().out
+    lines = [line.split("  ") for line in printed.splitlines()]
+    assert re.search(r"^one +75\.00 % +0\.5 +12\.3", printed, re.MULTILINE)
+    assert re.search(r"^unfinished +– +– +–$", printed, re.MULTILINE)
+    assert re.search(r"^rate +0\.1 +0\.2 +0\.3$", printed, re.MULTILINE)
+    assert not any(line[0] in ("workers", "data") for line in lines)
+    page = (runs / "compare.html").read_text(encoding="utf-8")
+    assert 'href="two/report.html"' in page
+    assert "unfinished/report.html" not in page
+    assert page.count("<svg") == 2
+
+
+def test_curves_stop_where_a_second_model_begins(runs: Path) -> None:
+    found = curves_of(read_runs([str(runs)], "a-task", "a_task"))
+    assert list(found) == ["valid_accuracy", "train_loss"]
+    assert found["valid_accuracy"]["one"] == ([1, 2], [10.0, 20.0])
+
+
+def test_settings_that_change_no_figure_do_not_count(runs: Path) -> None:
+    assert differing_settings(read_runs([str(runs)], "a-task", "a_task")) == ["rate"]
+
+
+def test_json_has_an_object_a_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (str(runs / "two"), str(runs / "one"))
+    assert compare.run("a_task", CompareOptions(words, json=True)) == 0
+    two, one = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert two == {
+        "run": str(runs / "two"),
+        "settings": {"rate": 0.2},
+        "metrics": {"test_accuracy": 0.8, "valid_loss": 0.5},
+        "seconds": 12.3,
+    }
+    assert one["settings"] == {"rate": 0.1}
+    assert not (runs / "compare.html").exists()
+
+
+def test_what_is_no_run_and_other_tasks_are_refused(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"notes: is not a run and holds none"):
+        read_runs([str(runs / "notes")], "a-task", "a_task")
+    make_run(tmp_path / "other", Settings(), 0.5, task="another")
+    with pytest.raises(UserError, match="is a run of another, expected one of a_task"):
+        read_runs([str(tmp_path / "other")], "a-task", "a_task")
+
+
+def links_in(page: Path) -> list[str]:
+    (nav,) = re.findall(r"<nav>(.*?)</nav>", page.read_text(encoding="utf-8"))
+    return re.findall(r'href="([^"]+)"', nav)
+
+
+def test_pages_link_to_their_sisters_and_back(runs: Path, tmp_path: Path) -> None:
+    Report("another: x").save(make_run(runs / "foreign", Settings(), 0.5) / "report.html")
+    page = runs / "one" / "report.html"
+    before = page.read_text(encoding="utf-8")
+    link_runs(runs)
+    assert links_in(page) == ["../two/report.html"]
+    compare.run("a_task", CompareOptions((str(runs / "one"), str(runs / "two"))))
+    link_runs(runs, up=[("Demo & index", tmp_path / "index.html")])
+    expected = ["../../index.html", "../compare.html", "../two/report.html"]
+    assert links_in(page) == expected
+    for link in expected[1:]:
+        assert (page.parent / link).is_file()
+    after = re.sub(r"<nav>.*?</nav>", "<nav></nav>", page.read_text(encoding="utf-8"))
+    assert after == before
+    assert "Demo &amp; index" in page.read_text(encoding="utf-8")
