@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cbow.commands import bench
 from cbow.commands.bench import PER_WORD, loop_per_sample, loop_per_word, write_made_up_text
 from cbow.model import reference
 from cbow.model.weights import initial_weights
@@ -36,6 +37,14 @@ def test_bench_prints_ratios(cbow: Caller, sample_folder: Path) -> None:
     speeds = found["exact"]["per_second"]
     assert found["exact"]["ratio"][PER_WORD] == pytest.approx(speeds["cbow"] / speeds[PER_WORD])
     assert found["sampling"]["recall_at_40"]["cbow"] > 0.5
+
+
+def test_peak_memory_is_left_out_where_the_system_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (bench._peak_megabytes() or 0) > 10
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert bench._peak_megabytes() is None
 
 
 PEAK = """

@@ -302,3 +302,44 @@ def test_joined_cosines_are_the_weighted_mean_of_the_parts_cosines():
     a, b = unit_rows(centered(first)), unit_rows(centered(second))
     expected = (a @ a.T + 0.25 * (b @ b.T)) / 1.25
     np.testing.assert_allclose(unit_rows(table) @ unit_rows(table).T, expected, atol=1e-5)
+
+
+def test_large_vectors_are_scaled_a_block_at_a_time_with_the_same_answers(monkeypatch):
+    generator = np.random.default_rng(4)
+    words = [f"w{i}" for i in range(53)]
+    matrix = generator.normal(size=(53, 7))
+    plain = WordVectors(words, matrix)
+    expected = plain.neighbors("w3", 5), plain.most_similar_tokens("w3", 5)
+    monkeypatch.setattr("cbow.model.vectors._CACHED_BYTES", 0)
+    monkeypatch.setattr("cbow.model.vectors._BLOCK_BYTES", 4 * 7 * 10)
+    large = WordVectors(words, matrix)
+    for found, wanted in zip(
+        (large.neighbors("w3", 5), large.most_similar_tokens("w3", 5)), expected, strict=True
+    ):
+        assert [word for word, _ in found] == [word for word, _ in wanted]
+        np.testing.assert_allclose([c for _, c in found], [c for _, c in wanted], atol=1e-6)
+    assert "unit" not in vars(large)
+    matrix[41, 2] = np.inf
+    with pytest.raises(ValueError, match="'w41' is not finite"):
+        WordVectors(words, matrix)
+
+
+PEAK = """
+import resource, sys
+from cbow.cli import main
+resource_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert main(["neighbors", sys.argv[1], "w5"]) == 0
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resource_before) // 1000)
+"""
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("form", ["safetensors", "npz", "word2vec-binary"])
+def test_neighbors_of_a_large_file_take_little_more_memory_than_the_file(form, tmp_path):
+    pytest.importorskip("resource", reason="peak memory is not known on this system")
+    words = [f"w{i}" for i in range(100_000)]
+    matrix = np.random.default_rng(0).normal(size=(len(words), 200)).astype(np.float32)
+    WordVectors(words, matrix).export(tmp_path / f"v.{form}", form)
+    command = [sys.executable, "-c", PEAK, str(tmp_path / f"v.{form}")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(done.stdout.split()[-1]) < 1.8 * 80  # 80 MB of vectors; libraries and words beside

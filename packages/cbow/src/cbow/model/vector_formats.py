@@ -164,11 +164,24 @@ def _read_safetensors(path: Path) -> Table:
             else:
                 tokens = json.loads(metadata["tokens"])
             counts = file.get_tensor("counts") if "counts" in names else None
-            return tokens, file.get_tensor("matrix"), counts
+            return tokens, _mapped(path, "matrix"), counts
     except (*_DAMAGE, SafetensorError) as problem:
         raise UserError(
             f"{path}: damaged .safetensors, {_one_line(problem)}. Save again."
         ) from problem
+
+
+def _mapped(path: Path, name: str) -> NDArray[np.float32]:
+    """Return a float32 array of a `.safetensors` that was checked, mapped to memory instead of read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    if entry["dtype"] != "F32":
+        raise ValueError(f"{name} is {entry['dtype']}, expected F32")
+    offset, shape = 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+    if 0 in shape:  # nothing to map
+        return np.zeros(shape, dtype=np.float32)
+    return np.memmap(path, dtype="<f4", mode="r", offset=offset, shape=shape)
 
 
 def _check_format(path: Path, format: str | None) -> None:

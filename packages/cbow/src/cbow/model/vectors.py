@@ -23,6 +23,8 @@ Answers = list[tuple[str, float]]
 
 _SPELLING_WORDS = 50_000
 # Looking for near spellings takes a second or so for this many words; the rest are rarer anyway.
+_CACHED_BYTES = 64 << 20  # of vectors, of which a scaled copy is kept for neighbors
+_BLOCK_BYTES = 8 << 20
 
 
 class WordVectors:
@@ -61,9 +63,10 @@ class WordVectors:
         self._ids = {token: row for row, token in enumerate(self.tokens)}
         if len(self._ids) != len(self.tokens):
             raise ValueError("a word has two rows")
-        if not np.isfinite(self.matrix).all():
-            row = int(np.flatnonzero(~np.isfinite(self.matrix).all(axis=1))[0])
-            raise ValueError(f"the vector of {self.tokens[row]!r} is not finite")
+        for start, block in _blocks(self.matrix):
+            if not np.isfinite(block).all():
+                row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+                raise ValueError(f"the vector of {self.tokens[row]!r} is not finite")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -128,8 +131,8 @@ class WordVectors:
 
     def similarity(self, a: str, b: str) -> float:
         """Cosine of two words, -1 to 1."""
-        cosine = float(self.unit[self.row(a)] @ self.unit[self.row(b)])
-        return min(1.0, max(-1.0, cosine))  # rounding may step over the ends
+        first, second = self._unit_rows([self.row(a), self.row(b)])
+        return min(1.0, max(-1.0, float(first @ second)))  # rounding may step over the ends
 
     def most_similar(
         self,
@@ -163,9 +166,9 @@ class WordVectors:
         minus = [self.row(token) for token in _as_words(negative)]
         if not plus and not minus:
             raise UserError("Give at least one word to add or to subtract.")
-        target = self.unit[plus].sum(axis=0) - self.unit[minus].sum(axis=0)  # (D,)
+        target = self._unit_rows(plus).sum(axis=0) - self._unit_rows(minus).sum(axis=0)  # (D,)
         length = float(np.linalg.norm(target))
-        cosines = self.unit @ (target / (length if length > 0 else 1.0))  # (V,)
+        cosines = self._cosines(target / (length if length > 0 else 1.0))  # (V,)
         asked = set(plus + minus)
         order = np.argsort(-cosines, kind="stable")[: topn + len(asked)]
         rows = [int(row) for row in order if int(row) not in asked][:topn]
@@ -185,9 +188,22 @@ class WordVectors:
         Equal cosines come in vocabulary order.
         """
         row = self.row(token)
-        cosines = self.unit @ self.unit[row]
+        cosines = self._cosines(self._unit_rows([row])[0])
         order = np.lexsort((np.arange(len(self)), -cosines, np.arange(len(self)) != row))
         return [(self.tokens[i], min(1.0, float(cosines[i]))) for i in order[:n]]
+
+    def _unit_rows(self, rows: Sequence[int]) -> Floats:
+        return unit_rows(self.matrix[list(rows)])
+
+    def _cosines(self, target: Floats) -> Floats:
+        """Return the cosines (V,) of all words with a vector (D,) of length 1.
+
+        Of a large matrix, which may be a file mapped to memory, a block of rows is scaled at a time.
+        """
+        if self.matrix.nbytes <= _CACHED_BYTES:
+            return cast(Floats, self.unit @ target)
+        parts = [unit_rows(block) @ target for _, block in _blocks(self.matrix)]
+        return cast(Floats, np.concatenate(parts))
 
     def save(self, path: Path | str) -> None:
         """Write `.npz` or `.safetensors`, vocabulary and counts inside."""
@@ -211,6 +227,13 @@ class WordVectors:
             return cls(tokens, matrix, counts)
         except ValueError as problem:
             raise UserError(f"{path}: damaged, {problem}. Write or fetch it again.") from problem
+
+
+def _blocks(matrix: Floats) -> Iterator[tuple[int, Floats]]:
+    """Yield (first row, rows) of a few megabytes each."""
+    rows = max(1, _BLOCK_BYTES // (4 * max(1, matrix.shape[1])))
+    for start in range(0, len(matrix), rows):
+        yield start, matrix[start : start + rows]
 
 
 def unit_rows(matrix: NDArray[Any]) -> Floats:
