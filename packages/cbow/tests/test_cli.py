@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cbow.cli import VERBS
@@ -187,6 +188,28 @@ def test_queries_answer_in_text_and_json(cbow: Caller, small_run: Path) -> None:
     assert len(answers) == 5
 
 
+def test_inspect_shows_samples_indices_and_vectors(cbow: Caller, small_run: Path) -> None:
+    vocabulary = [line.split() for line in (small_run / "vocab.txt").read_text().splitlines()]
+    word, count = vocabulary[30]
+    answer = json.loads(cbow("inspect", small_run, word, "--samples", 3, "--json")[1])
+    assert answer["token_to_idx"] == {word: 30}
+    assert answer["counts"] == {word: int(count)}
+    from cbow import load
+
+    assert answer["vectors"][word] == load(small_run)[word].tolist()
+    data = (small_run / "config.yaml").read_text().split("data: ")[1].splitlines()[0]
+    first = (Path(data) / "treebank.txt").read_text().splitlines()[0].lower().strip(".").split()
+    assert [sample["target"][0] for sample in answer["samples"]] == first[:3]
+    for number, sample in enumerate(answer["samples"]):
+        around = first[max(0, number - 4) : number] + first[number + 1 : number + 5]
+        assert [token for token, _ in sample["context"]] == around
+        assert all(vocabulary[index][0] == token for token, index in sample["context"])
+    code, printed, _ = cbow("inspect", small_run)
+    assert code == 0
+    assert " ->  " in printed
+    assert "<unk>" in printed
+
+
 def test_evaluate_gives_recall_for_any_list(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     own = json.loads(cbow("evaluate", small_run, "--json")[1])
     summary = json.loads((small_run / "summary.json").read_text())
@@ -227,6 +250,12 @@ def test_exports_hold_the_vectors_of_the_run(cbow: Caller, small_run: Path, tmp_
         assert back.matrix.tobytes() == ours.matrix.tobytes()
     assert cbow("export", small_run, "--format", "projector", "--out", "projector")[0] == 0
     assert len((tmp_path / "projector" / "vectors.tsv").read_text().splitlines()) == len(ours)
+    assert cbow("export", small_run, "--format", "numpy")[0] == 0
+    numbers = json.loads((tmp_path / "numpy" / "token_to_idx.json").read_text())
+    tokens = json.loads((tmp_path / "numpy" / "idx_to_token.json").read_text())
+    assert tokens == ours.tokens == list(numbers)
+    assert list(numbers.values()) == list(range(len(ours)))
+    assert np.load(tmp_path / "numpy" / "vectors.npy").tobytes() == ours.matrix.tobytes()
 
 
 def test_gensim_reads_the_binary_export(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
@@ -238,6 +267,14 @@ def test_gensim_reads_the_binary_export(cbow: Caller, small_run: Path, tmp_path:
     ours = WordVectors.load(small_run / "vectors.safetensors")
     assert theirs.index_to_key == list(ours.tokens)
     assert theirs.vectors.tobytes() == ours.matrix.tobytes()
+    assert cbow("export", small_run, "--format", "word2vec-text", "--out", "v.txt")[0] == 0
+    text = models.KeyedVectors.load_word2vec_format(str(tmp_path / "v.txt"))
+    assert text.vectors.tobytes() == ours.matrix.tobytes()
+    word, first, second = ours.tokens[30], ours.tokens[31], ours.tokens[32]
+    for asked in ({"positive": word}, {"positive": [word, first], "negative": [second]}):
+        expected, found = theirs.most_similar(**asked), ours.most_similar(**asked)
+        assert [near for near, _ in found] == [near for near, _ in expected]
+        assert [c for _, c in found] == pytest.approx([c for _, c in expected], abs=1e-5)
 
 
 def test_sample_is_the_same_each_time_and_never_overwrites(cbow: Caller, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ VERBS = (
     Verb("neighbors", "List the words nearest to a word.", "NeighborsOptions"),
     Verb("similarity", "Compare two words.", "SimilarityOptions"),
     Verb("analogy", "Answer `a is to b as c is to ?`.", "AnalogyOptions"),
+    Verb("inspect", "Show a run's samples, word indices and vector rows.", "InspectOptions"),
     Verb("export", "Write the vectors for other programs.", "ExportOptions"),
     Verb("synonyms", "Build a synonym list from WordNet.", "SynonymsOptions"),
     Verb("study", "Run the assignment's whole study, with plots.", "StudyOptions"),

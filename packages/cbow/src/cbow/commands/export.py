@@ -17,8 +17,8 @@ ENDINGS = {
 
 def run(options: ExportOptions) -> int:
     """Write the vectors in another format (verb `export`)."""
-    default = "projector" if options.format == "projector" else f"vectors{ENDINGS[options.format]}"
-    out = options.out or default
+    ending = ENDINGS.get(options.format)
+    out = options.out or (f"vectors{ending}" if ending else options.format)
     vectors = load(options.run)
     vectors.export(Path(out), options.format)
     size = vectors.matrix.shape[1]

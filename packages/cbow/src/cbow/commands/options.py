@@ -88,18 +88,37 @@ class AnalogyOptions:
 
 
 @dataclass(frozen=True)
+class InspectOptions:
+    """Parts of a run to show."""
+
+    run: str = positional()
+    """Run folder."""
+    words: tuple[str, ...] = positional(default=())
+    """Words whose index, count and vector are shown; default: the first of the vocabulary."""
+    samples: int = 5
+    """Training samples to show, from the start of the corpus, >= 0."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.samples < 0, "samples", self.samples, ">= 0")
+
+
+@dataclass(frozen=True)
 class ExportOptions:
     """Format and file to write."""
 
     run: str = positional()
     """Run folder or vector file."""
-    format: Literal["npz", "safetensors", "word2vec-text", "word2vec-binary", "projector"] = (
-        "word2vec-binary"
-    )
+    format: Literal[
+        "npz", "safetensors", "word2vec-text", "word2vec-binary", "projector", "numpy"
+    ] = "word2vec-binary"
     """npz, safetensors; word2vec-text, word2vec-binary: as gensim reads them; projector: two .tsv files for the
-    TensorBoard Embedding Projector."""
+    TensorBoard Embedding Projector; numpy: vectors.npy, token_to_idx.json, idx_to_token.json."""
     out: str | None = None
-    """File to write (projector: folder); default: vectors.<ending> in the working folder."""
+    """File to write (projector, numpy: folder); default: vectors.<ending>, or a folder of the format's name."""
 
 
 @dataclass(frozen=True)

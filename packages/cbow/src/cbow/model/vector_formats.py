@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import whole_file, write_json
 
-FORMATS = ("npz", "safetensors", "word2vec-text", "word2vec-binary", "projector")
+FORMATS = ("npz", "safetensors", "word2vec-text", "word2vec-binary", "projector", "numpy")
 """What `write` writes."""
 
 Table = tuple[list[str], NDArray[Any], NDArray[Any] | None]
@@ -44,7 +44,7 @@ def write(
     """Write vectors in one of `FORMATS`, whole or not at all.
 
     `projector` makes `path` a folder with the `vectors.tsv` and `metadata.tsv` that the TensorBoard Embedding Projector
-    loads; every other format is one file.
+    loads, `numpy` one with `vectors.npy`, `token_to_idx.json` and `idx_to_token.json`; every other format is one file.
 
     Raises
     ------
@@ -64,6 +64,11 @@ def write(
         write_word2vec(path, tokens, matrix, binary=format == "word2vec-binary")
     elif format == "projector":
         _write_projector(path, tokens, matrix, counts)
+    elif format == "numpy":
+        with whole_file(path / "vectors.npy", "wb") as file:
+            np.save(file, matrix)
+        write_json(path / "token_to_idx.json", {token: i for i, token in enumerate(tokens)})
+        write_json(path / "idx_to_token.json", list(tokens))
     else:
         raise UserError(f"Unknown vector format {format!r}. Expected {', '.join(FORMATS)}.")
 

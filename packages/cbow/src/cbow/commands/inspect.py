@@ -1,0 +1,75 @@
+"""The verb `inspect`: what a run was trained on and what it has learned, piece by piece."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from cbow.commands.answers import print_answer
+from cbow.commands.options import InspectOptions
+from cbow.config import TrainConfig
+from cbow.data.dataset import find_corpus
+from cbow.model.reference import pairs, windows
+from cbow.model.trained import VOCABULARY, load
+from shared.command import config as configuration
+from shared.runs.run_directory import RunDirectory
+from shared.text.vocabulary import Vocabulary
+
+FIRST_WORDS = 5
+NUMBERS = 8
+"""Of a vector, printed in a line; JSON has all of them."""
+
+
+def run(options: InspectOptions) -> int:
+    """Show a run's first samples, and index, count and vector of words (verb `inspect`)."""
+    folder = RunDirectory.read(options.run, task="cbow")
+    config = configuration.load(TrainConfig, folder.path / "config.yaml")
+    vectors = load(folder.path)
+    vocabulary = Vocabulary.load(folder.path / VOCABULARY)
+    words = options.words or vocabulary.tokens[:FIRST_WORDS]
+    answer = {
+        "words": len(vocabulary),
+        "dimension": vectors.matrix.shape[1],
+        "samples": [
+            {
+                "context": [[vocabulary.tokens[i], i] for i in context],
+                "target": [vocabulary.tokens[target], target],
+            }
+            for context, target in itertools.islice(
+                _samples(config, vocabulary, options.samples), options.samples
+            )
+        ],
+        "token_to_idx": {word: vectors.row(word) for word in words},
+        "counts": {word: int(vocabulary.counts[vectors.row(word)]) for word in words},
+        "vectors": {word: [float(value) for value in vectors[word]] for word in words},
+    }
+    return print_answer(answer, _as_text(answer, config), as_json=options.json)
+
+
+def _samples(
+    config: TrainConfig, vocabulary: Vocabulary, number: int
+) -> Iterator[tuple[list[int], int]]:
+    """Yield the samples in the order of training; subsampling and shrinking windows would draw from them."""
+    if number == 0:
+        return
+    samples = pairs if config.architecture == "skipgram" else windows
+    for line in find_corpus(config).lines():
+        yield from samples(vocabulary.ids(line), config.window)
+
+
+def _as_text(answer: dict[str, Any], config: TrainConfig) -> str:
+    lines = [f"{answer['words']:,} words, vectors of {answer['dimension']} numbers"]
+    if answer["samples"]:
+        lines += ["", f"first samples (window {config.window}): context -> target"]
+    for sample in answer["samples"]:
+        context = "  ".join(f"{word} {index}" for word, index in sample["context"])
+        word, index = sample["target"]
+        lines.append(f"  {context}  ->  {word} {index}")
+    lines += ["", "index, count, word, vector"]
+    for word, index in answer["token_to_idx"].items():
+        row = answer["vectors"][word]
+        numbers = "  ".join(f"{value: .4f}" for value in row[:NUMBERS])
+        more = "  ..." if len(row) > NUMBERS else ""
+        lines.append(f"  {index:>6}  {answer['counts'][word]:>8,}  {word}  [{numbers}{more}]")
+    return "\n".join(lines)
