@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
@@ -104,6 +106,15 @@ def test_what_is_no_run_and_other_tasks_are_refused(runs: Path, tmp_path: Path) 
 def links_in(page: Path) -> list[str]:
     (nav,) = re.findall(r"<nav>(.*?)</nav>", page.read_text(encoding="utf-8"))
     return re.findall(r'href="([^"]+)"', nav)
+
+
+def test_links_work_whatever_the_names_hold(tmp_path: Path) -> None:
+    names = ["a b", "50% #1?", "电影", os.fsdecode(b"caf\xe9")] if os.name != "nt" else ["a b"]
+    for name in [*names, "plain"]:
+        make_run(tmp_path / name, Settings(), 0.5)
+    link_runs(tmp_path)
+    targets = {unquote_to_bytes(link) for link in links_in(tmp_path / "plain" / "report.html")}
+    assert targets == {os.fsencode(f"../{name}/report.html") for name in names}
 
 
 def test_pages_link_to_their_sisters_and_back(runs: Path, tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ class ReportOptions:
     out: str | None = None
     """HTML file; default: report.html in the run folder."""
 
+    def __post_init__(self) -> None:
+        """Refuse the name of an image, of which there is one beside the page."""
+        with Problems() as problem:
+            suffix = Path(self.out or "").suffix.lower()
+            problem(suffix in (".png", ".svg"), "out", self.out, "the name of an HTML file")
+
 
 @dataclass(frozen=True)
 class RecipesOptions:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from shared.errors import UserError
 from shared.text.text_files import PACKED, read_pieces, without_packing
@@ -189,7 +189,7 @@ class Table:
     def _records(self, on_bad: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:
         """Yield the first line and the fields of each record; blank lines are left out."""
         csv.field_size_limit(LONGEST_FIELD)
-        quoting = csv.QUOTE_NONE if self.separator == "\t" else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 3] = csv.QUOTE_NONE if self.separator == "\t" else csv.QUOTE_MINIMAL
         done = 0 if self._columns is None else 1
         reader = csv.reader(self._lines, delimiter=self.separator, quoting=quoting, strict=True)
         offset = done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from shared.command.config import read_mapping
 from shared.command.options import CompareOptions
 from shared.errors import UserError
-from shared.pages.links import link_runs
+from shared.pages.links import link_runs, relative_url
 from shared.pages.plots import Curves, number_text
 from shared.pages.report import Report, curve
 from shared.runs.listing import runs_in, summary_of
@@ -164,7 +163,7 @@ def write_page(command: str, runs: Sequence[Compared], out: Path) -> Path:
     page.links(
         "Pages of the runs",
         [
-            (one.name, os.path.relpath(one.path / "report.html", out.parent))
+            (one.name, relative_url(one.path / "report.html", out.parent))
             for one in runs
             if (one.path / "report.html").is_file()
         ],

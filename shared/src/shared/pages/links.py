@@ -11,8 +11,10 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from shared.files import whole_file
+from shared.pages.plots import printable
 from shared.runs.listing import runs_in
 
 NAV = re.compile(r"<nav>.*?</nav>", re.DOTALL)
@@ -45,11 +47,17 @@ def link_runs(folder: Path, *, up: Sequence[tuple[str, Path]] = ()) -> None:
         _fill(page, links)
 
 
+def relative_url(target: Path, folder: Path) -> str:
+    """Return the link from a page in a folder to a file, whatever characters their names hold."""
+    path = os.path.relpath(target, folder).replace(os.sep, "/")
+    return quote(os.fsencode(path))
+
+
 def _fill(page: Path, links: Sequence[tuple[str, Path]]) -> None:
     items = []
     for title, target in links:
-        place = html.escape(os.path.relpath(target, page.parent).replace(os.sep, "/"), quote=True)
-        items.append(f'<a href="{place}">{html.escape(title)}</a>')
+        name = html.escape(printable(title))
+        items.append(f'<a href="{relative_url(target, page.parent)}">{name}</a>')
     nav = f"<nav>{' '.join(items)}</nav>"
     try:
         before = page.read_text(encoding="utf-8")

@@ -149,12 +149,9 @@ class Report:
         )
 
     def links(self, title: str, targets: Sequence[tuple[str, str]]) -> None:
-        """Add a line of links; targets are relative to the page's folder. Nothing where there are none."""
+        """Add a line of links (`shared.pages.links.relative_url`). Nothing where there are none."""
         if targets:
-            items = [
-                f'<a href="{_esc(place.replace(os.sep, "/"))}">{_esc(name)}</a>'
-                for name, place in targets
-            ]
+            items = [f'<a href="{_esc(url)}">{_esc(name)}</a>' for name, url in targets]
             self._blocks.append(f'<p class="links">{_esc(title)}: {", ".join(items)}</p>')
 
     def learning_rate(self, records: Sequence[Mapping[str, Any]]) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,12 +157,10 @@ class RunDirectory:
         except OSError as error:  # a full disk does not say whose write failed
             raise OSError(error.errno, error.strerror, str(path)) from None
 
-    def has_ended(self, write_page: Callable[[RunDirectory], Any] | None = None) -> bool:
-        """Whether the run has ended before; says so, and makes the page if it is given and missing."""
+    def has_ended(self) -> bool:
+        """Whether the run has ended before; says so."""
         if not (self.path / "summary.json").exists():
             return False
-        if write_page is not None and not (self.path / "report.html").exists():
-            write_page(self)
         self.say(f"{self.path}: this run has ended already; nothing is left to do.")
         return True
 

@@ -238,11 +238,11 @@ def opened(source: str) -> Iterator[IO[bytes]]:
         raise UserError(f"{source}: cannot be read ({error}). Get the file again.") from error
 
 
-def _without_mark(file: io.BufferedReader) -> IO[bytes]:
+def _without_mark(file: Any) -> IO[bytes]:
     """Go past a byte order mark, which some editors write: it is no part of the first token."""
     if file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
         file.read(len(_BYTE_ORDER_MARK))
-    return file
+    return cast(IO[bytes], file)
 
 
 def _member(folder: zipfile.ZipFile, archive: str, name: str) -> str:

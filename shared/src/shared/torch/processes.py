@@ -5,7 +5,7 @@ Started by `torchrun --nproc-per-node N -m <task> train ...`; with one process a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class FollowerRun(RunDirectory):
     def say(self, line: str) -> None:
         """Say nothing: the first process says it."""
 
-    def has_ended(self, write_page: Callable[[RunDirectory], Any] | None = None) -> bool:
+    def has_ended(self) -> bool:
         """Whether the run has ended before."""
         return (self.path / "summary.json").exists()
 
