@@ -18,10 +18,10 @@ class TrainConfig:
     recipe: str | None = None
     """Settings by name, overridden by --config and by flags."""
     data: str | None = None
-    """Folder in the publisher's layout (treebank.txt, synonyms.json), or a text file, or a folder of .txt/.gz files;
-    default: $DLTASKS_DATA/cbow, else a small made-up sample."""
+    """A text file, a folder of them with its subfolders (.txt, .gz, .bz2, .xz), or a folder in the publisher's layout
+    (treebank.txt, synonyms.json); default: $DLTASKS_DATA/cbow, else the user's cache, else a small made-up sample."""
     corpus: str = "treebank.txt"
-    """File to train on inside the data folder; where it is missing, all .txt and .gz files there."""
+    """File to train on inside the data folder; where it is missing, all text files there."""
     synonyms: str | None = None
     """Synonym list that recall is measured by after each epoch; default: synonyms.json of the data folder."""
     encoding: str = "utf-8"
@@ -106,6 +106,37 @@ class TrainConfig:
     checkpoint_seconds: float = 5.0
     """Seconds between checkpoints, > 0; longer if writing one takes more than a twentieth of that."""
 
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *("recipe", "data", "init", "limit", "max_vocab_size", "architecture", "objective"),
+        *(
+            "dimension",
+            "window",
+            "epochs",
+            "minutes",
+            "learning_rate",
+            "schedule",
+            "threads",
+            "seed",
+        ),
+    )
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": (
+            *("recipe", "data", "corpus", "synonyms", "encoding", "limit", "tokenizer"),
+            *("max_vocab_size", "min_count", "prune_above"),
+        ),
+        "model": (
+            *("init", "architecture", "objective", "cbow_gradient", "dimension", "window"),
+            *("shrink_window", "subsample", "negatives", "negative_power", "initial"),
+        ),
+        "n-grams and positions": (
+            *("positions", "subword_min", "subword_max", "twin", "twin_weight"),
+        ),
+        "training": (
+            *("epochs", "minutes", "learning_rate", "schedule", "min_learning_rate", "halve_every"),
+            *("seed", "threads", "merge_every", "checkpoint_seconds"),
+        ),
+        "word vectors": ("vectors", "output_weight"),
+    }
     ONLY_WITH: ClassVar[OnlyWith] = {
         "cbow_gradient": {"architecture": ("cbow",)},
         "negatives": {"objective": ("negative",)},
