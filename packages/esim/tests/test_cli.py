@@ -10,6 +10,7 @@ import pytest
 
 from esim.cli import VERBS
 from esim.config import TrainConfig
+from shared.errors import UserError
 from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -196,6 +197,7 @@ def test_attention_page_shows_both_directions_and_escapes_words(
     assert "Attention of the premise over the hypothesis" in page
     assert "Attention of the hypothesis over the premise" in page
     assert "<b>dog" not in page and "&lt;" in page
+    assert "Predicted " in page and "✓ right" not in page  # no label is given
     assert "<script" not in page and "http" not in page
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -203,7 +205,93 @@ def test_attention_page_shows_both_directions_and_escapes_words(
 def test_attend_shows_pairs_of_dev(esim: Caller, small_run: Path, tmp_path: Path) -> None:
     assert esim("attend", small_run, "--pairs", 2, "--out", "some.html")[0] == 0
     page = (tmp_path / "some.html").read_text()
-    assert page.count("<h2>") == 2 and page.count('<table class="attention">') == 4
+    assert page.count("<h2>") == 2 and page.count('<table class="heat">') == 4
+    assert page.count("✓ right") == page.count("✗ wrong") == 1
+
+
+def test_attention_is_shaded_on_one_scale_from_0_to_1(
+    esim: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    import re
+
+    from esim import load
+    from shared.pages.heat_map import DARKEST
+
+    assert esim("attend", small_run, *PAIR, "--out", "one.html")[0] == 0
+    shades = re.findall(r"opacity:([\d.]+)", (tmp_path / "one.html").read_text())
+    weights = load(small_run, device="cpu").attention(*PAIR).over_hypothesis
+    assert weights is not None
+    expected = DARKEST * weights.ravel()
+    assert [float(s) for s in shades[: len(expected)]] == pytest.approx(expected, abs=1e-3)
+
+
+def test_page_of_a_run_links_attention_of_dev_pairs_and_back(small_run: Path) -> None:
+    page = (small_run / "report.html").read_text()
+    assert 'href="attention.html"' in page and 'class="heat"' in page
+    assert "test accuracy" in page and 'class="headline"' in page
+    attention = (small_run / "attention.html").read_text()
+    assert 'href="report.html"' in attention and attention.count("<h2>") == 6
+    assert attention.count("✓ right") == attention.count("✗ wrong") == 3
+
+
+def test_page_and_image_of_attention_never_have_the_same_name(
+    esim: Caller, small_run: Path
+) -> None:
+    for words in (("predict", small_run, *PAIR, "--attention"), ("attend", small_run, "--out")):
+        code, _, error = esim(*words, "a.png")
+        assert code == 2 and "is a.png, expected an HTML page" in error
+
+
+def test_loaded_model_gives_what_the_command_line_gives(esim: Caller, small_run: Path) -> None:
+    import esim as package
+
+    model = package.load(small_run, device="cpu")
+    one = json.loads(esim("predict", small_run, *PAIR, "--json")[1])
+    found = model.predict(PAIR).as_dict()
+    assert found.keys() == one.keys() and found["label"] == one["label"]
+    assert found["neutral"] == pytest.approx(one["neutral"], abs=1e-6)
+    both = model.predict([PAIR, PAIR[::-1]])
+    assert [p.label for p in both] == [model.predict(PAIR).label, model.predict(PAIR[::-1]).label]
+    assert both[0].probability == max(both[0].probabilities.values())
+    shown = model.attention(*PAIR)
+    assert shown.over_hypothesis is not None and shown.over_hypothesis.shape == (6, 5)
+    assert both[0].over_hypothesis is None
+    figures = json.loads(esim("evaluate", small_run, "--json")[1])
+    assert model.evaluate()["accuracy"] == figures["accuracy"]
+    assert "ESIM" in repr(model) and {"predict", "attention", "evaluate"} <= set(dir(model))
+    assert {"load", "Esim"} <= set(dir(package))
+    for bad in ("one string", [("a",)], [PAIR, "b"]):
+        with pytest.raises(UserError, match="premise, hypothesis"):
+            model.predict(bad)
+
+
+def test_predict_answers_each_line_of_standard_input_as_it_arrives(small_run: Path) -> None:
+    command = [sys.executable, "-m", "esim", "predict", str(small_run), "--json"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for pair in (PAIR, PAIR[::-1]):
+            process.stdin.write("\t".join(pair) + "\n")
+            assert "label" in json.loads(process.stdout.readline())  # while the input is open
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def test_predict_says_what_it_did_not_read(esim: Caller, small_run: Path, tmp_path: Path) -> None:
+    long = "A dog runs. " * 300
+    code, _, error = esim("predict", small_run, long, PAIR[1])
+    assert code == 0 and "words at the end were not read" in error
+    rows = [{"sentence1": PAIR[0], "sentence2": PAIR[1], "gold_label": "foreign"}, {"sentence1": 3}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, printed, error = esim("predict", small_run, "--file", "p.jsonl")
+    assert code == 2 and printed == "" and "p.jsonl:2" in error and "--on-bad-line skip" in error
+    skip = ("--file", "p.jsonl", "--on-bad-line", "skip")
+    code, printed, error = esim("predict", small_run, *skip)
+    assert code == 0 and printed.count("\n") == 1 and "1 bad line skipped" in error
+    (tmp_path / "q.csv").write_text(f"a,b\n{PAIR[0]},{PAIR[1]}\n")
+    columns = ("--premise-column", "a", "--hypothesis-column", "b")
+    assert esim("predict", small_run, "--file", "q.csv", *columns)[1] == printed
 
 
 def test_page_can_be_made_again(esim: Caller, small_run: Path, tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ Shapes: Tp words of the premise, Th words of the hypothesis. Each row of a map i
 
 from __future__ import annotations
 
-import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,84 +14,106 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esim.commands.options import AttendOptions
+from esim.config import TrainConfig
+from esim.data.dataset import split_sentences
 from esim.data.labels import LABELS
-from esim.model.trained import load_run
-from esim.predict import Prediction, classify
+from esim.model.trained import TrainedModel, load_run
+from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
+from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.plots import write_whole
 from shared.pages.report import Report
 from shared.torch.device import choose_device
 
-DARKEST = 0.75
-"""Opacity of a map's largest weight; text stays readable on it."""
+CANDIDATES = 100
+"""Dev pairs of which examples are chosen."""
 LONGEST = 60
 """Words of a sentence in an image; the page has them all."""
 
-_STYLE = """<style>
-table.attention{border-collapse:collapse;font-size:.82rem;width:auto}
-table.attention th{font-weight:normal;border:0;padding:.15rem .4rem;text-align:right;white-space:nowrap}
-table.attention thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.4rem .15rem}
-table.attention td{min-width:1.9rem;text-align:center;padding:.15rem;border:1px solid var(--rule);position:relative}
-table.attention td i{position:absolute;inset:0;background:var(--s1)}
-table.attention td b{position:relative;font-weight:normal;font-variant-numeric:tabular-nums}
-table.attention .off{text-decoration:underline dotted}
-</style>"""
+Example = tuple[str, str, str]
+"""Premise, hypothesis, and gold label or an empty string."""
 
 
 def run(options: AttendOptions) -> int:
     """Write a page with the attention of pairs."""
     trained = load_run(options.run, device=choose_device("auto"))
+    out = Path(options.out) if options.out else trained.path / "attention.html"
     if options.premise is not None and options.hypothesis is not None:
         pairs = [(options.premise, options.hypothesis, "")]
     else:
-        pairs = _dev_pairs(trained.config.data, options.pairs)
-    predictions = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
-    out = Path(options.out) if options.out else trained.path / "attention.html"
-    page, image = write_page(predictions, out, [label for *_, label in pairs])
+        pairs = examples(trained, options.pairs)
+    page, image = write_page(trained, pairs, out)
     print(f"The page is {page}, the image {image}.")
     return 0
 
 
 def write_page(
-    predictions: Sequence[Prediction], out: Path, labels: Sequence[str] = ()
+    trained: TrainedModel, pairs: Sequence[Example], out: Path, *, back: str | None = None
 ) -> tuple[Path, Path]:
     """Write the attention of pairs as a page, and of the first one as a PNG beside it.
 
     Parameters
     ----------
-    predictions : sequence of Prediction
-        One or more, with attention.
+    trained : TrainedModel
+    pairs : sequence of (premise, hypothesis, label)
+        One or more; the label may be empty.
     out : Path
         HTML file.
-    labels : sequence of str
-        Gold label of each pair, or an empty string.
+    back : str, optional
+        Page of the run, in the same folder, to link to; default: report.html if it is there.
 
     Returns
     -------
     page, image : Path
     """
-    page = Report("esim: attention", f"{len(predictions)} pair{'s' * (len(predictions) != 1)}")
-    page.html(_STYLE)
-    page.text(
-        "Each row is the attention of one word over the words of the other sentence, and sums to 1. "
-        "Underlined words are not in the vocabulary."
+    page = Report(
+        "esim: attention", f"{len(pairs)} pair{'s' * (len(pairs) != 1)} of {trained.path.name}"
     )
-    for number, one in enumerate(predictions):
-        gold = labels[number] if number < len(labels) else ""
-        page.heading(f"{' '.join(one.premise)} / {' '.join(one.hypothesis)}")
-        chances = {name: f"{100 * chance:.1f} %" for name, chance in one.probabilities.items()}
-        header = [*LABELS, *(["label"] if gold else [])]
-        page.table(header, [[*(chances[name] for name in LABELS), *([gold] if gold else [])]])
+    if back is None and (out.parent / "report.html").exists():
+        back = "report.html"
+    if back:
+        page.links("Back to", [("the run's page", back)])
+    page.html(STYLE)
+    page.text(
+        "Each row is the attention of one word over the words of the other sentence, and sums to 1. All maps have the "
+        "same scale: white is 0, the darkest shade is 1. Underlined words are not in the vocabulary."
+    )
+    predictions = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
+    for one, (premise, hypothesis, label) in zip(predictions, pairs, strict=True):
+        page.heading(f"{premise} / {hypothesis}")
+        page.text(_verdict(one, label))
         for title, rows, columns, weights in _directions(one):
-            page.html(_table(title, rows, columns, weights, one.unknown))
+            texts = [[_hundredths(value) for value in row] for row in weights.tolist()]
+            page.html(
+                heat_map(
+                    title,
+                    rows,
+                    columns,
+                    weights.tolist(),
+                    texts,
+                    is_upright=True,
+                    marked=one.unknown,
+                )
+            )
     saved = page.save(out)
     image = out.with_suffix(".png")
     save_image(predictions[0], image)
     return saved, image
 
 
+def examples(trained: TrainedModel, count: int) -> list[Example]:
+    """Return dev pairs, half of them predicted right and half wrong as far as there are, in the order of the file."""
+    pairs = list(islice(_dev_pairs(trained.config), CANDIDATES))
+    predictions = predict_many(trained, [pair[:2] for pair in pairs])
+    is_right = [one.label == label for one, (_, _, label) in zip(predictions, pairs, strict=True)]
+    right = [number for number, is_so in enumerate(is_right) if is_so]
+    wrong = [number for number, is_so in enumerate(is_right) if not is_so]
+    some_wrong = wrong[: max(count // 2, count - len(right))]
+    return [pairs[number] for number in sorted(right[: count - len(some_wrong)] + some_wrong)]
+
+
 def save_image(one: Prediction, path: Path) -> None:
-    """Write the attention of both directions as a PNG: darker is more.
+    """Write the attention of both directions as a PNG; the darkest shade is 1.
 
     Raises
     ------
@@ -109,10 +130,9 @@ def save_image(one: Prediction, path: Path) -> None:
     figure = Figure(figsize=(3.2 + 0.34 * wide, 2.2 + 0.3 * high), layout="constrained")
     widths = [max(4, min(len(columns), LONGEST)) for _, _, columns, _ in directions]
     panels = figure.subplots(1, 2, width_ratios=widths)
-    largest = max(float(weights.max()) for *_, weights in directions)
     for axes, (title, rows, columns, weights) in zip(panels, directions, strict=True):
         rows, columns = rows[:LONGEST], columns[:LONGEST]
-        shown = axes.imshow(weights[:LONGEST, :LONGEST], cmap="Blues", vmin=0, vmax=largest)
+        shown = axes.imshow(weights[:LONGEST, :LONGEST], cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(columns)), [_plain(word) for word in columns], rotation=90)
         axes.set_yticks(range(len(rows)), [_plain(word) for word in rows])
         axes.tick_params(labelsize=8, length=0)
@@ -145,32 +165,13 @@ def _directions(
     ]
 
 
-def _table(
-    title: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    weights: NDArray[np.float64],
-    unknown: frozenset[str],
-) -> str:
-    """Return a heat map as a table that can be read without colors too."""
-
-    def word(text: str) -> str:
-        mark = ' class="off"' if text in unknown else ""
-        return f"<span{mark}>{html.escape(text)}</span>"
-
-    heads = "".join(f'<th scope="col">{word(column)}</th>' for column in columns)
-    lines = [
-        f'<h3>{html.escape(title)}</h3>\n<div class="scroll"><table class="attention">',
-        f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>",
-    ]
-    scale = DARKEST / max(float(weights.max()), 1e-9)
-    for row, values in zip(rows, weights.tolist(), strict=True):
-        cells = "".join(
-            f'<td><i style="opacity:{scale * value:.3f}"></i><b>{_hundredths(value)}</b></td>'
-            for value in values
-        )
-        lines.append(f'<tr><th scope="row">{word(row)}</th>{cells}</tr>')
-    return "\n".join([*lines, "</tbody></table></div>"])
+def _verdict(one: Prediction, label: str) -> str:
+    """Return the probabilities in words, and whether the prediction is right."""
+    chances = ", ".join(f"{name} {100 * value:.1f} %" for name, value in one.probabilities.items())
+    if not label:
+        return f"Predicted {one.label} ({chances})."
+    mark = "✓ right" if one.label == label else f"✗ wrong, the label is {label}"
+    return f"Predicted {one.label}: {mark} ({chances})."
 
 
 def _hundredths(value: float) -> str:
@@ -181,17 +182,7 @@ def _plain(word: str) -> str:
     return word.replace("$", r"\$")  # matplotlib would typeset a formula
 
 
-def _dev_pairs(data: str | None, count: int) -> list[tuple[str, str, str]]:
-    """Return the first pairs of the data that has dev pairs: premise, hypothesis, label."""
-    from esim.data import sample
-    from esim.data.dataset import DATA_SET
-    from esim.data.pairs import find_sources, read_pairs
-    from shared.data.samples import data_or_sample
-
-    sources = find_sources(data_or_sample(DATA_SET, data, sample.write)[0])
-    source = sources.get("dev") or next(iter(sources.values()))
-    texts = read_pairs(source, on_bad_line="skip")
-    rows = zip(texts.premises, texts.hypotheses, texts.labels, strict=True)
-    return [
-        (premise, hypothesis, LABELS[label]) for premise, hypothesis, label in islice(rows, count)
-    ]
+def _dev_pairs(config: TrainConfig) -> Iterator[Example]:
+    """Yield the pairs that dev is made of: premise, hypothesis, label."""
+    for premise, hypothesis, label in split_sentences(config, "dev"):
+        yield premise, hypothesis, LABELS[label]

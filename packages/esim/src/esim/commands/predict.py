@@ -34,7 +34,8 @@ def run(options: PredictOptions) -> int:
         if options.attention:
             from esim.commands.attend import write_page  # matplotlib
 
-            page, image = write_page([prediction], Path(options.attention))
+            pair = (options.premise, options.hypothesis, "")
+            page, image = write_page(trained, [pair], Path(options.attention))
             print(f"The attention is in {page}, as an image in {image}.", file=sys.stderr)
         return 0
     batches = (

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from esim.commands.attend import examples
+from esim.commands.attend import write_page as write_attention
 from esim.config import TrainConfig
 from esim.data.dataset import Data, load_data
 from esim.data.labels import LABELS
@@ -16,9 +18,12 @@ from esim.model.trained import TrainedModel, current_names, load_run
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
+from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
+EXAMPLES = 6
+"""Dev pairs whose attention is shown."""
 SPLITS = {"valid": "dev", "test": "test"}
 
 
@@ -69,7 +74,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         caption="Train: mean since the previous log line, with dropout. Dev: without dropout.",
         png=out.parent / "accuracy.png",
     )
-    _add_measures(page, run, config)
+    _add_measures(page, run, config, out)
     page.run_again("esim train", run, config)
     return page.save(out)
 
@@ -129,7 +134,7 @@ def _add_seeds(page: Report, path: Path, config: TrainConfig) -> None:
     )
 
 
-def _add_measures(page: Report, run: RunDirectory, config: TrainConfig) -> None:
+def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, out: Path) -> None:
     page.heading("On dev")
     try:
         data = load_data(config)
@@ -141,17 +146,17 @@ def _add_measures(page: Report, run: RunDirectory, config: TrainConfig) -> None:
         page.text("The data has changed since the run, so nothing more is measured on it.")
         return
     _add_checks(page, trained, data)
+    attention = out.with_name("attention.html")
+    write_attention(trained, examples(trained, EXAMPLES), attention, back=out.name)
+    page.links("Attention of dev pairs, right and wrong", [("attention.html", attention.name)])
 
 
 def _add_checks(page: Report, trained: TrainedModel, data: Data) -> None:
     dev = data.splits["dev"]
     scores = score_pairs(trained.model, dev, batch_size=scoring_batch(trained.config))
     values = figures(scores, dev)
-    rows = [
-        [name, *counts, percent(values["recall"][name])]
-        for name, counts in zip(LABELS, values["confusion"], strict=True)
-    ]
-    page.table(["label", *(f"predicted {name}" for name in LABELS), "recall"], rows, "Confusion")
+    page.html(STYLE)
+    page.html(_confusion_map(values["confusion"]))
     by_hypothesis = HypothesisOnly(data.splits["train"]).accuracy(dev)
     page.table(
         ["check", "fraction of pairs"],
@@ -170,6 +175,17 @@ def _add_checks(page: Report, trained: TrainedModel, data: Data) -> None:
     }
     caption = "Reliability diagram. Below the second line the model is overconfident."
     page.lines("Calibration", "confidence, %", "accuracy, %", curves, caption=caption)
+
+
+def _confusion_map(table: list[list[int]]) -> str:
+    """Return the confusion table, shaded by the fraction of each label's pairs."""
+    fractions = [[count / max(1, sum(row)) for count in row] for row in table]
+    texts = [
+        [f"{count:,} ({100 * fraction:.0f} %)" for count, fraction in zip(*pair, strict=True)]
+        for pair in zip(table, fractions, strict=True)
+    ]
+    columns = [f"predicted {name}" for name in LABELS]
+    return heat_map("Confusion: labels by prediction", LABELS, columns, fractions, texts)
 
 
 def _subtitle(summary: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ Shapes: N pairs, B pairs of a batch, T longest sentence of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from esim.config import TrainConfig
 from esim.data import sample
 from esim.data.columns import Columns
 from esim.data.labels import LABELS
-from esim.data.pairs import Labels, Source, find_sources
+from esim.data.pairs import Labels, PairTexts, Source, find_sources, read_pairs
 from esim.data.tokens import TokenPairs, Tokens, token_pairs
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
@@ -187,6 +187,22 @@ def load_split(
         raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
     pairs = encode(own, vocabulary, config.max_length)
     return sources[name].path.name if name == "all" else name, pairs
+
+
+def split_sentences(config: TrainConfig, split: str) -> Iterator[tuple[str, str, int]]:
+    """Yield premise, hypothesis and label of a split as training divides the data; tokens are joined by spaces.
+
+    A file of its own is read as it is; pairs that were held out of train are given by their tokens.
+    """
+    path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
+    sources = find_sources(path)
+    if split in sources and not config.hold_out:
+        texts: PairTexts | TokenPairs = read_pairs(sources[split], config, on_bad_line="skip")
+    else:
+        texts = _split_texts(config, path, sources, is_sample)[0][split]
+    for sides in zip(texts.premises, texts.hypotheses, texts.labels, strict=True):
+        premise, hypothesis = (s if isinstance(s, str) else " ".join(s) for s in sides[:2])
+        yield premise, hypothesis, sides[2]
 
 
 def encode(texts: TokenPairs, vocabulary: Vocabulary, max_length: int) -> Pairs:

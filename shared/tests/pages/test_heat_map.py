@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.pages.heat_map import DARKEST, STYLE, heat_map
+from shared.pages.report import Report
+
+
+def test_shades_are_absolute_and_everything_given_is_escaped(tmp_path: Path) -> None:
+    page = Report("a map")
+    page.html(STYLE)
+    shades = [[0.0, 0.5], [1.0, 2.0]]
+    page.html(
+        heat_map("<i>", ["<b>", "r"], ["c", "&"], shades, [["0", "<u>"], ["1", "2"]], marked=["r"])
+    )
+    text = page.save(tmp_path / "page.html").read_text("utf-8")
+    opacities = [float(value) for value in re.findall(r"opacity:([\d.]+)", text)]
+    assert opacities == [0, DARKEST / 2, DARKEST, DARKEST]
+    assert "<b>r" not in text and "&lt;b&gt;" in text and "&lt;u&gt;" in text and "&amp;" in text
+    assert text.count('class="marked"') == 1
+
+
+def test_rows_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError):
+        heat_map("m", ["r"], ["c"], [[0.1]], [["a", "b"]])
