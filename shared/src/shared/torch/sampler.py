@@ -10,6 +10,7 @@ Any object with `steps` and `shard` is an order; a language model's, for one, de
 from __future__ import annotations
 
 import random
+import signal
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -222,6 +223,7 @@ class Loader:
                 # Without one of its own, a DataLoader draws from torch's global generator, and dropout changes with
                 # the number of times that loading started: a resumed run would differ.
                 generator=torch.Generator(),
+                worker_init_fn=_ignore_stop_signals,
             )
             return iter(loader)
 
@@ -305,6 +307,13 @@ def _seeded(seed: int, *key: int) -> Iterator[None]:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
+
+
+def _ignore_stop_signals(worker: int) -> None:
+    """Leave it to the training process to stop: a worker must outlive Ctrl-C until the checkpoint is saved."""
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _unchanged(batch: Any) -> Any:
