@@ -27,6 +27,20 @@ VERBS = (
         "SurprisalOptions",
     ),
     Verb("context", "Measure perplexity by length of context.", "ContextOptions"),
+    Verb(
+        "study",
+        "Train an LSTM, a Transformer and a CNN, and compare their use of context.",
+        TRAIN_CONFIG,
+        "StudyOptions",
+        layered=True,
+    ),
+    Verb(
+        "inspect",
+        "Show the data as the model gets it.",
+        TRAIN_CONFIG,
+        "InspectOptions",
+        layered=True,
+    ),
     Verb("export", "Write a model as ONNX.", "ExportOptions"),
     Verb(
         "bench",

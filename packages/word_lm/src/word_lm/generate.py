@@ -182,7 +182,7 @@ def choices(
         Their sum is 1; 0 where the score is -inf. Falling, if top_k or top_p is given.
     """
     # Less the highest, so that dividing by a small temperature overflows for the other words only.
-    scores = (scores.double() - scores.max()) / temperature
+    scores = (scores.cpu().double() - scores.max().cpu()) / temperature
     words = torch.arange(len(scores))
     if top_k is not None:
         scores, words = scores.topk(min(top_k, len(scores)))

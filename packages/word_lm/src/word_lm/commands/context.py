@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.files import whole_file
-from shared.pages.report import Report, save_plot
+from shared.pages.report import Report
 from shared.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
 from shared.torch.device import choose_device
@@ -92,7 +92,7 @@ def table(curves: Mapping[str, ContextCurve]) -> tuple[list[str], list[list[Any]
     ]
 
 
-def add_to(page: Report, curves: Mapping[str, ContextCurve]) -> None:
+def add_to(page: Report, curves: Mapping[str, ContextCurve], png: Path) -> None:
     """Add the plot and the tables to a page.
 
     Parameters
@@ -100,6 +100,8 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve]) -> None:
     page : Report
     curves : mapping of str to ContextCurve
         As for `table`.
+    png : Path
+        Where the plot is written as PNG too.
     """
     first = next(iter(curves.values()))
     caption = (
@@ -109,7 +111,7 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve]) -> None:
     for name, curve in curves.items():
         if curve.max_words is not None and curve.max_words < first.lengths[-1]:
             caption += f" {name} was trained on segments of {curve.max_words} and reads no more."
-    page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True)
+    page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True, png=png)
     page.table(*table(curves), caption=_TITLE)
     gains = ["words of context", *curves]
     rows = [
@@ -137,9 +139,8 @@ def write(curves: Mapping[str, ContextCurve], folder: str | Path) -> Path:
     content = {name: asdict(curve) | {"enough": curve.enough} for name, curve in curves.items()}
     with whole_file(folder / "context.json") as file:
         file.write(json.dumps(content, indent=2) + "\n")
-    save_plot(folder / "context.png", _TITLE, _X, _Y, _plotted(curves), log_x=True)
     page = Report(_TITLE, ", ".join(curves))
-    add_to(page, curves)
+    add_to(page, curves, png=folder / "context.png")
     return page.save(folder / "context.html")
 
 

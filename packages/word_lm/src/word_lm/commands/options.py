@@ -141,6 +141,59 @@ class ContextOptions:
 
 
 @dataclass(frozen=True)
+class StudyOptions:
+    """Which models to train and compare by their use of context."""
+
+    models: tuple[Literal["lstm", "transformer", "gated_cnn"], ...] = (
+        "lstm",
+        "transformer",
+        "gated_cnn",
+    )
+    """Families to train, one model each."""
+    lengths: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
+    """Words of context, each >= 1."""
+    tokens: int = 2000
+    """Test words to predict at each length, >= 1."""
+    out: str = "runs/word_lm/study"
+    """Folder for the runs, the page and the plot; runs in it are resumed."""
+    quiet: bool = False
+    """No bar and no lines of training."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(
+                not self.lengths or min(self.lengths) < 1,
+                "lengths",
+                list(self.lengths),
+                "each >= 1",
+            )
+            problem(self.tokens < 1, "tokens", self.tokens, ">= 1")
+            problem(not self.models, "models", list(self.models), "one or more")
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """What `inspect` shows."""
+
+    word: str | None = None
+    """Word whose id and count are shown; default: the most frequent one."""
+    columns: int = 2
+    """Columns of the first batch to show, >= 0."""
+    out: str | None = None
+    """Folder to write stoi.json and itos.txt into, new or empty."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.columns < 0, "columns", self.columns, ">= 0")
+
+
+@dataclass(frozen=True)
 class ExportOptions:
     """What ONNX file to write."""
 

@@ -171,7 +171,7 @@ def _cache_log_probs(
             for theta, parts in zip(thetas, cached, strict=True):
                 # exp(theta * h_t . h_i); -inf * 0 is NaN, so at theta 0 the mask is applied again.
                 mass = torch.where(is_known, torch.exp(theta * scores), 0)
-                parts.append(((mass * is_target).sum(1) / mass.sum(1)).cpu().double().log())
+                parts.append(((mass * is_target).sum(1) / mass.sum(1)).log())
             keys, words = keys[-window:], words[-window:]
             if progress:
                 progress(len(part.targets))
