@@ -17,10 +17,32 @@ from shared.command.cli import (
 DESCRIPTION = "Natural language inference by attention between two sentences (ESIM)."
 
 VERBS = (
-    Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
-    Verb("evaluate", "Measure accuracy on a file or folder.", "EvaluateOptions"),
-    Verb("predict", "Label a pair, a file, or lines of input.", "PredictOptions"),
-    Verb("attend", "Show the attention between two sentences.", "AttendOptions"),
+    Verb(
+        "train",
+        "Train a model.",
+        TRAIN_CONFIG,
+        RUN_OPTIONS,
+        layered=True,
+        example="train --recipe laptop --out runs/esim/laptop",
+    ),
+    Verb(
+        "evaluate",
+        "Measure accuracy on a file or folder.",
+        "EvaluateOptions",
+        example="evaluate runs/esim/laptop --checks",
+    ),
+    Verb(
+        "predict",
+        "Label a pair, a file, or lines of input.",
+        "PredictOptions",
+        example='predict runs/esim/laptop "A dog runs." "An animal moves."',
+    ),
+    Verb(
+        "attend",
+        "Show the attention between two sentences.",
+        "AttendOptions",
+        example='attend runs/esim/laptop "A dog runs." "An animal moves." --out dog.html',
+    ),
     Verb(
         "ablate",
         "Train with one part left out at a time, and compare.",

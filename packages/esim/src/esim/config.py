@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from esim.data.columns import Columns
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 Split = Literal["train", "dev", "dev_mismatched", "test"]
@@ -91,6 +91,26 @@ class TrainConfig(Columns, LoopConfig):
     """Pairs in a batch, over all processes, >= 1."""
     pool: int = 100
     """Batches that are sorted by length together, >= 1; 1: no sorting."""
+
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *("recipe", "data", "premise_column", "hypothesis_column", "label_column", "vectors", "hidden_size"),
+        *("epochs", "minutes", "batch_size", "learning_rate", "hold_out", "seed"),
+    )  # fmt: skip
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": (
+            *("data", "tokenizer", "on_bad_line", "cache", "max_length", "hold_out", "vocabulary", "min_count"),
+            "max_vocab_size",
+        ),
+        "word vectors": ("vectors", "on_bad_vector", "frozen", "embedding_size"),
+        "model": (
+            *("hidden_size", "dropout", "input_dropout", "projection_dropout", "variational", "matches", "relu"),
+            *("classifier", "mask", "batch_axis", "orthogonal"),
+        ),
+        "optimization": (
+            *("optimizer", "learning_rate", "beta2", "weight_decay", "label_smoothing", "batch_size", "pool"),
+        ),
+    }  # fmt: skip
+    ONLY_WITH: ClassVar[OnlyWith] = {"on_bad_vector": {"vectors": ...}}
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""

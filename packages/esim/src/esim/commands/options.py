@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import ClassVar, Literal
 
 from esim.config import BadLine, Split
 from esim.data.columns import Columns
@@ -13,7 +13,7 @@ from shared.command.config import Problems, positional
 
 @dataclass(frozen=True, kw_only=True)
 class GivenColumns(Columns):
-    """Columns of a file; those that are not given are as in training."""
+    """Columns of CSV, TSV and JSONL files; those that are not given are as in training."""
 
     encoding: str | None = None  # type: ignore[assignment]
     """Encoding of the file; default: as in training."""
@@ -30,7 +30,7 @@ class EvaluateOptions(GivenColumns):
     """What `evaluate` measures."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     data: str | None = None
     """File (JSONL, CSV, TSV, SNLI's .txt; raw or tokenized), folder or zip; default: as in training."""
     split: Split | None = None
@@ -48,7 +48,7 @@ class PredictOptions(GivenColumns):
     """What `predict` labels."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     premise: str | None = positional(default=None)
     """First sentence; default: pairs from --file, else from standard input, a tab between the sentences."""
     hypothesis: str | None = positional(default=None)
@@ -79,7 +79,7 @@ class AttendOptions:
     """What `attend` shows."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     premise: str | None = positional(default=None)
     """First sentence; default: the first pairs of the run's dev data."""
     hypothesis: str | None = positional(default=None)
@@ -121,6 +121,8 @@ class AblateOptions:
     json: bool = False
     """Print one JSON object instead of a table."""
 
+    COMMON: ClassVar[tuple[str, ...]] = ("without", "seeds", "out", "quiet", "json")
+
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
@@ -136,6 +138,8 @@ class StudyOptions(AblateOptions):
     out: str | None = None
     """Folder for the runs; existing ones in it are resumed; default: runs/esim/study."""
 
+    COMMON: ClassVar[tuple[str, ...]] = AblateOptions.COMMON
+
 
 @dataclass(frozen=True)
 class InspectOptions:
@@ -149,6 +153,8 @@ class InspectOptions:
     """Folder to write stoi.json, itos.txt and vectors.txt (word2vec text) into, new or empty."""
     json: bool = False
     """Print one JSON object instead of lines."""
+
+    COMMON: ClassVar[tuple[str, ...]] = ("word", "pairs", "out", "json")
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -169,7 +175,7 @@ class ExportOptions:
     """Where `export` writes."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     out: str | None = None
     """Folder to write, new or empty; default: onnx in the run folder."""
 

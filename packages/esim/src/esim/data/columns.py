@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Where premise, hypothesis and label are in a CSV, TSV or JSONL file."""
+    """Columns of CSV, TSV and JSONL files."""
 
     premise_column: str | None = None
     """Column of the premise, by name, or by number from 1 in a file without a header; default: sentence1 or premise."""
