@@ -214,6 +214,14 @@ def test_row_of_another_length_is_refused() -> None:
         Report("t").table(["a", "b"], [["only"]])
 
 
+def test_epochs_are_counted_in_whole_numbers(tmp_path: Path) -> None:
+    report = Report("t")
+    report.lines("Loss", "epoch", "loss", {"train": ([0.5, 1.5, 3.25, 4.0], [4.0, 3.0, 2.0, 1.0])})
+    text = saved(report, tmp_path)
+    assert ">2</text>" in text
+    assert ">1.5</text>" not in text.split("epoch")[0]
+
+
 def test_long_curve_stays_small_and_shows_its_spikes(tmp_path: Path) -> None:
     report = Report("t")
     ys = [1.0] * 100_000

@@ -143,7 +143,10 @@ def line_figure(
             linestyle=_DASHES[(number % 6 + number // 6) % 4],
             marker=_MARKERS[number % 6] if len(xs) <= 30 else None, markersize=3.6,
         )  # fmt: skip
-    is_whole = all(x == int(x) for xs, _ in curves.values() for x in xs if math.isfinite(x))
+    places = [x for xs, _ in curves.values() for x in xs if math.isfinite(x)]
+    is_whole = all(x == int(x) for x in places)
+    if xlabel == "epoch" and places:  # the points of a log lie between, but readers count whole epochs
+        is_whole |= max(places) - min(places) >= 2
     _set_scale(axes.xaxis, log_x, is_whole)
     _set_scale(axes.yaxis, log_y, False)
     if len(curves) > 1:

@@ -50,6 +50,7 @@ h3{font-size:.95rem;line-height:1.4;font-weight:600;margin:0 0 .5rem}
 p{margin:0 0 1rem;overflow-wrap:break-word;hyphens:auto}
 a{color:var(--s1)}
 nav{font-size:.88rem;margin:0 0 1.5rem;min-height:1.4rem}
+nav:empty{display:none}
 nav a{margin-right:1rem;text-decoration:none}
 nav a:hover{text-decoration:underline}
 .headline{margin:0 0 1.75rem;line-height:1.1}
@@ -74,7 +75,8 @@ th,td{padding:.42rem 1.4rem .42rem 0;text-align:left;vertical-align:baseline}
 th:last-child,td:last-child{padding-right:0}
 th{font-weight:600;color:var(--quiet);border-bottom:1px solid var(--ink);vertical-align:bottom}
 tbody tr+tr td{border-top:1px solid var(--rule)}
-.n{text-align:right;font-variant-numeric:tabular-nums lining-nums;white-space:nowrap}
+.n{text-align:right;font-variant-numeric:tabular-nums lining-nums}
+td.n{white-space:nowrap}
 figure{margin:2rem 0 2.5rem;break-inside:avoid}
 figure>svg,figure>img{display:block;width:100%;height:auto}
 figure>svg{max-width:34rem}
