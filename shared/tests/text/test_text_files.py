@@ -44,10 +44,16 @@ def test_lines_come_without_their_ends_and_like_those_of_python(tmp_path: Path) 
 PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
+def packed(text: bytes, suffix: str) -> bytes:
+    if suffix == ".zst":
+        return pytest.importorskip("backports.zstd", reason="needs the extra zst").compress(text)
+    return PACKERS[suffix](text)
+
+
 @pytest.mark.parametrize("suffix", PACKED)
 def test_packed_text_is_read_like_plain_text(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.txt{suffix.upper()}"
-    path.write_bytes(PACKERS[suffix]("é 1\n2\n".encode("latin-1")))
+    path.write_bytes(packed("é 1\n2\n".encode("latin-1"), suffix))
     assert list(read_lines(path, "latin-1")) == ["é 1", "2"]
     assert without_packing(path).name == "a.txt"
 
@@ -56,15 +62,15 @@ def test_packed_text_is_read_like_plain_text(suffix: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("damage", ["cut", "noise"])
 def test_damaged_packed_text_is_named(suffix: str, damage: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
-    path.write_bytes(PACKERS[suffix](b"a b\n" * 100)[:20] if damage == "cut" else b"no archive" * 9)
+    path.write_bytes(packed(b"a b\n" * 100, suffix)[:20] if damage == "cut" else b"no archive" * 9)
     with pytest.raises(UserError, match=rf"a\{suffix}: is a damaged \{suffix}"):
         list(read_pieces(path))
 
 
 def test_other_packing_is_named_not_read_as_text(tmp_path: Path) -> None:
-    (tmp_path / "a.txt.zst").write_bytes(b"plain")
+    (tmp_path / "a.txt.7z").write_bytes(b"plain")
     with pytest.raises(UserError, match="is packed in a way that is not read here"):
-        list(read_pieces(tmp_path / "a.txt.zst"))
+        list(read_pieces(tmp_path / "a.txt.7z"))
 
 
 def test_hundred_megabyte_line_is_read_in_pieces(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from shared.errors import UserError
+from shared.extras import install_command
 
 BYTES = 1 << 20
-PACKED = (".gz", ".bz2", ".xz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 """File name endings of packed text, in upper or lower case."""
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 
@@ -37,7 +38,7 @@ def read_pieces(
     Parameters
     ----------
     path : Path
-        Plain text, or packed: `.gz`, `.bz2`, `.xz`.
+        Plain text, or packed: `.gz`, `.bz2`, `.xz`, and `.zst` with the extra `zst`.
     encoding : str
     expected : str
         What the message says where the file is missing.
@@ -68,6 +69,10 @@ def read_pieces(
         if error.errno is not None:
             raise
         raise _damaged(path, error) from None  # bz2 says it so
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":  # of an optional package
+            raise
+        raise _damaged(path, error) from None
 
 
 def read_lines(
@@ -156,7 +161,16 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 def _open(path: Path) -> IO[bytes]:
     suffix = path.suffix.lower()
-    if suffix in (".zst", ".zip", ".7z", ".rar"):
+    if suffix == ".zst":
+        try:
+            from backports import zstd  # type: ignore[import-not-found,unused-ignore]
+        except ImportError:
+            raise UserError(
+                f"{path}: .zst files need backports.zstd, not installed. "
+                f"Run: {install_command('dltasks-shared', 'zst')}"
+            ) from None
+        return zstd.open(path, "rb")  # type: ignore[no-any-return,unused-ignore]
+    if suffix in (".zip", ".7z", ".rar"):
         raise UserError(
             f"{path}: is packed in a way that is not read here. Expected plain text or {', '.join(PACKED)}; unpack it."
         )
