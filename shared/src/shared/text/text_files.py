@@ -169,7 +169,7 @@ def _open(path: Path) -> IO[bytes]:
                 f"{path}: .zst files need backports.zstd, not installed. "
                 f"Run: {install_command('dltasks-shared', 'zst')}"
             ) from None
-        return zstd.open(path, "rb")  # type: ignore[no-any-return,unused-ignore]
+        return zstd.open(path, "rb")  # type: ignore[no-any-return,return-value,unused-ignore]
     if suffix in (".zip", ".7z", ".rar"):
         raise UserError(
             f"{path}: is packed in a way that is not read here. Expected plain text or {', '.join(PACKED)}; unpack it."
