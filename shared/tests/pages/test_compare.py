@@ -95,6 +95,12 @@ def test_json_has_an_object_a_run(runs: Path, capsys: pytest.CaptureFixture[str]
     assert not (runs / "compare.html").exists()
 
 
+def test_run_with_a_damaged_summary_is_shown_without_figures(runs: Path) -> None:
+    (runs / "one" / "summary.json").write_text("{")
+    one, *_ = read_runs([str(runs)], "a-task", "a_task")
+    assert (one.name, one.summary, one.metrics) == ("one", None, {})
+
+
 def test_what_is_no_run_and_other_tasks_are_refused(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"notes: is not a run and holds none"):
         read_runs([str(runs / "notes")], "a-task", "a_task")

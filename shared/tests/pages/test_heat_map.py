@@ -24,5 +24,5 @@ def test_shades_are_absolute_and_everything_given_is_escaped(tmp_path: Path) -> 
 
 
 def test_rows_of_another_length_are_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="argument 2 is longer"):
         heat_map("m", ["r"], ["c"], [[0.1]], [["a", "b"]])

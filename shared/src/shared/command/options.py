@@ -54,6 +54,8 @@ class RunOptions:
         link_runs(folder.parent)
         if not self.quiet:
             print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
+            if (folder / "tensorboard").is_dir():
+                print(f"Its curves: tensorboard --logdir {folder}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from shared.errors import UserError
 from shared.pages.links import link_runs, relative_url
 from shared.pages.plots import Curves, number_text
 from shared.pages.report import Report, curve
-from shared.runs.listing import runs_in, summary_of
+from shared.runs.listing import runs_in
 from shared.runs.run_directory import RunDirectory
 
 _FRACTIONS = ("accuracy", "top1", "top5", "calibration_error", "recall_at_40")
@@ -118,6 +118,14 @@ def read_runs(given: Sequence[str], command: str, package: str) -> list[Compared
             )
         )
     return runs
+
+
+def summary_of(run: Path) -> dict[str, Any] | None:
+    """Return a run's `summary.json`, or None where it has not ended or cannot be read."""
+    try:
+        return RunDirectory(run, is_read_only=True).summary()
+    except (UserError, OSError):
+        return None
 
 
 def differing_settings(runs: Sequence[Compared]) -> list[str]:

@@ -145,7 +145,9 @@ def line_figure(
         )  # fmt: skip
     places = [x for xs, _ in curves.values() for x in xs if math.isfinite(x)]
     is_whole = all(x == int(x) for x in places)
-    if xlabel == "epoch" and places:  # the points of a log lie between, but readers count whole epochs
+    if (
+        xlabel == "epoch" and places
+    ):  # the points of a log lie between, but readers count whole epochs
         is_whole |= max(places) - min(places) >= 2
     _set_scale(axes.xaxis, log_x, is_whole)
     _set_scale(axes.yaxis, log_y, False)

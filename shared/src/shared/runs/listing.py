@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-from shared.runs.run_directory import RunDirectory
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -35,14 +32,6 @@ def newest_run(path: Path, task: str) -> Path:
         if runs := runs_in(folder):
             return runs[-1]
     return path
-
-
-def summary_of(run: Path) -> dict[str, Any] | None:
-    """Return a run's `summary.json`, or None where it has not ended or cannot be read."""
-    try:
-        return RunDirectory(run, is_read_only=True).summary()
-    except Exception:  # a damaged file, another user's folder
-        return None
 
 
 def _is_run(path: Path) -> bool:

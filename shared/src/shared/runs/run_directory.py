@@ -24,6 +24,7 @@ from shared.errors import UserError
 from shared.files import remove_leftovers, whole_file, write_json
 from shared.locks import Busy, NoLocks, acquire
 from shared.runs.checkpoints import Checkpoint, Checkpoints
+from shared.runs.listing import newest_run
 from shared.runs.metrics_log import MetricsLog
 
 if TYPE_CHECKING:
@@ -115,14 +116,14 @@ class RunDirectory:
 
     @classmethod
     def read(cls, path: str | Path, *, task: str) -> RunDirectory:
-        """Open a folder that a run of `task` wrote.
+        """Open a folder that a run of `task` wrote; of a folder of runs, the newest one.
 
         Raises
         ------
         UserError
-            There is no such folder or it is no run.
+            There is no such folder, or it is no run and holds none.
         """
-        folder = Path(path)
+        folder = newest_run(Path(path), task)
         if not (folder / "config.yaml").is_file():
             raise UserError(
                 f"{folder}: is not a run (no config.yaml in it). Expected a folder that `{task} train --out` wrote."
