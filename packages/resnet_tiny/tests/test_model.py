@@ -3,18 +3,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from resnet_tiny.config import TrainConfig
+from resnet_tiny.data.listing import Classes
 from resnet_tiny.model.layers import layer_table
 from resnet_tiny.model.resnet import build_model, model_of
+from resnet_tiny.model.trained import load_run
 from resnet_tiny.model.weights import load_pretrained
 from resnet_tiny.train import make_optimizers
 from shared.errors import UserError
+from shared.torch.checkpoint import load_weights
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -155,3 +159,62 @@ def test_channels_last_changes_the_layout_and_not_the_result() -> None:
     assert isinstance(last, nn.Module)
     got = last(images.contiguous(memory_format=torch.channels_last))
     assert torch.allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {"model": state, "epoch": 3},
+        lambda state: {"state_dict": {f"module._orig_mod.{key}": v for key, v in state.items()}},
+        lambda state: {"model_state_dict": {f"model.{key}": v for key, v in state.items()}},
+    ],
+    ids=["DataParallel", "model", "compiled and DDP", "Lightning"],
+)
+def test_weights_are_found_however_they_are_wrapped(wrap: Any, tmp_path: Path) -> None:
+    other = build_model("squeezenet1_1", 4)
+    torch.save(wrap(other.state_dict()), tmp_path / "w.pth")
+    model = build_model("squeezenet1_1", 4)
+    loaded = load_pretrained(model, "squeezenet1_1", str(tmp_path / "w.pth"))
+    assert loaded.new == loaded.unused == ()
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
+
+
+def test_weights_of_a_larger_model_are_refused_and_not_loaded_in_part(tmp_path: Path) -> None:
+    torch.save(build_model("resnet34", 10).state_dict(), tmp_path / "w.pth")
+    model = build_model("resnet18", 10)
+    before = model.conv1.weight.detach().clone()
+    with pytest.raises(UserError, match=r"is not of --arch resnet18 \(layer1.2"):
+        load_pretrained(model, "resnet18", str(tmp_path / "w.pth"))
+    assert torch.equal(model.conv1.weight, before)
+
+
+def test_last_layer_of_a_run_is_matched_by_the_names_of_its_classes(small_run: Path) -> None:
+    trained = load_run(small_run)
+    old = trained.classes.ids
+    ids = ("new one", old[7], old[2])
+    model = build_model("shufflenet_v2_x0_5", 3)
+    before = model.fc.weight.detach().clone()
+    loaded = load_pretrained(model, "shufflenet_v2_x0_5", str(small_run), Classes(ids, ids))
+    assert "2 of 3 classes known" in loaded.text() and "fc.weight" in loaded.text()
+    theirs = trained.model.fc
+    assert torch.equal(model.fc.weight[0], before[0])
+    assert torch.equal(model.fc.weight[1:], theirs.weight[[7, 2]])
+    assert torch.equal(model.fc.bias[1:], theirs.bias[[7, 2]])
+    strangers = tuple(f"class {number}" for number in range(len(old)))
+    model = build_model("shufflenet_v2_x0_5", len(old))
+    before = model.fc.weight.detach().clone()
+    load_pretrained(model, "shufflenet_v2_x0_5", str(small_run), Classes(strangers, strangers))
+    assert torch.equal(model.fc.weight, before)  # as many classes, but none of them the same
+
+
+def test_mnasnet_is_read_from_its_checkpoint(tmp_path: Path) -> None:
+    """It asks weights for a version, and safetensors have no place for one."""
+    model = build_model("mnasnet0_5", 4).eval()
+    save_model(model, str(tmp_path / "model.safetensors"))
+    other = build_model("mnasnet0_5", 4)
+    load_weights(tmp_path, other)
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(other.eval()(images), model(images))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,11 +101,40 @@ def test_tensorboard_holds_the_four_curves(small_run: Path) -> None:
             assert all(0 <= value <= 1 for value in logged)
 
 
-def test_log_tells_time_loss_and_accuracies_of_each_batch(small_run: Path) -> None:
+def test_each_epoch_is_a_point_of_the_courseworks_four_curves(small_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(small_run / "tensorboard" / "epochs"))
+    events.Reload()
+    records = records_of(small_run)
+    logged = [record for record in records if "epoch_train_acc" in record]
+    names = {
+        "train_loss": "epoch_train_loss", "train_acc": "epoch_train_acc", "valid_loss": "valid_loss",
+        "valid_acc": "valid_acc",
+    }  # fmt: skip
+    for curve, name in names.items():
+        points = events.Scalars(curve)
+        assert [point.step for point in points] == [1, 2]
+        assert [point.value for point in points] == pytest.approx(
+            [r[name] for r in logged], rel=1e-5
+        )
+    # Means over all images of the epoch: three lines of 16 images each, one a step.
+    lines = [record["train_loss"] for record in records if "train_loss" in record]
+    means = [sum(lines[:3]) / 3, sum(lines[3:]) / 3]
+    assert [record["epoch_train_loss"] for record in logged] == pytest.approx(means)
+
+
+def test_log_has_each_figure_and_its_mean_over_the_epoch(small_run: Path) -> None:
     lines = [line for line in (small_run / "log.txt").read_text().splitlines() if "ms/step" in line]
     assert len(lines) == 6
-    for word in ("ms/step", "loss", "Acc@1", "Acc@5", "data", "images/s"):
-        assert all(word in line for line in lines)
+    pattern = r"Time ([\d.]+) \(([\d.]+)\) Data \S+ \(\S+\) Loss ([\d.]+) \(([\d.]+)\) Acc@1 ([\d.]+) \(([\d.]+)\) "
+    pattern += r"Acc@5 ([\d.]+) \(([\d.]+)\)"
+    rows = [[float(n) for n in re.search(pattern, line).groups()] for line in lines]  # type: ignore[union-attr]
+    for start in (0, 3):  # the means start again with each epoch
+        for last in range(start, start + 3):
+            for figure, tolerance in ((0, 2e-3), (2, 2e-4), (4, 0.02), (6, 0.02)):
+                mean = sum(row[figure] for row in rows[start : last + 1]) / (last + 1 - start)
+                assert rows[last][figure + 1] == pytest.approx(mean, abs=tolerance)
 
 
 def test_summary_reports_best_and_last_on_val_and_what_chose(small_run: Path) -> None:
@@ -226,14 +256,22 @@ def test_each_size_with_and_without_mixing_is_a_stage_that_is_timed() -> None:
         assert images.shape[-1] == stage(progress)[0]
 
 
-def test_minutes_plan_a_run_that_is_recorded(tmp_path: Path, sample_folder: Path) -> None:
-    config = replace(
-        CONFIG, data=str(sample_folder), steps=None, minutes=0.06, evaluate_every=0, sizes=(32, 64)
-    )
-    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
-    assert out is not None
-    planned = [record for record in records_of(out) if "planned_steps" in record]
-    assert json.loads((out / "summary.json").read_text())["steps"] == planned[-1]["planned_steps"]
+def test_minutes_are_planned_by_stages_and_leave_time_for_val(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    def fit(self: Any) -> None:
+        assert [self.stage(progress) for progress in (0.0, 0.9)] == [(32, True), (64, True)]
+        # 30 images of val with their flips, and again with the last weights, against 20 of the hold-out
+        assert self.evaluations_after == pytest.approx(3 * 30 / 20)
+        raise Stopped
+
+    monkeypatch.setattr(train.Training, "fit", fit)
+    config = replace(CONFIG, data=str(sample_folder), minutes=1.0, sizes=(32, 64))
+    with pytest.raises(Stopped):
+        train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
 
 
 def test_run_resumed_on_other_images_is_refused(tmp_path: Path, broken: Path) -> None:

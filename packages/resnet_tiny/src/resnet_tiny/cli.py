@@ -23,6 +23,8 @@ VERBS = (
     Verb("predict", "Classify images.", "PredictOptions"),
     Verb("summary", "Print the layers of a model.", "SummaryOptions"),
     Verb("pack", "Decode the images into one file ahead of time.", "PackOptions"),
+    Verb("inspect", "Show the first training batch.", "InspectOptions"),
+    Verb("study", "Compare devices, and training with and without augmentation.", "StudyOptions"),
     Verb("ablate", "Train without each part of a recipe in turn.", "AblateOptions"),
     Verb("export", "Write a trained model as ONNX.", "ExportOptions"),
     Verb("bench", "Time training on each device of this machine.", "BenchOptions"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 DATA_SET = "tiny-imagenet-200"
@@ -50,6 +50,16 @@ class TrainConfig(PackSettings, LoopConfig):
         "size_shares": "size_fractions",
     }
 
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "crop_padding": {"crop": ("pad",)},
+        "crop_area": {"crop": ("resized",)},
+        "holdout_per_class": {"selection": ("holdout",)},
+        "size_fractions": {"sizes": ...},
+        "muon_learning_rate": {"optimizer": ("muon",)},
+        "momentum": {"optimizer": ("sgd", "muon")},
+        "nesterov": {"optimizer": ("sgd", "muon")},
+    }
+
     precision: Literal["float32", "bf16", "auto", "fp16"] = "auto"
 
     only_classes: int | None = None
@@ -65,7 +75,8 @@ class TrainConfig(PackSettings, LoopConfig):
     stem: Stem = "7x7"
     """First layers of a ResNet: 7x7: torchvision's, which downsamples by 4; 3x3: no downsampling, 15 times the work."""
     weights: str | None = None
-    """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), or a .safetensors or .pth file."""
+    """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), a .safetensors or .pth file, or a
+    run folder, whose last layer is matched by the names of the classes."""
     zero_init_residual: bool = False
     """Initialize the last batch norm of each residual block of a ResNet with zero."""
 

@@ -39,17 +39,26 @@ class BatchLoss:
     config : TrainConfig
     progress : callable
         Returns how much of the run is done, 0 to 1.
+    note : callable, optional
+        Takes loss, correct predictions and number of images of each batch.
     """
 
-    def __init__(self, config: TrainConfig, progress: Callable[[], float]) -> None:
-        self.config, self.progress = config, progress
+    def __init__(
+        self,
+        config: TrainConfig,
+        progress: Callable[[], float],
+        note: Callable[[Tensor, dict[str, Tensor], int], object] = lambda *sums: None,
+    ) -> None:
+        self.config, self.progress, self.note = config, progress, note
 
     def __call__(
         self, wrapped: nn.Module, batch: dict[str, Any]
     ) -> tuple[Tensor, int, dict[str, Tensor]]:
         """Return the loss summed over the batch, the number of images, and how many were predicted correctly."""
         images, own = self.prepare(batch)
-        return self.of_images(wrapped, images, own, batch)
+        loss, count, hits = self.of_images(wrapped, images, own, batch)
+        self.note(loss, hits, count)
+        return loss, count, hits
 
     def prepare(self, batch: dict[str, Any]) -> tuple[Tensor, float]:
         """Return the images as the model reads them (B, 3, S, S), and the weight of their own labels, 0 to 1."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_tiny.data.decode import BadImage, decode, fit, to_rgb
-from resnet_tiny.data.listing import scan
 from resnet_tiny.data.transforms import center_crop, normalize
 from resnet_tiny.model.resnet import memory_format
 from resnet_tiny.model.trained import TrainedModel, load_run
@@ -132,30 +131,6 @@ def predict(trained: TrainedModel, images: Iterable[ImageLike]) -> Iterable[Pred
             batch = []
     if batch:
         yield from _predict_batch(trained, batch)
-
-
-def image_paths(names: Iterable[str]) -> list[Path]:
-    """Return files as they are, and the images in folders (subfolders included), sorted.
-
-    Raises
-    ------
-    UserError
-        Something is not there, or a folder holds no image.
-    """
-    paths: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if not path.is_dir():
-            if not path.exists():
-                raise UserError(f"{path}: not found. Expected an image, such as a JPEG or PNG.")
-            paths.append(path)
-            continue
-        entries, others = scan(path, path, nested=True)
-        if not entries:
-            kinds = f", only {', '.join(sorted(others))}" if others else ""
-            raise UserError(f"{path}: holds no image{kinds}. Name images or a folder of images.")
-        paths += [path / entry.path for entry in entries]
-    return paths
 
 
 def _predict_batch(

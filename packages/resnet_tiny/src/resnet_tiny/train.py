@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from resnet_tiny.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from resnet_tiny.data.dataset import Images, Subset, TrainBatches, load_images
+from resnet_tiny.epoch_means import EpochMeans
 from resnet_tiny.loss import BatchLoss, stage_of
 from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write_evaluation
 from resnet_tiny.model.resnet import model_of
@@ -57,7 +58,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     seed_everything(config.seed)  # the initial weights are the same in all processes
     model = use_small_maps(model_of(config, len(images.classes)))
     if config.weights:
-        loaded = load_pretrained(model, config.arch, config.weights)
+        loaded = load_pretrained(model, config.arch, config.weights, images.classes)
         if accelerator.is_main_process:
             say(f"starts from {config.weights}: {loaded.text()}")
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
@@ -65,6 +66,11 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             return folder.path if accelerator.is_main_process else None
         _say_start(folder, config, images, model, lines)
         chooser = {"holdout": images.holdout, "val": images.val, "last": None}[config.selection]
+        means = EpochMeans(folder, accelerator)
+
+        def with_epoch(figures: dict[str, float]) -> dict[str, float]:
+            return figures | means.at_epoch_end(training.at, figures)
+
         training = Training(
             accelerator=accelerator,
             run=folder,
@@ -73,15 +79,21 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             optimizers=make_optimizers(config, model),
             order=order,
             fetch=TrainBatches(config, images),
-            loss_fn=BatchLoss(config, lambda: training.progress()),
+            loss_fn=BatchLoss(
+                config,
+                lambda: training.progress(),
+                lambda loss, hits, count: means.add(training.at.epoch, loss, hits, count),
+            ),
             stage=stage_of(config),
             evaluate=None
             if chooser is None
-            else lambda m: _figures_to_choose_by(m, config, chooser, accelerator),
+            else lambda m: with_epoch(_figures_to_choose_by(m, config, chooser, accelerator)),
+            evaluations_after=3 * len(images.val) / len(chooser) if chooser else 0.0,
+            state=means,
             metric=chooser_name(config, "acc"),
             highest=True,
             extras=lambda path: save_classes(path, images.classes),
-            describe=describe,
+            describe=means.describe,
             data=images.facts(),
             started=began,
         )
@@ -133,17 +145,6 @@ def _make_optimizer(config: TrainConfig, weights: list[nn.Parameter]) -> torch.o
 def chooser_name(config: TrainConfig, figure: str) -> str:
     """Return the name in the log of a figure that chooses the best checkpoint: `valid_acc`, or `val_acc` of val."""
     return f"{'val' if config.selection == 'val' else 'valid'}_{figure}"
-
-
-def describe(figures: Mapping[str, Any]) -> str:
-    """Return what to add to a line of the log: accuracies in percent, and how long batches were waited for."""
-    if "train_acc" not in figures:
-        return ""
-    wait = 1000 * figures["data_fraction"] * figures["step_seconds"]
-    return (
-        f"Acc@1 {100 * figures['train_acc']:.2f} Acc@5 {100 * figures['train_acc5']:.2f} "
-        f"data {wait:.1f} ms {figures['per_second']:.0f} images/s"
-    )
 
 
 def measuring(config: TrainConfig, accelerator: Any) -> dict[str, Any]:

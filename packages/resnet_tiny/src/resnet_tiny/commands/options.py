@@ -136,6 +136,77 @@ class AblateOptions:
 
 
 @dataclass(frozen=True)
+class StudyOptions:
+    """What to compare, at what scale."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    cache: str | None = None
+    """Folder for the decoded images, as in `train`."""
+    recipe: str = "baseline"
+    """Recipe to train, without augmentation and with it."""
+    out: str | None = None
+    """Folder for runs, table, plot and page; default: runs/resnet_tiny/study-<date-time>."""
+    only_classes: int = 10
+    """Classes to train on, >= 2."""
+    holdout_per_class: int = 50
+    """Training images of each class that are held out, >= 1."""
+    epochs: int = 12
+    """Passes over the training images, >= 1."""
+    batch_size: int = 64
+    """Images in a batch, >= 2; the learning rate is scaled with it."""
+    steps: int = 3
+    """Timed updates on each device, >= 0; 0: no timing."""
+    seed: int = 42
+    """Seed of all random numbers, >= 0."""
+    resume: bool = False
+    """Continue the study in --out; runs that have ended are not trained again."""
+    quiet: bool = False
+    """No progress bars, and of each run no lines."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.resume and self.out is None, "out", self.out, "a folder with --resume")
+            for name, least in (
+                ("only_classes", 2), ("holdout_per_class", 1), ("epochs", 1), ("batch_size", 2), ("steps", 0),
+                ("seed", 0),
+            ):  # fmt: skip
+                problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Which batch to show."""
+
+    data: str | None = None
+    """Data as in `train`."""
+    cache: str | None = None
+    """Folder for the decoded images, as in `train`."""
+    recipe: str = "laptop"
+    """Recipe whose crops, flips and mixing are applied."""
+    batch_size: int = 64
+    """Images in the batch, >= 2."""
+    image_size: int = 64
+    """Height and width of the images in pixels, >= 8."""
+    resize: bool = False
+    """Accept images of any size, as in `train`."""
+    seed: int = 1
+    """Seed of all random numbers, >= 0."""
+    out: str | None = None
+    """PNG file for the batch as the model sees it; default: none is written."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            problem(self.batch_size < 2, "batch_size", self.batch_size, ">= 2")
+            problem(self.image_size < 8, "image_size", self.image_size, ">= 8")
+            problem(self.seed < 0, "seed", self.seed, ">= 0")
+
+
+@dataclass(frozen=True)
 class ExportOptions:
     """Where the exported model goes."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 from resnet_tiny.commands.options import PredictOptions
-from resnet_tiny.model.trained import load_run
-from resnet_tiny.predict import image_paths, predict
+from resnet_tiny.data.listing import image_paths
 
 
 def run(options: PredictOptions) -> int:
     """Classify image files (verb `predict`)."""
-    paths = image_paths(options.images)
+    paths = image_paths(options.images)  # before torch is imported: a missing file is named at once
+    from resnet_tiny.model.trained import load_run
+    from resnet_tiny.predict import predict
+
     trained = load_run(options.run, checkpoint=options.checkpoint)
     for prediction in predict(trained, paths):
         top = prediction.top(options.top)

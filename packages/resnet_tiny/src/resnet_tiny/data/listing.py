@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from resnet_tiny.data.decode import SUFFIXES
 from shared.data.archives import is_junk
+from shared.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,30 @@ def scan(folder: Path, root: Path, *, nested: bool = False) -> tuple[list[Entry]
             else:
                 others[Path(item.name).suffix.lower() or "no ending"] += 1
     return sorted(entries, key=lambda entry: entry.path), others
+
+
+def image_paths(names: Iterable[str]) -> list[Path]:
+    """Return files as they are, and the images in folders (subfolders included), sorted.
+
+    Raises
+    ------
+    UserError
+        Something is not there, or a folder holds no image.
+    """
+    paths: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if not path.is_dir():
+            if not path.exists():
+                raise UserError(f"{path}: not found. Expected an image, such as a JPEG or PNG.")
+            paths.append(path)
+            continue
+        entries, others = scan(path, path, nested=True)
+        if not entries:
+            kinds = f", only {', '.join(sorted(others))}" if others else ""
+            raise UserError(f"{path}: holds no image{kinds}. Name images or a folder of images.")
+        paths += [path / entry.path for entry in entries]
+    return paths
 
 
 def subfolders(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ He et al. 2016, arXiv 1512.03385.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -81,6 +82,8 @@ def build_model(
             model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
             nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
             model.maxpool = nn.Identity()
+        if arch.startswith("mnasnet"):
+            model.__class__ = _readable_mnasnet(type(model))  # type: ignore[arg-type]
         if not is_resnet:
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 model.eval()(torch.zeros(1, 3, image_size, image_size))
@@ -118,6 +121,19 @@ def memory_format(images: Tensor, config: TrainConfig) -> Tensor:
     return images.contiguous(
         memory_format=torch.channels_last if is_last else torch.contiguous_format
     )
+
+
+@cache
+def _readable_mnasnet(plain: type) -> type:
+    """Return MNASNet that loads from safetensors, which have no place for the version that it asks for."""
+
+    class MNASNet(plain):  # type: ignore[misc]
+        def _load_from_state_dict(
+            self, state: Any, prefix: str, metadata: dict, *rest: Any
+        ) -> None:
+            super()._load_from_state_dict(state, prefix, {"version": 2} | metadata, *rest)
+
+    return MNASNet
 
 
 def _torchvision_models() -> Any:

@@ -93,7 +93,7 @@ def load_run(
     return TrainedModel(model.to(device).eval(), classes, config, run.path, chosen.step)
 
 
-def find_checkpoint(run: RunDirectory, name: str, *, has_best: bool) -> Checkpoint:
+def find_checkpoint(run: RunDirectory, name: str, *, has_best: bool = True) -> Checkpoint:
     """Return a run's checkpoint by name.
 
     Parameters

@@ -6,7 +6,7 @@ This is another track than training from scratch, and `summary.json` says which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from resnet_tiny.data.listing import Classes
+from resnet_tiny.model.trained import CLASSES, find_checkpoint, read_saved_classes
 from shared.errors import UserError
-from shared.torch.checkpoint import load_tensors
+from shared.runs.run_directory import RunDirectory
+from shared.torch.checkpoint import MODEL, load_tensors
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "weights")
 """Keys below which training programs keep the weights."""
@@ -36,20 +39,29 @@ class Loaded:
         Those that keep their initial values: the last layer, as a rule.
     unused : tuple of str
         Names in the file that the model has no place for.
+    classes : str
+        How many classes of the last layer were filled, where the weights' classes are known.
     """
 
     loaded: int
     new: tuple[str, ...]
     unused: tuple[str, ...]
+    classes: str = ""
 
     def text(self) -> str:
         """Return a line for people."""
         line = f"{self.loaded} tensors loaded, new: {_names(self.new)}"
+        line += f"; {self.classes}" if self.classes else ""
         return line + (f"; not used: {_names(self.unused)}" if self.unused else "")
 
 
-def load_pretrained(model: nn.Module, arch: str, name: str) -> Loaded:
-    """Fill a model with pretrained weights; the last layer stays as it is where its number of classes differs.
+def load_pretrained(
+    model: nn.Module, arch: str, name: str, classes: Classes | None = None
+) -> Loaded:
+    """Fill a model with pretrained weights.
+
+    The last layer stays as it is where the number of classes differs. Where the weights are of a run, whose classes are
+    known, it is filled class by class instead: what both have is copied, whatever its number, and the rest is new.
 
     Parameters
     ----------
@@ -57,16 +69,36 @@ def load_pretrained(model: nn.Module, arch: str, name: str) -> Loaded:
     arch : str
         Its name in torchvision.
     name : str
-        Name of torchvision's weights for it, which torchvision downloads once, or a .safetensors or .pth file.
+        Name of torchvision's weights for it, which torchvision downloads once; a .safetensors or .pth file; or a run
+        folder.
+    classes : Classes, optional
+        What the model is to tell apart.
 
     Raises
     ------
     UserError
         There are no such weights, they cannot be downloaded, the file is damaged, or it is of another model.
     """
-    is_file = Path(name).suffix in (".safetensors", ".pth", ".pt") or Path(name).is_file()
-    values = _from_file(Path(name)) if is_file else _from_torchvision(arch, name)
-    return fill(model, values, f"--weights {name}", arch)
+    path = Path(name)
+    if (path / "config.yaml").is_file():
+        path = find_checkpoint(RunDirectory.read(path, task="resnet-tiny"), "best").folder / MODEL
+    is_file = path.suffix in (".safetensors", ".pth", ".pt") or path.is_file()
+    values = dict(_from_file(path) if is_file else _from_torchvision(arch, name))
+    if classes is None or not (path.parent / CLASSES).is_file():
+        return fill(model, values, f"--weights {name}", arch)
+    known = read_saved_classes(path.parent)
+    head = last_layer(model)
+    old = {key: values.pop(key) for key in list(values) if key.startswith(head)}
+    loaded = fill(model, values, f"--weights {name}", arch)
+    shared_ids = [one for one in classes.ids if one in known.ids]
+    _copy_classes(model.state_dict(), old, classes.ids, known.ids)
+    is_filled = len(shared_ids) == len(classes)
+    return Loaded(
+        loaded.loaded + (len(old) if shared_ids else 0),
+        () if is_filled else loaded.new,
+        loaded.unused,
+        f"{len(shared_ids)} of {len(classes)} classes known",
+    )
 
 
 def fill(model: nn.Module, values: Mapping[str, Tensor], what: str, arch: str) -> Loaded:
@@ -116,6 +148,18 @@ def last_layer(model: nn.Module) -> str:
         name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
     ]
     return f"{layers[-1]}."
+
+
+def _copy_classes(
+    own: Mapping[str, Tensor], old: Mapping[str, Tensor], ids: Sequence[str], known: Sequence[str]
+) -> None:
+    """Copy the rows of the last layer that belong to classes which both models have."""
+    rows = {one: row for row, one in enumerate(known)}
+    pairs = [(row, rows[one]) for row, one in enumerate(ids) if one in rows]
+    for key, values in old.items():
+        if key in own and own[key].shape[1:] == values.shape[1:]:
+            for row, old_row in pairs:
+                own[key][row] = values[old_row]
 
 
 def _without_prefix(values: Mapping[str, Tensor], own: Mapping[str, Any]) -> dict[str, Tensor]:
