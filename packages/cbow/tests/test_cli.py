@@ -311,7 +311,7 @@ def test_study_makes_both_plots_and_goes_on_where_it_was(
     assert cbow(*words)[0] == 0
     names = {path.name for path in (tmp_path / "study").iterdir()}
     assert {"loss.png", "recall.png", "report.html", "study.json"} <= names
-    assert len(json.loads((tmp_path / "study" / "study.json").read_text())) == 5
+    assert len(json.loads((tmp_path / "study" / "study.json").read_text())) == 6
     page = (tmp_path / "study" / "report.html").read_text()
     assert cbow(*words, "--resume")[0] == 0
     assert (tmp_path / "study" / "report.html").read_text() == page

@@ -1,7 +1,8 @@
 """A small made-up data set in the layout of the assignment's: treebank.txt, synonyms.json, debug.txt.
 
-Sentences follow templates over made-up words. Words of one meaning replace each other at random, so a model that learns
-anything gives them similar vectors; `synonyms.json` lists them. All of it is a function of `SEED`.
+Sentences follow templates over real English words: four meanings of one topic in its order, between function words. The
+words of a meaning replace each other at random, so a model that learns anything gives them similar vectors;
+`synonyms.json` lists them for half of the topics. All of it is a function of `SEED`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,39 @@ import numpy as np
 from shared.files import whole_file, write_json
 
 SEED = 7
-TOPICS = 12
-MEANINGS_PER_TOPIC = 8
-WORDS_PER_MEANING = 3
 SENTENCES = 3000
 _FUNCTION_WORDS = ("the", "a", "of", "and", "in", "to", "is", "was", "with", "for")
+_TOPICS = """\
+great superb wonderful, film movie picture, tells shows presents, moving touching tender, story tale plot,
+    actor performer player, plays portrays acts, hero champion idol
+funny comic amusing, joke gag jest, makes keeps leaves, happy glad cheerful, audience crowd public,
+    laugh giggle chuckle, loud noisy rowdy, evening night dusk
+hot warm heated, tea coffee cocoa, sweet sugary syrupy, cake pie tart, fresh new recent, bread loaf roll,
+    cook chef baker, serves offers brings
+old aged elderly, king queen emperor, rules governs leads, rich wealthy prosperous, kingdom realm empire,
+    man woman person, loyal faithful devoted, soldier warrior fighter
+fast quick rapid, car bus truck, drives rides travels, long lengthy extended, road street path,
+    driver pilot rider, stops halts pauses, town city village
+green leafy lush, forest wood jungle, grows sprouts blooms, tall high lofty, tree oak pine, bird owl hawk,
+    sings chirps whistles, morning dawn sunrise
+cold icy chilly, sea ocean lake, moves flows drifts, blue azure navy, water wave tide, boat ship vessel,
+    sails floats glides, shore coast beach
+clever smart bright, student pupil learner, reads studies learns, hard difficult tough, book novel text,
+    teacher tutor professor, asks inquires wonders, question problem riddle
+big large huge, house home cottage, has holds contains, wooden timber oaken, door gate entrance,
+    room chamber hall, clean neat tidy, floor ground carpet
+busy active diligent, worker employee laborer, builds constructs assembles, strong sturdy solid,
+    bridge wall tower, boss manager director, pays rewards compensates, money cash wage
+sick ill unwell, patient sufferer invalid, needs requires wants, good helpful useful, medicine drug remedy,
+    doctor physician surgeon, cures heals treats, illness disease sickness
+soft gentle quiet, music song melody, sounds rings echoes, sad gloomy mournful, violin guitar piano,
+    singer vocalist musician, practices rehearses prepares, concert recital gig
+"""
+TOPICS = [
+    [meaning.split() for meaning in topic.split(",")]
+    for topic in _TOPICS.replace(",\n", ",").splitlines()
+]
+"""Topic -> meanings in the order of its sentences -> words of one meaning."""
 _DEBUG_LINES = """\
 i drink tea
 we drink tea
@@ -37,43 +66,21 @@ all of them can sing
 def write(folder: Path) -> None:
     """Write the sample's three files into a folder, which is made if missing."""
     random = np.random.default_rng(SEED)
-    meanings = _meanings(random)
     with whole_file(folder / "treebank.txt") as file:
-        file.writelines(_sentence(random, meanings) + "\n" for _ in range(SENTENCES))
-    synonyms = [
-        [word, [other for other in words if other != word]]
-        for topic in meanings[: TOPICS // 2]
-        for words in topic
-        for word in words[:1]
-    ]
+        file.writelines(_sentence(random) + "\n" for _ in range(SENTENCES))
+    synonyms = [[word, others] for topic in TOPICS[::2] for word, *others in topic]
     write_json(folder / "synonyms.json", synonyms)
     with whole_file(folder / "debug.txt") as file:
         file.write(_DEBUG_LINES)
 
 
-def _meanings(random: np.random.Generator) -> list[list[list[str]]]:
-    """Return made-up words by topic and meaning."""
-    wanted = TOPICS * MEANINGS_PER_TOPIC * WORDS_PER_MEANING
-    words: list[str] = []
-    while len(words) < wanted:
-        syllables = random.integers(2, 4)
-        letters = ("bdfgklmnprstvz", "aeiou")
-        word = "".join(
-            part[random.integers(len(part))] for _ in range(syllables) for part in letters
-        )
-        if word not in words and word not in _FUNCTION_WORDS:
-            words.append(word)
-    array = np.array(words).reshape(TOPICS, MEANINGS_PER_TOPIC, WORDS_PER_MEANING)
-    return [[[str(word) for word in words] for words in topic] for topic in array]
-
-
-def _sentence(random: np.random.Generator, meanings: list[list[list[str]]]) -> str:
+def _sentence(random: np.random.Generator) -> str:
     """Return one sentence: four meanings of one topic, in the topic's order, between function words."""
-    topic = meanings[random.integers(TOPICS)]
-    start = random.integers(MEANINGS_PER_TOPIC)
+    topic = TOPICS[random.integers(len(TOPICS))]
+    start = random.integers(len(topic))
     words = []
     for step in range(4):
-        meaning = topic[(start + step) % MEANINGS_PER_TOPIC]
+        meaning = topic[(start + step) % len(topic)]
         words.append(_FUNCTION_WORDS[random.integers(len(_FUNCTION_WORDS))])
-        words.append(meaning[random.integers(WORDS_PER_MEANING)])
+        words.append(meaning[random.integers(len(meaning))])
     return " ".join(words).capitalize() + "."
