@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imdb_sentiment import __version__
-from shared.command.cli import RUN_OPTIONS, TRAIN_CONFIG, Verb, report_verb, run_verbs, sample_verb
+from shared.command.cli import (
+    RUN_OPTIONS,
+    TRAIN_CONFIG,
+    Verb,
+    report_verb,
+    run_verbs,
+    sample_verb,
+    teaching_verbs,
+)
 
 DESCRIPTION = "Sentiment of film reviews: from naive Bayes to pretrained encoders."
 
@@ -16,7 +24,7 @@ VERBS = (
     Verb("explain", "Show which words mattered.", "ExplainOptions"),
     Verb("mistakes", "Show the most confident mistakes.", "MistakesOptions"),
     Verb("audit", "Find duplicates and leaks in the data.", "AuditOptions"),
-    Verb("compare", "Train all models; one table, one page.", "CompareOptions"),
+    Verb("compare-models", "Train all models; one table, one page.", "CompareOptions"),
     Verb("learning-curve", "Accuracy by number of reviews.", "CurveOptions"),
     Verb("ablate", "Measure what each defect of the coursework costs.", "AblateOptions"),
     Verb("study", "Repeat the coursework's tuning; one table, one page.", "StudyOptions"),
@@ -25,6 +33,7 @@ VERBS = (
     report_verb(),
     Verb("fetch", "Download the reviews, or GloVe.", "FetchOptions"),
     sample_verb(),
+    *teaching_verbs(),
 )
 
 

@@ -122,8 +122,10 @@ class Assignment:
     checks : tuple of Check
     remarks : mapping
         Text of each remark by language; those of `COMMON` are there already.
-    by_hand : tuple of str
-        TODOs that a teacher grades.
+    helpers : str
+        Code that checks call in the worker: models to train, for example. It comes after what the handout defines.
+    by_hand : mapping
+        Points of what a teacher grades, by name.
     hidden : frozenset of str
         Keys of remarks that a student's own `check` does not make.
     """
@@ -133,7 +135,8 @@ class Assignment:
     distributions: tuple[str, ...]
     checks: tuple[Check, ...]
     remarks: Remarks
-    by_hand: tuple[str, ...] = ()
+    helpers: str = ""
+    by_hand: Mapping[str, float] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
 
     @cached_property
@@ -148,8 +151,8 @@ class Assignment:
 
     @cached_property
     def given(self) -> str:
-        """What the handout defines for students."""
-        return self.edition.definitions()
+        """What the handout defines for students, and the helpers."""
+        return f"{self.edition.definitions()}\n\n{self.helpers}"
 
     def version(self, check: Check) -> str:
         """Return a checksum of what decides the outcome of a check: its module, its points, what is given."""
@@ -196,6 +199,7 @@ class Assignment:
         seed : int
         """
         (check,) = [check for check in self.checks if todo in check.todos]
+        exec(self.helpers, names)
         return self.run(check, LocalStudent(names), seed)[todo].points
 
     def text(self, remark: Remark, language: str) -> str:

@@ -62,8 +62,8 @@ class GradeOptions:
     """Submissions graded at a time, >= 1."""
     seconds: float | None = None
     """Seconds for one request to student code, > 0; default: 10, more on a machine that is slow with the solution."""
-    memory: int = 1024
-    """Megabytes of memory for each process of a submission, >= 256."""
+    memory: int | None = None
+    """Megabytes of memory for each process of a submission, >= 256; default: 1024, with torch 8192."""
     names: str | None = None
     """CSV file with two columns, id and name; names go into grades.csv alone."""
     gradescope: str | None = None
@@ -86,7 +86,9 @@ class GradeOptions:
             problem(
                 self.seconds is not None and self.seconds <= 0, "seconds", self.seconds, "above 0"
             )
-            problem(self.memory < 256, "memory", self.memory, "256 or more")
+            problem(
+                self.memory is not None and self.memory < 256, "memory", self.memory, "256 or more"
+            )
             problem(
                 self.submissions is None and not self.self_test,
                 "submissions", self.submissions, "a folder of submissions, or --self-test",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -368,29 +369,45 @@ def _package_folders(prefix: Path, shown: Path) -> list[Path]:
     return found
 
 
-def _top_level(distributions: Sequence[str]) -> list[Path]:
-    """Return the folders and files that make some installed distributions importable.
+def _with_requirements(names: Sequence[str]) -> list[str]:
+    """Return distributions and all that they require, as far as it is installed.
 
     Raises
     ------
     UserError
-        One is not installed.
+        One of the given ones is not installed.
     """
-    paths: dict[str, Path] = {}
-    for name in distributions:
+    kept: dict[str, None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
         try:
-            files = metadata.distribution(name).files or []
+            requirements = metadata.distribution(name).requires or []
         except metadata.PackageNotFoundError:
-            raise UserError(
-                f"{name} is not installed, and the assignment needs it to run submissions."
-            ) from None
-        for file in files:
+            if name in names:
+                raise UserError(
+                    f"{name} is not installed, and the assignment needs it to run submissions."
+                ) from None
+            continue
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key not in kept:
+            kept[key] = None
+            waiting += [
+                re.split(r"[^\w.-]", line)[0] for line in requirements if "extra ==" not in line
+            ]
+    return list(kept)
+
+
+def _top_level(distributions: Sequence[str]) -> list[Path]:
+    """Return the folders and files that make some installed distributions importable."""
+    paths: dict[str, Path] = {}
+    for name in _with_requirements(distributions):
+        for file in metadata.distribution(name).files or []:
             first = file.parts[0]
             if first in ("..", "__pycache__") or first.endswith((".dist-info", ".pth")):
                 continue
-            paths[first] = (
-                Path(str(file.locate())).parents[len(file.parts) - 2]
-                if len(file.parts) > 1
-                else Path(str(file.locate()))
-            )
-    return [path.resolve() for path in paths.values()]
+            # Up from the file to the folder or file beside the other packages.
+            paths[first] = Path(str(file.locate())).resolve()
+            for _ in file.parts[1:]:
+                paths[first] = paths[first].parent
+    return list(paths.values())

@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -287,7 +288,9 @@ class LocalStudent:
     def check(self, stand_ins: StandIns | None = None) -> Iterator[Calls]:
         """Put the stand-ins in place for one check, and the student's own functions back after it."""
         before = {name: self.namespace.get(name) for name in stand_ins or ()}
-        self.namespace.update(stand_ins or {})
+        self.namespace.update(
+            {name: _local(function) for name, function in (stand_ins or {}).items()}
+        )
         try:
             # Bars and warnings of student code are noise here; in a graded cell they would cost points.
             with (
@@ -317,8 +320,8 @@ class _LocalCalls(Calls):
     def _call(self, what: dict[str, Any]) -> Any:
         owner, name = what["of"], what["name"]
         function = self.namespace[name] if owner is None else getattr(self.objects[owner], name)
-        arguments = [self._real(value) for value in copy.deepcopy(what["arguments"])]
-        options = {key: self._real(value) for key, value in what["options"].items()}
+        arguments = [_real(value, self.objects) for value in copy.deepcopy(what["arguments"])]
+        options = {key: _real(value, self.objects) for key, value in what["options"].items()}
         value = function(*arguments, **options)
         if what["keep"]:
             self.objects.append(value)
@@ -345,8 +348,23 @@ class _LocalCalls(Calls):
         else:
             setattr(self.objects[what["of"]], what["name"], copy.deepcopy(what["value"]))
 
-    def _real(self, value: Any) -> Any:
-        return self.objects[value] if isinstance(value, wire.Handle) else value
+
+def _real(value: Any, objects: list[Any]) -> Any:
+    """Turn a plain value into what student code expects."""
+    if isinstance(value, wire.Handle):
+        return objects[value]
+    if isinstance(value, wire.Tensor):
+        return import_module("torch").from_numpy(value.array)
+    if type(value) in (list, tuple):
+        return type(value)(_real(item, objects) for item in value)
+    if type(value) is dict:
+        return {key: _real(item, objects) for key, item in value.items()}
+    return value
+
+
+def _local(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a stand-in's value the form that student code expects."""
+    return lambda *arguments, **options: _real(function(*arguments, **options), [])
 
 
 def _plain(value: Any) -> Any:

@@ -168,7 +168,8 @@ def _grade_single(
 
 def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
     """Return a sandbox whose limits fit this machine, measured with the solution."""
-    limits = Limits(seconds=options.seconds or _SECONDS, memory=options.memory << 20)
+    memory = options.memory or (8192 if "torch" in assignment.distributions else 1024)
+    limits = Limits(seconds=options.seconds or _SECONDS, memory=memory << 20)
     sandbox = choose(assignment.distributions, limits, trust=options.trust)
     if sandbox.tier == "trust":
         print("There is no sandbox: submissions run as you, on this machine.", file=sys.stderr)

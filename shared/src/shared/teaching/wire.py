@@ -127,6 +127,8 @@ def _plain(value: Any, arrays: list[bytes], keep: Callable[[Any], int] | None, d
     kind = type(value)
     if kind is Handle:
         return {"object": int(value)}
+    if kind is Tensor:
+        return {"tensor": _plain(value.array, arrays, keep, depth + 1)}
     if value is None or kind is bool or (kind is int and abs(value) < 1 << 63):
         return value
     if kind is str:

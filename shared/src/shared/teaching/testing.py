@@ -1,0 +1,115 @@
+"""What the tests of every task's assignment ask: the same of all five.
+
+Student code is run in this process here, so that a hundred mistakes take seconds; that the sandbox gives the same is
+one test more. Needs pytest nowhere: failed assertions speak for themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared.teaching.assignment import Assignment, Score
+from shared.teaching.handout import write_handout
+from shared.teaching.selftest import Mutant
+from shared.teaching.student import LocalStudent
+
+NEAR = 0.25
+"""A mistake may cost a quarter of a point more or less than is written."""
+
+
+def defined_by(assignment: Assignment, code: str) -> dict[str, Any]:
+    """Return what a file defines, without what it calls, and the helpers of the checks."""
+    tree = ast.parse(code)
+    tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]
+    names: dict[str, Any] = {}
+    exec(compile(tree, "submission.py", "exec"), names)
+    exec(assignment.helpers, names)
+    return names
+
+
+def grade_here(assignment: Assignment, code: str, seed: int = 0) -> dict[str, Score]:
+    """Grade code in this process."""
+    student = LocalStudent(defined_by(assignment, code))
+    scores: dict[str, Score] = {}
+    for check in assignment.checks:
+        scores.update(assignment.run(check, student, seed))
+    return scores
+
+
+def total(scores: dict[str, Score]) -> float:
+    """Return all points."""
+    return sum(score.points for score in scores.values())
+
+
+def require_solution_and_gaps(assignment: Assignment) -> None:
+    """The solution gets all points for several seeds, without a remark; the handout gets none."""
+    solution = assignment.edition.source(with_solution=True)
+    for seed in range(3):
+        scores = grade_here(assignment, solution, seed)
+        assert total(scores) == sum(assignment.points.values()), scores
+        assert not any(score.remarks for score in scores.values()), scores
+    scores = grade_here(assignment, assignment.edition.source(with_solution=False))
+    assert total(scores) == 0
+    assert {r.key for s in scores.values() for r in s.remarks} <= {"gap", "step_unfinished"}
+
+
+def require_mutant(assignment: Assignment, mutant: Mutant, seed: int = 3) -> None:
+    """A mistake costs its own TODOs what is written, and is named in both languages."""
+    scores = grade_here(
+        assignment, mutant.code(assignment.edition.source(with_solution=True)), seed
+    )
+    for name, score in scores.items():
+        expected = assignment.points[name] - mutant.lost.get(name, 0)
+        assert abs(score.points - expected) <= NEAR, (name, score)
+    assert (total(scores) < sum(assignment.points.values())) == bool(mutant.lost)
+    remarks = [remark for score in scores.values() for remark in score.remarks]
+    assert set(mutant.remarks) <= {remark.key for remark in remarks}, remarks
+    for remark in remarks:
+        assert re.search("[a-z]{3}", assignment.text(remark, "en"))
+        assert re.search("[\u4e00-\u9fff]{2}", assignment.text(remark, "zh"))
+
+
+def require_handout(
+    assignment: Assignment, folder: Path, write_data: Callable[[Path], object]
+) -> None:
+    """A handout is the same bytes twice, well-formed, in its languages, and without a statement of the solution."""
+    files = [
+        write_handout(assignment, folder / name, write_data, requirement="dltasks")
+        for name in ("a", "b")
+    ]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    solved = {
+        ast.dump(statement)
+        for todo in assignment.edition.todos().values()
+        for statement in ast.parse(
+            f"def f():\n{textwrap.indent(textwrap.dedent(todo.code), '    ')}"
+        )
+        .body[0]
+        .body  # type: ignore[attr-defined]
+    }
+    for path in files[0]:
+        if path.suffix == ".ipynb":
+            book = json.loads(path.read_text(encoding="utf-8"))
+            ids = [cell["id"] for cell in book["cells"]]
+            assert len(set(ids)) == len(ids)
+            codes = [
+                "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"
+            ]
+        elif path.suffix == ".py":
+            codes = [path.read_text(encoding="utf-8")]
+        else:
+            continue
+        statements = {ast.dump(node) for code in codes for node in ast.walk(ast.parse(code))}
+        if "student" in path.relative_to(folder).parts:
+            assert not statements & solved, path
+    for language, is_chinese in (("en", False), ("zh", True)):
+        text = (folder / "a" / "student" / f"{assignment.task}.{language}.ipynb").read_text(
+            encoding="utf-8"
+        )
+        assert bool(re.search("[\u4e00-\u9fff]", text)) is is_chinese
