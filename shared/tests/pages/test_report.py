@@ -5,17 +5,20 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import html
+import os
 import re
 import subprocess
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.command.options import ReportOptions
 from shared.errors import UserError
 from shared.pages import plots
-from shared.pages.report import Report, curve, run_page, save_plot
+from shared.pages.report import Report, curve, make_page, run_page, save_plot
 from shared.runs.run_directory import RunDirectory
 
 CURVES = {
@@ -332,6 +335,27 @@ def test_page_of_a_run_begins_with_its_recipe_and_its_figure(tmp_path: Path) -> 
     assert "<td>–</td>" in text
     assert "<td>0.1235</td>" in text
     assert "loss &lt;nats&gt;" in text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_page_for_a_pipe_has_no_plots_beside_it(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", Settings())
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "p")
+
+    def write_page(run: RunDirectory, out: Path) -> Path:
+        page = run_page("task", run, [])
+        page.lines("Loss", "epoch", "loss", CURVES, png=out.parent / "loss.png")
+        return page.save(out)
+
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipes" / "p").read_text()))
+    reader.start()
+    options = ReportOptions(str(run.path), str(tmp_path / "pipes" / "p"))
+    assert make_page(options, "task", write_page) == 0
+    reader.join()
+    assert read[0].startswith("<!DOCTYPE html>")
+    assert [path.name for path in (tmp_path / "pipes").iterdir()] == ["p"]
 
 
 def test_command_to_run_again_is_whole_wherever_it_is_typed(

@@ -16,13 +16,16 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
+from shared.files import whole_file
 from shared.pages import plots
+from shared.pages.links import link_runs
 from shared.pages.plots import Curves, save_plot
 from shared.pages.style import PAGE, style_sheet
 from shared.runs.run_directory import RunDirectory
@@ -43,9 +46,18 @@ def make_page(options: ReportOptions, task: str, write_page: Callable[..., Path]
         The command.
     write_page : function (RunDirectory, out=Path or None) -> Path
     """
-    page = write_page(
-        RunDirectory.read(options.run, task=task), out=Path(options.out) if options.out else None
-    )
+    run = RunDirectory.read(options.run, task=task)
+    out = Path(options.out) if options.out else None
+    if out is not None and out.exists() and not out.is_file() and not out.is_dir():
+        # A pipe or a device gets the page alone: no plots beside it.
+        with tempfile.TemporaryDirectory(prefix="dltasks-page-") as folder:
+            page = write_page(run, out=Path(folder) / "report.html")
+            with whole_file(out, "wb") as file:
+                file.write(page.read_bytes())
+        return 0
+    page = write_page(run, out=out)
+    if out is None:
+        link_runs(page.parent.parent)
     print(f"The page is {page}.")
     return 0
 
