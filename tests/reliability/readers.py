@@ -21,13 +21,14 @@ from trainings import TASKS
 
 from cbow.config import TrainConfig as CbowConfig
 from cbow.data.dataset import count_words, encode, find_corpus
+from cbow.data.evaluation_sets import load_analogies, load_word_pairs
 from cbow.data.synonyms import load_synonyms
-from cbow.measure import load_analogies, load_word_pairs
 from cbow.model.vectors import WordVectors
 from esim.data.pairs import find_sources
 from esim.data.tokens import token_pairs
 from resnet_tiny.data.layout import read_classes, train_images, val_images
 from shared.command import config as configuration
+from shared.data.tables import Table
 from shared.text.vectors import load_pretrained, read_word2vec
 from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig as LanguageConfig
@@ -48,8 +49,8 @@ def glove(path: Path, on_bad_line: Any = "error") -> None:
 
 def pairs(path: Path, on_bad_line: str = "error", tokenizer: str = "space") -> None:
     (source,) = find_sources(path).values()
-    found = token_pairs(source, tokenizer, on_bad_line=on_bad_line, is_cached=False)
-    sentences = [*found.premises, *found.hypotheses]
+    read = token_pairs(source, tokenizer, on_bad_line=on_bad_line, is_cached=False)
+    sentences = [*read.premises, *read.hypotheses]
     keep(Vocabulary.build([word for sentence in sentences for word in sentence]), path.parent)
 
 
@@ -66,10 +67,10 @@ def one_text(path: Path) -> None:
 
 def corpus(path: Path) -> None:
     config = CbowConfig(data=str(path))
-    found = find_corpus(config)
-    words = count_words(found, config, quiet=True)
+    files = find_corpus(config)
+    words = count_words(files, config, quiet=True)
     keep(words, path.parent)
-    encoded = encode(found, words, path.parent / "ids", quiet=True)
+    encoded = encode(files, words, path.parent / "ids", quiet=True)
     assert encoded.counts.sum() == encoded.tokens
 
 
@@ -91,12 +92,17 @@ def images(path: Path) -> None:
     val_images(root, classes)  # fmt: skip
 
 
+def table(path: Path) -> None:
+    for _, values in Table.open(path).rows(["review", "label"]):
+        assert len(values) == 2
+
+
 def settings_of(task: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
-        kind = importlib.import_module(f"{task}.config").TrainConfig
-        config = configuration.load(kind, path)
+        config_class = importlib.import_module(f"{task}.config").TrainConfig
+        config = configuration.load(config_class, path)
         path.with_name("again.yaml").write_text(configuration.dump(config))
-        assert configuration.load(kind, path.with_name("again.yaml")) == config
+        assert configuration.load(config_class, path.with_name("again.yaml")) == config
 
     return read
 
@@ -133,6 +139,9 @@ PAIR = {
 LABELS = ("entailment", "neutral", "-", "contradiction")
 PAIRS = "".join(f"{json.dumps({'gold_label': label, **PAIR})}\n" for label in LABELS).encode()
 TABLE = b"gold_label\tsentence1\tsentence2\nneutral\tA man.\tA cat.\nentailment\tIt is.\tIs it?\n"
+CSV = (
+    b'id,review,label\n1,"Great, really great",1\n2,"He said ""no""\nand left",0\n3,caf\xc3\xa9,1\n'
+)
 PROSE = ("The man is here .\n\n = The man = \n \n He <unk> a caf\u00e9 @-@ cat .\n" * 4).encode()
 LISTS = {
     "wnids.txt": "n2\nn1\n",
@@ -178,6 +187,9 @@ READERS = {
     "text file": Reader(one_text, "text.txt", (PROSE * 3,)),
     "corpus": Reader(corpus, "treebank.txt", (PROSE,)),
     "corpus, gzipped": Reader(corpus, "treebank.txt.gz", (gzip.compress(PROSE, mtime=0),)),
+    "CSV": Reader(table, "d.csv", (CSV,)),
+    "TSV": Reader(table, "d.tsv", (b"label\treview\n0\tDull.\n1\tFine, or better.\n",)),
+    "JSONL": Reader(table, "d.jsonl", (b'{"review": "Fine.", "label": 1}\n{"label": 0, "review": "Dull."}\n',)),
     "synonyms": Reader(load_synonyms, "synonyms.json", (b'[["a", ["b", "c"]], ["d", []]]', b'{"a": ["b"]}')),
     "analogies": Reader(load_analogies, "questions.txt", (b": capitals\nA b c d\n\n: other\ne f g h\n",)),
     "rated pairs": Reader(load_word_pairs, "pairs.tsv", (b"w1\tw2\tscore\na\tb\t1.5\n", b"a,b,3\nc,d,4\n")),

@@ -167,10 +167,10 @@ def test_reviews_with_any_names_texts_and_films_are_read_or_named(
 
     root = tmp_path_factory.mktemp("reviews")
     for split in ("train", "test"):
-        for kind, rating in (("neg", 2), ("pos", 8)):
-            (root / split / kind).mkdir(parents=True)
+        for label, rating in (("neg", 2), ("pos", 8)):
+            (root / split / label).mkdir(parents=True)
             for number in range(4):
-                (root / split / kind / f"{number}_{rating}.txt").write_text("fine")
+                (root / split / label / f"{number}_{rating}.txt").write_text("fine")
     (root / "train" / "urls_pos.txt").write_bytes(films)
     for name, text in zip(names, texts, strict=False):
         try:
@@ -185,22 +185,22 @@ def images_of_all_kinds() -> tuple[bytes, ...]:
     from PIL import Image
 
     noise = np.random.default_rng(0).integers(0, 4, (64, 64, 3), dtype=np.uint8)
-    found = []
+    contents = []
     for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
         raw = io.BytesIO()
         Image.fromarray(noise * 64).save(raw, form)
-        found.append(raw.getvalue())
-    return tuple(found)
+        contents.append(raw.getvalue())
+    return tuple(contents)
 
 
 @fuzz(150)
 @given(content=broken(*images_of_all_kinds()), resize=st.booleans())
-def test_broken_picture_is_decoded_or_bad(
+def test_broken_image_is_decoded_or_bad(
     content: bytes, resize: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from resnet_tiny.data.decode import BadImage, decode
 
-    path = tmp_path_factory.mktemp("picture") / "x.JPEG"
+    path = tmp_path_factory.mktemp("image") / "x.JPEG"
     path.write_bytes(content)
     try:
         with warnings.catch_warnings():
