@@ -24,7 +24,7 @@ from shared.torch.device import (
     to_device,
 )
 from shared.torch.evaluation import Totals, evaluating
-from shared.torch.gradients import scale_and_clip
+from shared.torch.gradients import SparseExchange, scale_and_clip
 from shared.torch.meter import Meter
 
 
@@ -200,3 +200,12 @@ def test_sparse_rows_met_twice_are_added_before_the_norm():
     dense = table.weight.grad.to_dense()
     assert dense.norm().item() == pytest.approx(1.0, rel=1e-4)
     assert torch.equal(dense[0], torch.zeros(2))
+
+
+@pytest.mark.parametrize(("processes", "ignored"), [(1, []), (2, ["table.weight"])])
+def test_sparse_gradients_are_kept_out_of_ddp(processes, ignored):
+    model = torch.nn.ModuleDict(
+        {"table": torch.nn.Embedding(5, 2, sparse=True), "dense": torch.nn.Embedding(5, 2)}
+    )
+    SparseExchange(model, processes)
+    assert getattr(model, "_ddp_params_and_buffers_to_ignore", []) == ignored
