@@ -249,6 +249,10 @@ def test_arguments_are_explained_and_words_after_dashes_are_no_options(
     assert printed.startswith("usage: demo ask RUN WORDS... [options]\n\nAsk.\n")
     assert "example:\n  demo ask RUN a\n" in printed
     assert "\narguments:\n  RUN " in printed
+    assert "\noptions:\n  --count N" in printed
+    with pytest.raises(SystemExit):
+        parse("demo stop", "Stop.", [], ["--help"])  # a verb without options
+    assert "options:" not in capsys.readouterr().out
     (query,) = parse("demo ask", "Ask.", [DemoQuery], ["run", "--", "--help"])
     assert query.words == ("--help",)
 

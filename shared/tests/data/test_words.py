@@ -2,20 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.data.words import BLAME, NAMES, PRAISE, SCENES, SYNONYMS, TITLES
+from shared.data.words import BLAME, NAMES, PRAISE, SCENES, TITLES
 
 
 def assert_unique(words: Iterable[str]) -> None:
     words = list(words)
     assert sorted(words) == sorted(set(words))
     assert all(word.isascii() and word.isalpha() for word in words)
-
-
-def test_each_synonym_has_one_meaning_and_two_others() -> None:
-    assert {len(meanings) for meanings in SYNONYMS.values()} == {8}
-    assert {len(words) for meanings in SYNONYMS.values() for words in meanings} == {3}
-    assert_unique(word for meanings in SYNONYMS.values() for words in meanings for word in words)
-    assert len(SYNONYMS) == 12
 
 
 def test_scenes_have_words_of_their_own() -> None:

@@ -63,11 +63,18 @@ def help_text(
     if positionals:
         lines += ["", "arguments:"]
         for name in positionals:
-            lines += _entry(name.upper(), fields[name][2], width)
-    for title, names in _groups(classes, is_short).items():
-        names = [name for name in names if name not in positionals]
-        if not names:
-            continue
+            _, kind, text = fields[name]
+            if typing.get_origin(kind) is typing.Literal:
+                text += f" One of {', '.join(typing.get_args(kind))}."
+            lines += _entry(name.upper(), text, width)
+    groups = {
+        title: chosen
+        for title, names in _groups(classes, is_short).items()
+        if (chosen := [name for name in names if name not in positionals])
+    }
+    if len(groups) == 1 and not is_short:
+        groups = {"options": next(iter(groups.values()))}
+    for title, names in groups.items():
         lines += ["", f"{title}:"]
         for name in names:
             field, kind, text = fields[name]
