@@ -35,6 +35,8 @@ def trained_model(config: TrainConfig, path: Path) -> TrainedModel:
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "matches, no ReLU": {"matches": True, "relu": False},
+    "relations": {"relations": True, "matches": True, "stem_backoff": True},
+    "relations alone": {"relations": True},
     "the coursework's classifier": {"classifier": "coursework"},
 }
 

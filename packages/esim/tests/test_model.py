@@ -14,12 +14,14 @@ from torch.nn.utils.rnn import PackedSequence
 
 from esim.config import TrainConfig
 from esim.data.labels import LABELS
+from esim.data.stems import ids_by_stem
 from esim.model.bilstm import BiLSTM
 from esim.model.esim import AcrossBatch, Esim, Pooling, SequenceDropout
 from esim.model.packing import Packing
 from shared.text.vocabulary import Vocabulary
 
 CONFIG = TrainConfig(embedding_size=5, hidden_size=4)
+EXTENDED = replace(CONFIG, matches=True, relations=True, stem_backoff=True)
 WORDS = 20
 
 
@@ -62,12 +64,13 @@ def test_model_equals_the_plain_one(pairs: list[tuple[list[int], list[int]]]) ->
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("config", [CONFIG, EXTENDED], ids=("paper", "extended"))
+@settings(max_examples=15, deadline=None)
 @given(pairs=pair_lists)
 def test_swapping_the_sentences_swaps_the_pooled_halves_exactly(
-    pairs: list[tuple[list[int], list[int]]],
+    config: TrainConfig, pairs: list[tuple[list[int], list[int]]]
 ) -> None:
-    model = model_of()
+    model = model_of(config)
     seen: list[Tensor] = []
     model.pooling.register_forward_hook(lambda module, given, made: seen.append(made))
     a, a_lengths, b, b_lengths = batch_of(pairs)
@@ -85,14 +88,15 @@ def test_swapping_the_sentences_swaps_the_pooled_halves_exactly(
 def test_more_padding_and_what_stands_in_it_change_nothing(
     pairs: list[tuple[list[int], list[int]]], more: int, fill: int
 ) -> None:
-    model = model_of(replace(CONFIG, matches=True))
+    model = model_of(EXTENDED)
     torch.testing.assert_close(
         model(*batch_of(pairs, more=more, fill=fill)), model(*batch_of(pairs)), rtol=0, atol=1e-13
     )
 
 
-def test_scores_do_not_depend_on_the_other_pairs_of_a_batch() -> None:
-    model = model_of()
+@pytest.mark.parametrize("config", [CONFIG, EXTENDED], ids=("paper", "extended"))
+def test_scores_do_not_depend_on_the_other_pairs_of_a_batch(config: TrainConfig) -> None:
+    model = model_of(config)
     together = model(*batch_of(PAIRS))
     alone = torch.cat([model(*batch_of([pair])) for pair in PAIRS])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-13)
@@ -231,6 +235,59 @@ def test_matches_tell_words_and_stems_of_the_other_sentence_but_never_unknown_on
     assert first[0].tolist() == [[0, 1], [1, 1], [0, 0]]  # jumps: its stem; dog; <unk>
     assert second[0].tolist() == [[1, 1], [0, 1], [0, 0], [0, 0]]
     assert first[1, 0].tolist() == [1, 1]
+
+
+def test_relations_are_words_stems_and_cosines_of_each_pair_of_real_words() -> None:
+    vocabulary = Vocabulary(["<unk>", "<pad>", "jumps", "jumping", "dog", "cat"], [1] * 6)
+    model = Esim(replace(CONFIG, relations=True), 6)
+    model.encoding.set_stems(vocabulary)
+    a, a_lengths, b, b_lengths = batch_of([([2, 4, 0], [4, 3, 0, 5]), ([5], [5])])
+    packing = Packing.of((a_lengths, b_lengths), (3, 4))
+    found = model.encoding.relations(a, b, packing)
+    assert found is not None and found.shape == (2, 3, 4, 3)
+    assert found[0, :, :, 0].tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert found[0, :, :, 1].tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    vectors = model.encoding.embedding.weight.detach()
+    cosine = torch.nn.functional.cosine_similarity(vectors[2], vectors[5], dim=0)
+    torch.testing.assert_close(found[0, 0, 3, 2], cosine)
+    assert not found[0, 2].any() and not found[0, :, 2].any()  # `<unk>` is like no word
+    assert not found[1, 1:].any() and not found[1, :, 1:].any()  # padding neither
+    assert model.encoding.relations(a, b, packing).requires_grad is False
+
+
+def test_relations_draw_attention_to_alike_words_before_anything_is_learned() -> None:
+    torch.manual_seed(0)
+    inputs = batch_of([([3, 4, 5, 6], [9, 5, 8])])
+    weights = [
+        Esim(replace(CONFIG, relations=has), WORDS).eval().with_attention(*inputs)[1][0, 2]
+        for has in (False, True)
+    ]
+    assert weights[0].max() < 0.4 < 0.9 < weights[1][1]
+
+
+def test_relations_of_the_aligned_words_reach_the_comparison() -> None:
+    model = model_of(replace(CONFIG, relations=True))
+    composition, (a, aligned) = model.composition, torch.randn(2, 6, 8, dtype=torch.double)
+    related = torch.randn(6, 3, dtype=torch.double)
+    whole = composition.projection(torch.cat([a, aligned, a - aligned, a * aligned, related], 1))
+    found = composition.compare(a, torch.cat([aligned, related], 1))
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
+
+
+def test_unknown_word_takes_the_vector_of_its_stem_and_matches_itself() -> None:
+    vocabulary = Vocabulary(["<unk>", "<pad>", "dog", "jumps", "jumped"], [1] * 5)
+    model = Esim(replace(CONFIG, matches=True, stem_backoff=True), 5)
+    model.encoding.set_stems(vocabulary)
+    encode = ids_by_stem(vocabulary)
+    ids = torch.from_numpy(encode(["dog", "jumping", "zebras", "yaks"])).long()
+    assert model.encoding.rows(ids).tolist() == [2, 3, 0, 0]
+    assert ids[0] == 2 and len(set(ids.tolist())) == 4
+    a = torch.from_numpy(encode(["zebra", "jumping", "yak"])).long()[None]
+    b = torch.from_numpy(encode(["zebras", "jumped", "dog"])).long()[None]
+    packing = Packing.of((np.array([3]), np.array([3])), (3, 3))
+    first, second = packing.pad(model.encoding.matches(a, b, packing))
+    assert first[0].tolist() == [[1, 1], [0, 1], [0, 0]]  # unknown words are told apart by stem
+    assert second[0].tolist() == [[1, 1], [0, 1], [0, 0]]
 
 
 def test_word_vectors_have_sparse_gradients_and_frozen_ones_none() -> None:

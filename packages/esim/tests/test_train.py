@@ -36,7 +36,13 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "bf16", "matches": True, "vectors": "train", "ema_decay": 0.9},
+        {
+            "precision": "bf16",
+            "matches": True,
+            "relations": True,
+            "vectors": "train",
+            "ema_decay": 0.9,
+        },
         {"batch_axis": True, "relu": False, "schedule": "plateau", "optimizer": "adamw"},
     ],
     ids=("bf16", "coursework"),

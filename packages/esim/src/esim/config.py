@@ -66,6 +66,12 @@ class TrainConfig(Columns, LoopConfig):
     matches: bool = False
     """Two more input features of each word: whether it, and whether its stem, occurs in the other sentence; not in the
     paper."""
+    relations: bool = False
+    """Lexical relations (same word, same stem, cosine of the word vectors) in the attention scores and comparisons; not
+    in the paper."""
+    stem_backoff: bool = False
+    """Give an unknown word the vector of the most frequent known word with its stem, and match it by spelling; not in
+    the paper."""
     relu: bool = True
     """ReLU after the projection, as in the paper."""
     classifier: Literal["paper", "coursework"] = "paper"
@@ -103,7 +109,8 @@ class TrainConfig(Columns, LoopConfig):
         ),
         "word vectors": ("vectors", "on_bad_vector", "frozen", "embedding_size"),
         "model": (
-            *("hidden_size", "dropout", "input_dropout", "projection_dropout", "variational", "matches", "relu"),
+            *("hidden_size", "dropout", "input_dropout", "projection_dropout", "variational", "matches"),
+            *("relations", "stem_backoff", "relu"),
             *("classifier", "mask", "batch_axis", "orthogonal"),
         ),
         "optimization": (

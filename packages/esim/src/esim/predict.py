@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from esim.data.dataset import Pairs, batch_of
+from esim.data.dataset import Pairs, batch_of, encoder
 from esim.data.labels import LABELS
 from esim.data.tokens import split_with
 from esim.measure import evaluate, probabilities, score_pairs, scoring_batch
@@ -218,8 +218,6 @@ def _prediction(
 
 
 def _as_pairs(trained: TrainedModel, tokens: Sequence[tuple[tuple[str, ...], ...]]) -> Pairs:
-    longest = trained.config.max_length
-    premises, hypotheses = (
-        [trained.vocabulary.ids(pair[side][:longest]) for pair in tokens] for side in (0, 1)
-    )
+    ids_of, longest = encoder(trained.vocabulary, trained.config), trained.config.max_length
+    premises, hypotheses = ([ids_of(pair[side][:longest]) for pair in tokens] for side in (0, 1))
     return Pairs(premises, hypotheses, np.zeros(len(tokens), dtype=np.int64))

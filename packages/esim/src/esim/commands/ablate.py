@@ -31,6 +31,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.0, "input_dropout": 0.0, "projection_dropout": None},
     "vectors": {"vectors": None},
     "matches": {"matches": False},
+    "relations": {"relations": False},
+    "stems": {"stem_backoff": False},
     "axis": {"batch_axis": True},
     "relu_axis": {"batch_axis": True, "relu": False},
     "coursework": {
@@ -54,6 +56,8 @@ DESCRIPTIONS = {
     "dropout": "no dropout",
     "vectors": "random word vectors",
     "matches": "no match features",
+    "relations": "no lexical relations",
+    "stems": "unknown words are all <unk>",
     "axis": "LSTMs across the batch (defect)",
     "relu_axis": "LSTMs across the batch and no ReLU",
     "coursework": "the coursework: across the batch, no ReLU, its dropout and classifier",

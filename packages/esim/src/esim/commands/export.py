@@ -20,8 +20,9 @@ from torch import Tensor
 from esim import __version__
 from esim.commands.options import ExportOptions
 from esim.data.labels import LABELS
+from esim.data.stems import UNKNOWN_ID
 from esim.model.bilstm import BiLSTM
-from esim.model.esim import UNKNOWN_ID, Esim
+from esim.model.esim import Esim
 from esim.model.trained import TrainedModel, load_run
 from shared.errors import UserError
 from shared.files import write_json
@@ -80,7 +81,14 @@ def export(trained: TrainedModel, out: Path) -> float:
     def write(folder: Path) -> None:
         save_graph(_Graph(trained.model).build(), folder / MODEL)
         trained.vocabulary.save(folder / "vocab.txt")
-        facts = {"labels": list(LABELS), "tokenizer": trained.config.tokenizer, "opset": OPSET}
+        facts = {
+            "labels": list(LABELS),
+            "tokenizer": trained.config.tokenizer,
+            "unknown_words": "id 0; give a word that is not in vocab.txt the id of a known one with its stem, if any"
+            if trained.config.stem_backoff
+            else "id 0",
+            "opset": OPSET,
+        }
         write_json(folder / "model.json", facts)
 
     return write_checked(
@@ -170,8 +178,12 @@ class _Graph:
         for side, (ids, lengths) in sides.items():
             masks[side] = self._mask(side, ids, lengths)  # bool (B, T)
             words[side] = self.op("Gather", [table, ids], axis=0)  # (B, T, D)
+        same = []
+        if model.encoding.has_matches or model.encoding.has_relations:
+            same = self._same(sides, masks)
+        relations = self._relations(sides, masks, words, same)
         if model.encoding.has_matches:
-            matches = self._matches(sides, masks)
+            matches = self._matches(same)
             words = {s: self.op("Concat", [words[s], matches[s]], axis=2) for s in sides}
         encoded = {
             side: self._bilstm("encoding", model.encoding.bilstm, words[side], lengths)
@@ -180,6 +192,11 @@ class _Graph:
         scores = self.op(
             "MatMul", [encoded["a"], self.op("Transpose", [encoded["b"]], perm=[0, 2, 1])]
         )
+        for number, relation in enumerate(relations):
+            weight = self.constant(
+                f"relation_weight_{number}", model.local_inference.weight[number]
+            )
+            scores = self.op("Add", [scores, self.op("Mul", [relation, weight])])
         over = {
             "a": self._softmax(scores, masks["b"], masks["a"], "over_hypothesis"),
             "b": self._softmax(
@@ -189,12 +206,18 @@ class _Graph:
                 "over_premise",
             ),
         }
+        last = self.constant("axis_2", np.array([2]))
+        flipped = [self.op("Transpose", [relation], perm=[0, 2, 1]) for relation in relations]
         pooled = []
         for side, other in (("a", "b"), ("b", "a")):
             aligned = self.op("MatMul", [over[side], encoded[other]])
             own = encoded[side]
             difference, product = self.op("Sub", [own, aligned]), self.op("Mul", [own, aligned])
-            compared = self.op("Concat", [own, aligned, difference, product], axis=2)
+            related = [
+                self.op("ReduceSum", [self.op("Mul", [over[side], relation]), last], keepdims=1)
+                for relation in (relations if side == "a" else flipped)
+            ]  # each (B, T, 1)
+            compared = self.op("Concat", [own, aligned, difference, product, *related], axis=2)
             projected = self._linear("projection", model.composition.projection, compared)
             if model.composition.has_relu:
                 projected = self.op("Relu", [projected])
@@ -214,13 +237,15 @@ class _Graph:
         positions = self.op("Range", [zero, width, one])
         return self.op("Less", [positions, self._unsqueeze(lengths, 1)], f"is_{side}")
 
-    def _matches(self, sides: dict[str, tuple[str, str]], masks: dict[str, str]) -> dict[str, str]:
+    def _both(self, masks: dict[str, str]) -> str:
+        """Return where both words are real, (B, Tp, Th)."""
+        return self.op("And", [self._unsqueeze(masks["a"], 2), self._unsqueeze(masks["b"], 1)])
+
+    def _same(self, sides: dict[str, tuple[str, str]], masks: dict[str, str]) -> list[str]:
+        """Return which words are the same, and which have the same stem, float (B, Tp, Th) each."""
         stems = self.constant("stems", self.model.encoding.get_buffer("stems"))
-        unknown = self.constant("unknown", np.int64(UNKNOWN_ID))
-        both = self.op(
-            "And", [self._unsqueeze(masks["a"], 2), self._unsqueeze(masks["b"], 1)]
-        )  # (B, Tp, Th)
-        matches: dict[str, list[str]] = {"a": [], "b": []}
+        unknown, both = self.constant("unknown", np.int64(UNKNOWN_ID)), self._both(masks)
+        same = []
         for is_stem in (False, True):
             marks = {}
             for number, (side, (ids, _)) in enumerate(sides.items()):
@@ -228,12 +253,37 @@ class _Graph:
                 nothing = self.constant(f"nothing_{side}", np.int64(-1 - number))
                 marks[side] = self.op("Where", [self.op("Equal", [ids, unknown]), nothing, values])
             a, b = self._unsqueeze(marks["a"], 2), self._unsqueeze(marks["b"], 1)
-            same = self.op("And", [self.op("Equal", [a, b]), both])
-            same = self.op("Cast", [same], to=1)
-            for side, axis in (("a", 2), ("b", 1)):
-                is_there = self.op("ReduceMax", [same], axes=[axis], keepdims=0)
-                matches[side].append(self._unsqueeze(is_there, 2))
-        return {side: self.op("Concat", parts, axis=2) for side, parts in matches.items()}
+            equal = self.op("And", [self.op("Equal", [a, b]), both])
+            same.append(self.op("Cast", [equal], to=1))
+        return same
+
+    def _matches(self, same: list[str]) -> dict[str, str]:
+        """Return the match features of each side, (B, T, 2)."""
+        matches = {}
+        for side, axis in (("a", 2), ("b", 1)):
+            parts = [self.op("ReduceMax", [s], axes=[axis], keepdims=0) for s in same]
+            matches[side] = self.op("Concat", [self._unsqueeze(p, 2) for p in parts], axis=2)
+        return matches
+
+    def _relations(
+        self,
+        sides: dict[str, tuple[str, str]],
+        masks: dict[str, str],
+        words: dict[str, str],
+        same: list[str],
+    ) -> list[str]:
+        """Return the lexical relations, float (B, Tp, Th) each; none without the setting."""
+        if not self.model.encoding.has_relations:
+            return []
+        unknown = self.constant("unknown", np.int64(UNKNOWN_ID))
+        nothing = self.constant("nothing", np.float32(0))
+        unit = {}
+        for side, (ids, _) in sides.items():
+            normalized = self.op("LpNormalization", [words[side]], axis=2, p=2)
+            is_unknown = self._unsqueeze(self.op("Equal", [ids, unknown]), 2)
+            unit[side] = self.op("Where", [is_unknown, nothing, normalized])
+        cosine = self.op("MatMul", [unit["a"], self.op("Transpose", [unit["b"]], perm=[0, 2, 1])])
+        return [*same, self.op("Where", [self._both(masks), cosine, nothing])]
 
     def _softmax(self, scores: str, over: str, own: str, name: str) -> str:
         lowest = self.constant("lowest", np.float32(LOWEST))

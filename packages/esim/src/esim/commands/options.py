@@ -99,8 +99,8 @@ class AttendOptions:
 
 
 Variant = Literal[
-    "full", "mask", "relu", "orthogonal", "variational", "dropout", "vectors", "matches", "axis", "relu_axis",
-    "coursework",
+    "full", "mask", "relu", "orthogonal", "variational", "dropout", "vectors", "matches", "relations", "stems", "axis",
+    "relu_axis", "coursework",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from esim.data import sample
 from esim.data.columns import Columns
 from esim.data.labels import LABELS
 from esim.data.pairs import Labels, PairTexts, Source, find_sources, read_pairs
+from esim.data.stems import Encode, ids_by_stem
 from esim.data.tokens import TokenPairs, Tokens, token_pairs
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
@@ -130,7 +131,7 @@ def load_data(config: TrainConfig) -> Data:
     sources = find_sources(path)
     texts, notes = _split_texts(config, path, sources, is_sample)
     vocabulary = _vocabulary(config, texts)
-    splits = {name: encode(part, vocabulary, config.max_length) for name, part in texts.items()}
+    splits = {name: encode(part, vocabulary, config) for name, part in texts.items()}
     if len(set(splits["train"].labels.tolist())) < 2:
         only = LABELS[int(splits["train"].labels[0])]
         raise UserError(
@@ -177,7 +178,7 @@ def load_split(
     if data is None and split != "train" and not {"dev", "test"} & set(sources):
         # Training drew dev out of train: the rest of that file is what the model has been trained on.
         texts, _ = _split_texts(config, path, sources, is_sample)
-        return "dev", encode(texts["dev"], vocabulary, config.max_length)
+        return "dev", encode(texts["dev"], vocabulary, config)
     wanted = [split] if split else ["test", "dev", "all", *sources]
     name = "all" if "all" in sources else next((n for n in wanted if n in sources), None)
     if name is None:
@@ -185,7 +186,7 @@ def load_split(
     own = _read(config, sources[name], is_sample, columns)
     if not own.labels:
         raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
-    pairs = encode(own, vocabulary, config.max_length)
+    pairs = encode(own, vocabulary, config)
     return sources[name].path.name if name == "all" else name, pairs
 
 
@@ -205,13 +206,14 @@ def split_sentences(config: TrainConfig, split: str) -> Iterator[tuple[str, str,
         yield premise, hypothesis, sides[2]
 
 
-def encode(texts: TokenPairs, vocabulary: Vocabulary, max_length: int) -> Pairs:
+def encode(texts: TokenPairs, vocabulary: Vocabulary, config: TrainConfig) -> Pairs:
     """Return tokens as ids; sentences of more than `max_length` words are truncated."""
     known: dict[Tokens, NDArray[np.int32]] = {}
+    ids_of, max_length = encoder(vocabulary, config), config.max_length
 
     def ids(sentence: Tokens) -> NDArray[np.int32]:
         if sentence not in known:
-            known[sentence] = vocabulary.ids(sentence[:max_length])
+            known[sentence] = ids_of(sentence[:max_length])
         return known[sentence]
 
     sides = [[ids(s) for s in side] for side in (texts.premises, texts.hypotheses)]
@@ -220,6 +222,11 @@ def encode(texts: TokenPairs, vocabulary: Vocabulary, max_length: int) -> Pairs:
     )
     labels = np.array(texts.labels, dtype=np.int64)
     return Pairs(sides[0], sides[1], labels, texts.unlabeled, texts.bad, truncated)
+
+
+def encoder(vocabulary: Vocabulary, config: TrainConfig) -> Encode:
+    """Return the function from tokens to ids that a model was, or is to be, trained with."""
+    return ids_by_stem(vocabulary) if config.stem_backoff else vocabulary.ids
 
 
 def batch_of(pairs: Pairs, indices: Iterable[int]) -> dict[str, Any]:

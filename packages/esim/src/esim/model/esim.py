@@ -4,11 +4,13 @@ Shapes: B pairs, T time in words (Tp premise, Th hypothesis), N real words of th
 hidden size, V vocabulary size, C = 3 classes. Equation numbers are the paper's, where a premise is `a` and a hypothesis
 `b`. Between the parts, words are packed (`esim.model.packing`): premises and hypotheses go through one LSTM together,
 and nothing is computed for padding.
+
+Three settings add what the paper does not have, for few training pairs: match features (`matches`), lexical relations
+(`relations`, after Chen et al. 2018, arXiv 1711.04289), and vectors of unknown words by their stem (`stem_backoff`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from esim.config import TrainConfig
 from esim.data.labels import LABELS
+from esim.data.stems import UNKNOWN_ID, stem_ids
 from esim.model.bilstm import BiLSTM, init_weights
 from esim.model.packing import Packing
 from shared.text.vocabulary import Vocabulary
@@ -25,7 +28,10 @@ from shared.torch.cpu import pad_rows
 from shared.torch.masking import masked_softmax
 
 VOCABULARY = "vocab.txt"
-UNKNOWN_ID = 0
+RELATIONS = 3
+"""Lexical relations of a pair of words: same word, same stem, cosine of the word vectors."""
+_INITIAL_WEIGHTS = (2.0, 2.0, 5.0)
+"""Of the relations in the attention scores: alike words get most of the attention before anything is learned."""
 
 
 class Esim(nn.Module):
@@ -44,7 +50,7 @@ class Esim(nn.Module):
         super().__init__()
         self.encoding = InputEncoding(config, vocabulary_size, vectors)
         self.is_masked = config.mask
-        self.local_inference = LocalInference()
+        self.local_inference = LocalInference(config)
         self.composition = Composition(config)
         self.pooling = Pooling()
         self.classifier = Classifier(config)
@@ -86,7 +92,12 @@ class Esim(nn.Module):
             lengths = tuple(np.full(len(part), w) for part, w in zip(lengths, widths, strict=True))
         packing = Packing.of((lengths[0], lengths[1]), widths, premises.device)
         encoded = self.encoding(premises, hypotheses, packing)  # (N, 2 H), eq. 1, 2
-        aligned, over_hypothesis, over_premise = self.local_inference(encoded, packing)  # eq. 11-13
+        relations = self.encoding.relations(
+            premises, hypotheses, packing
+        )  # None in the paper's model
+        aligned, over_hypothesis, over_premise = self.local_inference(
+            encoded, packing, relations
+        )  # eq. 11-13
         composed = self.composition(encoded, aligned, packing)  # (N, 2 H), eq. 14-17
         pooled = self.pooling(composed, packing)  # (B, 8 H), eq. 18-20
         return self.classifier(pooled), over_hypothesis, over_premise
@@ -107,54 +118,121 @@ class InputEncoding(nn.Module):
             self.embedding.weight.data.copy_(torch.as_tensor(vectors))
         self.embedding.weight.requires_grad_(not config.frozen)
         self.dropout = SequenceDropout(config.input_dropout, is_variational=config.variational)
-        self.has_matches = config.matches
-        if config.matches:
+        self.has_matches, self.has_relations = config.matches, config.relations
+        self.has_backoff = config.stem_backoff
+        if config.matches or config.relations or config.stem_backoff:
             self.register_buffer("stems", torch.arange(vocabulary_size))
+        if config.stem_backoff:  # of each stem, its most frequent word
+            self.register_buffer("heads", torch.arange(vocabulary_size))
         self.bilstm = _bilstm(config, size + 2 * config.matches)
 
     def set_stems(self, vocabulary: Vocabulary) -> None:
-        """Record which words have the same stem, for the match features; the checkpoint keeps it."""
-        if self.has_matches:
-            self.get_buffer("stems").copy_(torch.tensor(stem_ids(vocabulary.tokens)))
+        """Record which words have the same stem; the checkpoint keeps it."""
+        buffers = dict(self.named_buffers())
+        if "stems" not in buffers:
+            return
+        stems = stem_ids(vocabulary.tokens)
+        buffers["stems"].copy_(torch.tensor(stems))
+        if self.has_backoff:
+            heads = {stem: word for word, stem in reversed(list(enumerate(stems)))}
+            buffers["heads"][: len(heads)] = torch.tensor([heads[n] for n in range(len(heads))])
 
     def forward(self, premises: Tensor, hypotheses: Tensor, packing: Packing) -> Tensor:
         """Return states (N, 2 H) for ids (B, T)."""
-        states = self.embedding(packing.pack(premises, hypotheses))  # (N, D)
+        ids = packing.pack(premises, hypotheses)  # (N,)
+        states = self.embedding(self.rows(ids))  # (N, D)
         states = self.dropout(states, packing)
         if self.has_matches:
             matches = self.matches(premises, hypotheses, packing)
             states = torch.cat([states, matches], 1)  # (N, D + 2)
         return self.bilstm(states, packing)
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the rows of the embedding for ids: of an unknown word, that of a known one with its stem, if any."""
+        if not self.has_backoff:
+            return ids
+        size = self.embedding.num_embeddings
+        heads = self.get_buffer("heads")[(ids - size).clamp(0, size - 1)]
+        return torch.where(ids < size, ids, heads.where(ids < 2 * size, UNKNOWN_ID))
+
     def matches(self, premises: Tensor, hypotheses: Tensor, packing: Packing) -> Tensor:
         """Return whether each word, and its stem, is in the other sentence, (N, 2)."""
-        is_a, is_b = packing.masks
-        in_b, in_a = [], []
-        for stems in (None, self.get_buffer("stems")):
-            a, b = (ids if stems is None else stems[ids] for ids in (premises, hypotheses))
-            # `<unk>` stands for many words: two of them are not a match.
-            a = a.masked_fill(premises == UNKNOWN_ID, -1)
-            b = b.masked_fill(hypotheses == UNKNOWN_ID, -2)
-            same = (a[:, :, None] == b[:, None, :]) & is_a[:, :, None] & is_b[:, None, :]
-            in_b.append(same.any(2))  # (B, Tp)
-            in_a.append(same.any(1))  # (B, Th)
+        same = self._same(premises, hypotheses, packing)  # (B, Tp, Th, 2)
         dtype = self.embedding.weight.dtype
-        return packing.pack(torch.stack(in_b, 2).to(dtype), torch.stack(in_a, 2).to(dtype))
+        return packing.pack(same.any(2).to(dtype), same.any(1).to(dtype))
+
+    def relations(self, premises: Tensor, hypotheses: Tensor, packing: Packing) -> Tensor | None:
+        """Return the lexical relations of each pair of words, (B, Tp, Th, 3), or None without the setting.
+
+        They are 1 for the same word, 1 for the same stem, and the cosine of the word vectors (no gradient).
+        """
+        if not self.has_relations:
+            return None
+        same = self._same(premises, hypotheses, packing)
+        a, b = (self._directions(self.rows(ids)) for ids in (premises, hypotheses))
+        cosine = a @ b.mT  # (B, Tp, Th)
+        is_a, is_b = packing.masks
+        cosine = cosine.masked_fill(~(is_a[:, :, None] & is_b[:, None, :]), 0.0)
+        return torch.cat([same.to(cosine.dtype), cosine[..., None]], 3)
+
+    def _same(self, premises: Tensor, hypotheses: Tensor, packing: Packing) -> Tensor:
+        """Return which words are the same, and which have the same stem, bool (B, Tp, Th, 2)."""
+        is_a, is_b = packing.masks
+        same = []
+        for stem in (lambda ids: ids, self._stems):
+            # `<unk>` stands for many words: two of them are not a match.
+            a = stem(premises).masked_fill(premises == UNKNOWN_ID, -1)
+            b = stem(hypotheses).masked_fill(hypotheses == UNKNOWN_ID, -2)
+            same.append((a[:, :, None] == b[:, None, :]) & is_a[:, :, None] & is_b[:, None, :])
+        return torch.stack(same, 3)
+
+    def _stems(self, ids: Tensor) -> Tensor:
+        size = self.embedding.num_embeddings
+        known = self.get_buffer("stems")[ids.clamp(max=size - 1)]
+        if not self.has_backoff:
+            return known
+        return torch.where(ids < size, known, torch.where(ids < 2 * size, ids - size, ids))
+
+    def _directions(self, rows: Tensor) -> Tensor:
+        """Return word vectors of length 1, (B, T, D); 0 for `<unk>`."""
+        vectors = F.normalize(self.embedding.weight.detach()[rows], dim=2)
+        return vectors.masked_fill((rows == UNKNOWN_ID)[:, :, None], 0.0)
 
 
 class LocalInference(nn.Module):
-    """Soft alignment of each word with the other sentence, by dot-product attention (equations 11 to 13)."""
+    """Soft alignment of each word with the other sentence, by dot-product attention (equations 11 to 13).
 
-    def forward(self, encoded: Tensor, packing: Packing) -> tuple[Tensor, Tensor, Tensor]:
-        """Return aligned states (N, 2 H) for encoded ones, and the attention (B, Tp, Th) and (B, Th, Tp)."""
+    With lexical relations, a learned weight of each is added to the scores, and the relations to the aligned words are
+    appended to the aligned states.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        if config.relations:
+            self.weight = nn.Parameter(torch.tensor(_INITIAL_WEIGHTS))
+
+    def forward(
+        self, encoded: Tensor, packing: Packing, relations: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return aligned states for encoded ones (N, 2 H), and the attention (B, Tp, Th) and (B, Th, Tp).
+
+        With relations (B, Tp, Th, 3), the aligned states are (N, 2 H + 3).
+        """
         a, b = packing.pad(encoded)  # (B, Tp, 2 H), (B, Th, 2 H)
         scores = a @ b.mT  # (B, Tp, Th), eq. 11
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if relations is not None:
+            scores = scores + relations.to(scores.dtype) @ self.weight.to(scores.dtype)
         is_a, is_b = packing.masks
         over_b = masked_softmax(scores, is_b[:, None, :])  # over the *other* sentence
         over_a = masked_softmax(scores.mT, is_a[:, None, :])
         aligned_a = over_b.to(b.dtype) @ b  # (B, Tp, 2 H), eq. 12
         aligned_b = over_a.to(a.dtype) @ a  # (B, Th, 2 H), eq. 13
+        if relations is not None:
+            related_a = (over_b[..., None] * relations).sum(2)  # (B, Tp, 3)
+            related_b = (over_a[..., None] * relations.transpose(1, 2)).sum(2)  # (B, Th, 3)
+            aligned_a = torch.cat([aligned_a, related_a.to(a.dtype)], 2)
+            aligned_b = torch.cat([aligned_b, related_b.to(b.dtype)], 2)
         return packing.pack(aligned_a, aligned_b), over_b, over_a
 
 
@@ -166,7 +244,9 @@ class Composition(nn.Module):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
-        self.projection = nn.Linear(8 * config.hidden_size, config.hidden_size)
+        self.projection = nn.Linear(
+            8 * config.hidden_size + RELATIONS * config.relations, config.hidden_size
+        )
         _init_linear(self.projection)
         self.has_relu = config.relu
         probability = config.projection_dropout
@@ -177,7 +257,7 @@ class Composition(nn.Module):
         self.bilstm = _bilstm(config, config.hidden_size)
 
     def forward(self, encoded: Tensor, aligned: Tensor, packing: Packing) -> Tensor:
-        """Return composed states (N, 2 H) for encoded and aligned ones (N, 2 H)."""
+        """Return composed states (N, 2 H) for encoded ones (N, 2 H) and what `LocalInference` aligned with them."""
         projected = self.compare(encoded, aligned)  # (N, H), F of eq. 16
         if self.has_relu:
             projected = F.relu(projected)
@@ -187,11 +267,15 @@ class Composition(nn.Module):
         """Return the projection of [a; ã; a - ã; a * ã] (equations 14 and 15), (N, H).
 
         W1 a + W2 ã + W3 (a - ã) + W4 (a * ã) is computed as (W1 + W3) a + (W2 - W3) ã + W4 (a * ã): the same, with a
-        quarter less work.
+        quarter less work. Relations to the aligned words follow, if there are any.
         """
-        own, other, difference, product = self.projection.weight.chunk(4, dim=1)
-        weight = torch.cat([own + difference, other - difference, product], dim=1)  # (H, 6 H)
-        parts = pad_rows(torch.cat([a, aligned, a * aligned], 1))  # (N, 6 H)
+        size = a.shape[1]
+        aligned, related = aligned[:, :size], aligned[:, size:]
+        own, other, difference, product, of_related = self.projection.weight.split(
+            [size, size, size, size, related.shape[1]], dim=1
+        )
+        weight = torch.cat([own + difference, other - difference, product, of_related], dim=1)
+        parts = pad_rows(torch.cat([a, aligned, a * aligned, related], 1))  # (N, 6 H)
         return F.linear(parts, weight, self.projection.bias)[: len(a)]
 
 
@@ -290,12 +374,3 @@ def _bilstm(config: TrainConfig, inputs: int) -> nn.Module:
 def _init_linear(layer: nn.Linear) -> None:
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
-
-
-def stem_ids(words: Sequence[str]) -> list[int]:
-    """Return a number for each word, the same for words with the same stem (Porter 1980)."""
-    from nltk.stem import PorterStemmer
-
-    stemmer = PorterStemmer()
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(stemmer.stem(word), len(numbers)) for word in words]
