@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+from torch import nn
 
 from shared.errors import UserError
+from shared.runs.run_directory import RunDirectory
+from shared.torch.averaging import WeightAverage
+from shared.torch.config import LoopConfig
+from shared.torch.journal import Journal
+from shared.torch.meter import Meter
 from shared.torch.plan import (
     LEAST_STEPS,
     Costs,
@@ -17,15 +26,50 @@ from shared.torch.plan import (
     steps_that_fit,
     stretched,
 )
+from shared.torch.position import Position
 from shared.torch.processes import from_first
+from shared.torch.sampler import Order
 from shared.torch.timing import Snapshot, time_stages
-
-if TYPE_CHECKING:
-    from shared.torch.loop import Training
 
 MOST_TIMING = 30.0
 """Seconds of a `--minutes` run at most that go to timing updates, which are undone; less of a short one."""
 MOST_TIMING_FRACTION = 0.03
+
+
+class Planned(Protocol):
+    """What a planner reads and sets of `shared.torch.loop.Training`."""
+
+    accelerator: Any
+    run: RunDirectory
+    config: LoopConfig
+    model: nn.Module
+    optimizers: Sequence[Any]
+    order: Order
+    evaluate: Callable[[nn.Module], Mapping[str, Any]] | None
+    stage: Callable[[float], Hashable] | None
+    evaluations_after: float
+    state: Any
+    at: Position
+    plan: Plan
+    average: WeightAverage | None
+    meter: Meter
+    journal: Journal
+    bar: Any
+
+    def seconds(self) -> float:
+        """Return the seconds spent on training."""
+
+    def epoch_steps(self, epoch: int) -> int:
+        """Return the number of updates in an epoch."""
+
+    def attempt(self, progress: float, count: int) -> AbstractContextManager[Callable[[], object]]:
+        """Give a function that makes one of the first `count` updates, as at a progress."""
+
+    def figures(self, evaluate: Callable[[nn.Module], Mapping[str, Any]]) -> dict[str, Any]:
+        """Evaluate."""
+
+    def say(self, text: str) -> None:
+        """Log a line."""
 
 
 class Planner:
@@ -38,7 +82,7 @@ class Planner:
         `time.monotonic()` of when `config.minutes` began.
     """
 
-    def __init__(self, training: Training, began: float) -> None:
+    def __init__(self, training: Planned, began: float) -> None:
         self._training, self._began = training, began
         self._pace: Pace | None = None
         # Read before the journal drops the records past the checkpoint: a resumed run replays its plans.
