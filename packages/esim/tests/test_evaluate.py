@@ -91,7 +91,7 @@ def test_swap_check_catches_a_model_that_treats_the_sentences_differently(
 def test_hypothesis_alone_tells_labels_that_its_words_give_away() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 120).tolist()
-    # Words 10 to 29 say nothing; pairs of neighbours do: 2 before 3, 3 before 2, or neither.
+    # Words 10 to 29 say nothing; bigrams do: 2 before 3, 3 before 2, or neither.
     tells = ([2, 3], [3, 2], [2, 9, 3])
     hypotheses = [[*random.integers(10, 30, 3).tolist(), *tells[label]] for label in labels]
     pairs = pairs_of([[5]] * 120, hypotheses, labels)

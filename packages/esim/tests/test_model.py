@@ -28,7 +28,7 @@ WORDS = 20
 def model_of(config: TrainConfig = CONFIG, seed: int = 0) -> Esim:
     torch.manual_seed(seed)
     made = Esim(config, WORDS).double().eval()
-    with torch.no_grad():  # so that nothing is 0 by its beginning
+    with torch.no_grad():  # so that nothing is 0 by its initialization
         for weight in made.parameters():
             weight.copy_(torch.randn_like(weight) * 0.5)
     return made
@@ -110,7 +110,7 @@ def test_sentence_that_is_all_padding_gives_no_nan_and_no_gradient_that_is(
     inputs = batch_of([([], [3, 4]), ([5, 6], []), ([7], [8])], more=1)
     scores, over_b, over_a = model.with_attention(*inputs)
     assert scores.isfinite().all()
-    assert over_b[1].sum() == over_a[0].sum() == 0  # nothing to look at
+    assert over_b[1].sum() == over_a[0].sum() == 0  # nothing to attend to
     scores.float().sum().backward()
     for weight in model.parameters():
         gradient = weight.grad
@@ -128,7 +128,7 @@ def test_what_marks_padding_in_the_maximum_fits_into_half_precision(dtype: torch
     torch.testing.assert_close(found.double(), Pooling()(states, packing), rtol=0, atol=0.05)
 
 
-def test_one_word_sentences_look_at_their_one_word() -> None:
+def test_one_word_sentences_attend_to_their_one_word() -> None:
     model = model_of()
     _, over_b, over_a = model.with_attention(*batch_of([([3], [4]), ([5], [5])]))
     assert torch.equal(over_b, torch.ones_like(over_b))
@@ -309,7 +309,7 @@ def test_coursework_defect_reads_across_the_batch() -> None:
     together = model(*batch_of(PAIRS))
     alone = torch.cat([model(*batch_of([pair])) for pair in PAIRS])
     assert (together - alone).abs().max() > 1e-3
-    # Words of a sentence are separate texts to it, so their order is nothing to the encoding of the premise's words.
+    # Positions are sequences of their own to it, so the order of a premise's words does not matter to their encoding.
     packing = Packing.of((np.array([3]), np.array([1])), (3, 1))
     states = torch.randn(4, 5, dtype=torch.double)
     order = torch.tensor([0, 1, 3, 2])  # the premise's second and third word exchanged

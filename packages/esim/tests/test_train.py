@@ -43,7 +43,10 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
             "vectors": "train",
             "ema_decay": 0.9,
         },
-        {"batch_axis": True, "relu": False, "schedule": "plateau", "optimizer": "adamw"},
+        pytest.param(
+            {"batch_axis": True, "relu": False, "schedule": "plateau", "optimizer": "adamw"},
+            marks=pytest.mark.reliability,
+        ),
     ],
     ids=("bf16", "coursework"),
 )
@@ -155,6 +158,7 @@ def test_run_resumed_on_other_pairs_is_refused(tmp_path: Path, sample_folder: Pa
         )
 
 
+@pytest.mark.reliability
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
 def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(
