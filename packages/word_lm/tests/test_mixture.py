@@ -8,12 +8,12 @@ import pytest
 from word_lm.measures.mixture import WEIGHTS, interpolated, mixture_perplexity, tune_mixture
 from word_lm.measures.ngram import KneserNey
 from word_lm.measures.protocols import batch_1_perplexity
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 
 
 @pytest.fixture(scope="module")
 def models(small_run):
-    trained = load(small_run)
+    trained = load_run(small_run)
     splits = trained.text().splits
     return trained.model, KneserNey(splits["train"], len(trained.vocabulary)), splits
 

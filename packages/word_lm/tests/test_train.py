@@ -18,7 +18,7 @@ from shared.testing import records_of
 from word_lm import train
 from word_lm.config import TrainConfig
 from word_lm.data import sample
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, embedding_size=24, hidden_size=24, batch_size=16, steps=50, evaluate_every=20,
@@ -30,7 +30,7 @@ LONG = pytest.mark.reliability
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return load(run).model.state_dict()
+    return load_run(run).model.state_dict()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_output_biases_begin_at_the_frequencies_of_the_training_text_alone(
     config = replace(CONFIG, data=str(sample_folder), **changes)
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
-    trained = load(out)
+    trained = load_run(out)
     words = (sample_folder / "train.txt").read_text().replace("\n", " <eos> ").split()
     counts = torch.tensor([words.count(token) for token in trained.vocabulary.tokens]) + 0.5
     found = trained.model.head.bias.detach().softmax(0)
@@ -164,7 +164,7 @@ def test_vocabulary_that_does_not_fit_the_weights_is_refused(
         del manifest["sha256_of_manifest"]
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="does not fit the model"):
-        load(run)
+        load_run(run)
 
 
 def test_model_that_diverges_ends_training_with_one_line(

@@ -1,7 +1,8 @@
 """Word-level language models: recurrent, Transformer and convolutional.
 
     >>> from word_lm import load
-    >>> trained = load("runs/word_lm/laptop")
+    >>> model = load("runs/word_lm/laptop")
+    >>> print(model.generate("the captain", words=20))
 
 Names are imported on first use, so that the command line starts at once.
 """
@@ -12,13 +13,14 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["LanguageModel", "TrainedModel", "Vocabulary", "load", "load_run"]
+__all__ = ["LanguageModel", "LoadedModel", "TrainedModel", "Vocabulary", "load", "load_run"]
 
 _HOMES = {
     "LanguageModel": "word_lm.model.base",
+    "LoadedModel": "word_lm.loaded",
     "TrainedModel": "word_lm.model.trained",
     "Vocabulary": "shared.text.vocabulary",
-    "load": "word_lm.model.trained",
+    "load": "word_lm.loaded",
     "load_run": "word_lm.model.trained",
 }
 

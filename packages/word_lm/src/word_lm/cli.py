@@ -19,14 +19,30 @@ DESCRIPTION = "Word-level language models: recurrent, Transformer and convolutio
 
 VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
-    Verb("evaluate", "Measure perplexity by named protocols.", "EvaluateOptions"),
-    Verb("generate", "Generate text.", "GenerateOptions"),
+    Verb(
+        "evaluate",
+        "Measure perplexity by named protocols.",
+        "EvaluateOptions",
+        example="evaluate RUN --cache --ngram",
+    ),
+    Verb(
+        "generate",
+        "Generate text.",
+        "GenerateOptions",
+        example='generate RUN --prompt "the captain" --top-p 0.9',
+    ),
     Verb(
         "surprisal",
         "Show the surprisal of each word of a text.",
         "SurprisalOptions",
+        example="surprisal RUN --text my.txt",
     ),
-    Verb("context", "Measure perplexity by length of context.", "ContextOptions"),
+    Verb(
+        "context",
+        "Measure perplexity by length of context.",
+        "ContextOptions",
+        example="context RUN RUN --lengths 1,10,100",
+    ),
     Verb(
         "study",
         "Train an LSTM, a Transformer and a CNN, and compare their use of context.",

@@ -28,6 +28,7 @@ MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
 class TrainConfig(LoopConfig):
     """Settings of a training run; the defaults are a small LSTM for a laptop."""
 
+    COMMON: ClassVar[tuple[str, ...]] = ("tokenizer", "tied", "layers", "bptt")
     RENAMED: ClassVar[dict[str, str]] = {"embedding_range": "init_range"}
     ONLY_WITH: ClassVar[OnlyWith] = {
         "heads": {"model": TRANSFORMERS},
@@ -43,8 +44,10 @@ class TrainConfig(LoopConfig):
     }
 
     data: str | None = None
-    """Folder with train.txt, valid.txt and test.txt, or one text file, which is split; default:
-    $DLTASKS_DATA/wikitext-2, else a small made-up sample."""
+    """Folder with train.txt, valid.txt and test.txt, or any text file or folder of text files (.gz, .bz2, .xz, .zst
+    too), which is split; default: $DLTASKS_DATA/wikitext-2, else a small made-up sample."""
+    init: str | None = None
+    """Run whose best weights training starts from; its words keep their ids, and new words are added."""
     tokenizer: Literal["space", "word", "unicode", "nltk"] = "space"
     """Tokenizer; space: the text is tokenized already (WikiText); the others are for plain prose."""
     min_count: int = 1
@@ -76,7 +79,7 @@ class TrainConfig(LoopConfig):
     softmax: Literal["full", "adaptive"] = "full"
     """full: over all words at once; adaptive: rare words in clusters, exact too, and much cheaper."""
     cutoffs: tuple[int, ...] = (1000, 4000, 12000)
-    """Frequency ranks at which the clusters of the adaptive softmax start, rising."""
+    """Frequency ranks at which the clusters of the adaptive softmax start, rising; none: one cluster."""
     tail_divisor: float = 2.0
     """Each cluster's vectors are smaller than the previous cluster's by this factor (adaptive), >= 1."""
 
@@ -143,7 +146,7 @@ class TrainConfig(LoopConfig):
         problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")
         cuts = self.cutoffs
         is_rising = all(a < b for a, b in zip((0, *cuts), cuts, strict=False))
-        problem(not cuts or not is_rising, "cutoffs", list(cuts), "rising numbers >= 1")
+        problem(not is_rising, "cutoffs", list(cuts), "rising numbers >= 1")
         problem(not self.tail_divisor >= 1, "tail_divisor", self.tail_divisor, ">= 1")
         is_attending = self.model in TRANSFORMERS
         uneven = is_attending and self.heads >= 1 and self.embedding_size % self.heads

@@ -22,6 +22,7 @@ from shared.text.vocabulary import Vocabulary
 from shared.torch.evaluation import evaluating
 from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import Prompt, read_prompt
+from word_lm.data.wording import detokenize
 from word_lm.model.base import LanguageModel, as_tokens
 
 PENALTY_WINDOW = 64
@@ -40,6 +41,10 @@ class Generated:
     log_prob: float
     """Log-probability of these words given the prompt, by the model alone: without bans, penalty and temperature."""
     prompt: Prompt
+
+    def __str__(self) -> str:
+        """Return the plain text, the prompt included."""
+        return detokenize((*self.prompt.tokens, *self.tokens))
 
 
 def generate(
@@ -140,6 +145,18 @@ def generate(
             if position + 1 < words:
                 hidden, state = model(inputs.new_tensor([[word]]), state)
     return Generated(tuple(tokens_so_far), total, prompt)
+
+
+def next_words(
+    model: LanguageModel, vocabulary: Vocabulary, prompt: Prompt, count: int
+) -> list[tuple[str, float]]:
+    """Return the most probable next words after a prompt, with their probabilities, falling."""
+    with evaluating(model), torch.inference_mode():
+        hidden, _ = _read_prompt(model, as_tokens(model, torch.tensor(prompt.ids))[:, None])
+        log_probs = model.log_probs(hidden[-1])[0].cpu().double()
+    best, ids = log_probs.topk(min(count, len(vocabulary)))
+    words = [vocabulary.tokens[word] for word in ids.tolist()]
+    return list(zip(words, best.exp().tolist(), strict=True))
 
 
 def store_by_columns(model: LanguageModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from word_lm.measures.protocols import finite, perplexity, unknown_warning
 from word_lm.measures.training import evaluate
 from word_lm.model.base import LanguageModel, State, detach, state_to
 from word_lm.model.build import build_model
-from word_lm.model.trained import VOCABULARY, load
+from word_lm.model.start import copy_weights
+from word_lm.model.trained import VOCABULARY, load_run
 
 METRIC = "valid_loss"
 """Chooses the best checkpoint: mean negative log-likelihood of the validation text, in nats per token."""
@@ -51,7 +53,11 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """
     started = time.monotonic()
     accelerator = make_accelerator(config)
-    text = load_text(config)
+    start = None if config.init is None else load_run(config.init)
+    if start is not None:  # more words make no new cluster
+        size = len(start.vocabulary)
+        config = replace(config, cutoffs=tuple(cut for cut in config.cutoffs if cut < size))
+    text = load_text(config, None if start is None else start.vocabulary)
     segments = Segments(
         text.splits["train"],
         config.batch_size,
@@ -69,11 +75,15 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             counts = np.bincount(text.splits["train"], minlength=len(text.vocabulary))
             model.head.start_from_counts(torch.from_numpy(counts))
         _log_start(folder, config, text, model)
+        if start is not None:
+            new = copy_weights(model, start)
+            folder.say(f"starts from {start.path}; {new:,} words are new")
         carried = CarriedState()
         training = Training(
             accelerator=accelerator,
             run=folder,
-            config=config,
+            # A line an epoch at least, so that short runs have curves.
+            config=replace(config, log_every=min(config.log_every, segments.steps(0))),
             model=model,
             optimizers=make_optimizers(config, model),
             order=segments,
@@ -187,6 +197,8 @@ def _log_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.
         folder.say(NOTICE.format(command="word-lm"))
     facts, weights = text.facts(), sum(weight.numel() for weight in model.parameters())
     counts = " / ".join(f"{count:,}" for count in facts["tokens"].values())
+    for note in text.notes:
+        folder.say(f"{facts['name']}: {note}")
     folder.say(
         f"{facts['name']}: {counts} tokens in train / valid / test, vocabulary of {facts['vocabulary']:,}; "
         f"{config.model} with {weights:,} parameters"
@@ -197,7 +209,7 @@ def _finish(
     folder: RunDirectory, config: TrainConfig, text: Text, outcome: Outcome, device: torch.device
 ) -> None:
     """Evaluate the best weights on valid and test, as `word-lm evaluate` does, and write the summary."""
-    model = load(folder.path, device=device).model
+    model = load_run(folder.path, device=device).model
     results = {
         name: evaluate(model, config, text.splits[name], text.vocabulary)
         for name in ("valid", "test")

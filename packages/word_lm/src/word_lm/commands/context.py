@@ -20,7 +20,7 @@ from word_lm.commands.options import ContextOptions
 from word_lm.data.dataset import encode_split
 from word_lm.measures.context import ContextCurve, context_curve
 from word_lm.measures.protocols import unknown_fraction, unknown_warning
-from word_lm.model.trained import TrainedModel, load
+from word_lm.model.trained import TrainedModel, load_run
 
 _TITLE, _X, _Y = "Perplexity by context", "words of context", "perplexity"
 
@@ -31,7 +31,7 @@ def run(options: ContextOptions) -> int:
     words: list[str] | None = None  # the text of the first run, the same for all
     vocabulary: Vocabulary | None = None
     for run in options.run:
-        trained = load(run, device=choose_device(options.device))
+        trained = load_run(run, device=choose_device(options.device))
         if vocabulary is not None and trained.vocabulary != vocabulary:
             raise UserError(
                 f"{run}: has another vocabulary than {options.run[0]}, so their perplexities do not compare. "

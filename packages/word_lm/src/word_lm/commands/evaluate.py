@@ -27,7 +27,7 @@ from word_lm.measures.protocols import (
     unknown_fraction,
     unknown_warning,
 )
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 
 DYNAMIC_RATES, DYNAMIC_DECAYS = (1.5e-5, 3e-5, 6e-5, 1.2e-4), (0.004, 0.016)
 """Grid of dynamic evaluation; on a laptop each pair takes about a minute."""
@@ -37,7 +37,7 @@ TUNING_TOKENS = 30_000
 
 def run(options: EvaluateOptions) -> int:
     """Print perplexities of a trained model (verb `evaluate`)."""
-    trained = load(options.run, device=choose_device(options.device))
+    trained = load_run(options.run, device=choose_device(options.device))
     model, config = trained.model, trained.config
     needs_own_data = options.data is None or options.cache or options.dynamic or options.ngram
     own = trained.text().splits if needs_own_data else {}

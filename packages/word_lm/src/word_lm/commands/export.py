@@ -27,7 +27,7 @@ from word_lm import __version__
 from word_lm.commands.options import ExportOptions
 from word_lm.model.attention import causal_mask
 from word_lm.model.base import LanguageModel, State
-from word_lm.model.trained import TrainedModel, load
+from word_lm.model.trained import TrainedModel, load_run
 from word_lm.model.transformer import ModernTransformer, Transformer, sinusoids
 
 PACKAGE = "dltasks-word-lm"
@@ -35,7 +35,7 @@ PACKAGE = "dltasks-word-lm"
 
 def run(options: ExportOptions) -> int:
     """Write a run's best model as ONNX (verb `export`)."""
-    trained = load(options.run)
+    trained = load_run(options.run)
     out = Path(options.out) if options.out else trained.path / "onnx"
     difference = export(trained, out, words=options.words, columns=options.columns)
     print(

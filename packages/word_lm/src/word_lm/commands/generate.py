@@ -14,12 +14,12 @@ from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import read_prompt
 from word_lm.data.wording import Detokenizer, Quality, quality
 from word_lm.generate import Generated, generate, store_by_columns
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 
 
 def run(options: GenerateOptions) -> int:
     """Generate a text and print it word by word (verb `generate`)."""
-    trained = load(options.run, device=choose_device(options.device))
+    trained = load_run(options.run, device=choose_device(options.device))
     store_by_columns(trained.model)
     prompt = read_prompt(
         trained.vocabulary, options.prompt, tokenizer_name=trained.config.tokenizer

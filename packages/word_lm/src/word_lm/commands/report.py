@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
+from shared.errors import UserError
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
+from word_lm.commands.surprisal import add_text
 from word_lm.config import TrainConfig
 from word_lm.data.wording import detokenize
 from word_lm.generate import generate
-from word_lm.model.trained import load
+from word_lm.measures.surprisal import surprisal
+from word_lm.model.trained import TrainedModel, load_run
 
 WORDS = 120
+SHADED_WORDS = 150
 SEED = 1
 Curves = dict[str, tuple[list[float], list[float]]]
 
@@ -64,7 +69,9 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         png=out.parent / "perplexity.png",
     )
     page.learning_rate(records)
-    _add_text(page, run.path)
+    trained = load_run(run.path)
+    _add_text(page, trained)
+    _add_surprisal(page, trained)
     page.run_again("word-lm train", run, config)
     return page.save(out)
 
@@ -79,9 +86,30 @@ def perplexity_curves(records: Sequence[Mapping[str, Any]]) -> Curves:
     return curves
 
 
-def _add_text(page: Report, path: Path) -> None:
+def _add_surprisal(page: Report, trained: TrainedModel) -> None:
+    """Add the first words of the test text, shaded by surprisal, if the data is still there."""
+    config = trained.config
+    try:
+        ids = trained.text().splits["test"][:SHADED_WORDS]
+    except UserError:
+        return
+    rows = surprisal(
+        trained.model,
+        trained.vocabulary,
+        [trained.vocabulary.tokens[word] for word in ids],
+        segment=config.bptt,
+        is_state_carried=config.carry,
+    )
+    page.heading("Surprisal")
+    page.text(
+        f"The first {len(rows)} words of the test text. The darker a word, the less probable it was given the words "
+        f"before. `word-lm surprisal {shlex.quote(str(trained.path))}` makes a page of more, or of any text."
+    )
+    add_text(page, rows)
+
+
+def _add_text(page: Report, trained: TrainedModel) -> None:
     """Add a text that the model generates."""
-    trained = load(path)
     text = generate(trained.model, trained.vocabulary, "", WORDS, seed=SEED)
     page.heading("Generated text")
     page.text(detokenize(text.tokens))

@@ -22,7 +22,7 @@ from word_lm.commands.options import StudyOptions
 from word_lm.config import TrainConfig
 from word_lm.measures.context import ContextCurve, context_curve
 from word_lm.model.convolution import GatedConvolution
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 from word_lm.train import train
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ def run(config: TrainConfig, options: StudyOptions) -> int:
         figures[name] = summary["metrics"] | {
             key: summary[key] for key in ("weights", "steps", "seconds")
         }
-        trained = load(out / name, device=choose_device(config.device))
+        trained = load_run(out / name, device=choose_device(config.device))
         curves[name] = context_curve(
             trained.model,
             trained.text().splits["test"],

@@ -16,7 +16,7 @@ from word_lm.commands.options import SurprisalOptions
 from word_lm.data.dataset import END_OF_LINE, encode_split, read_tokens
 from word_lm.measures.protocols import perplexity, unknown_warning
 from word_lm.measures.surprisal import Surprise, surprisal
-from word_lm.model.trained import load
+from word_lm.model.trained import load_run
 
 LEVELS = (2, 4, 7, 10, 13)
 """Bits at which a word's shade deepens."""
@@ -30,7 +30,7 @@ _CONTEXT = 6  # words of context in the table
 
 def run(options: SurprisalOptions) -> int:
     """Write the page of a text (verb `surprisal`)."""
-    trained = load(options.run, device=choose_device(options.device))
+    trained = load_run(options.run, device=choose_device(options.device))
     config, vocabulary = trained.config, trained.vocabulary
     if options.text is None:
         ids = trained.text().splits["test"][: options.words]
@@ -91,7 +91,7 @@ def write_page(
         "The darker the background of a word, the less probable it was given the words before. Point at a word, or tap "
         "it, to see its surprisal and the most probable word."
     )
-    page.html(f"<style>{_style()}</style>\n{_legend()}\n{_text(rows)}")
+    add_text(page, rows)
     page.heading("Highest surprisal")
     highest = sorted(range(len(rows)), key=lambda i: -rows[i].bits)[:MOST_SURPRISING]
     page.table(
@@ -108,6 +108,11 @@ def write_page(
         ],
     )
     return page.save(path)
+
+
+def add_text(page: Report, rows: Sequence[Surprise]) -> None:
+    """Add a text shaded by surprisal, with its legend, to a page."""
+    page.html(f"<style>{_style()}</style>\n{_legend()}\n{_text(rows)}")
 
 
 def _text(rows: Sequence[Surprise]) -> str:

@@ -1,8 +1,9 @@
 """Text files to token ids, with one `<eos>` at the end of each line.
 
-A folder holds train.txt, valid.txt and test.txt, as WikiText-2 does; one file is split in that order. The vocabulary
-is that of all three, which is the coursework's convention: 33,278 types, so no word of the test text is unknown other
-than those the publisher wrote as `<unk>`.
+A folder holds train.txt, valid.txt and test.txt, as WikiText-2 does, or any text files, which are joined; one text is
+split in that order. Files may be packed (.gz, .bz2, .xz, .zst). The vocabulary is that of all three texts, which is the
+coursework's convention: 33,278 types, so no word of the test text is unknown other than those the publisher wrote as
+`<unk>`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
-from shared.text.text_files import read_pieces
+from shared.text.text_files import PACKED, read_pieces, without_packing
 from shared.text.tokenizers import tokenizer
 from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig
@@ -29,7 +30,11 @@ DATA_SET = "wikitext-2"
 SPLITS = ("train", "valid", "test")
 FRACTIONS = {"valid": 0.05, "test": 0.05}
 """Fractions of a single file that become valid and test text; they are its end."""
-EXPECTED = "a folder with train.txt, valid.txt and test.txt, or one text file"
+EXPECTED = (
+    "a folder with train.txt, valid.txt and test.txt, a folder of text files, or one text file"
+)
+ENDINGS = (".txt", ".text", ".md", ".tokens", ".raw")
+"""Names of text files in a folder end so, or so before an ending of packed files."""
 
 Tokenize = Callable[[str], list[str]]
 
@@ -54,6 +59,8 @@ class Text:
     splits: Mapping[str, NDArray[np.int32]]
     is_sample: bool
     listing: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    """What was done that a user might not expect, a line each."""
 
     def facts(self) -> dict[str, Any]:
         """Return what `summary.json` says about the data."""
@@ -66,8 +73,14 @@ class Text:
         }
 
 
-def load_text(config: TrainConfig) -> Text:
+def load_text(config: TrainConfig, start: Vocabulary | None = None) -> Text:
     """Read the data that a configuration names.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    start : Vocabulary, optional
+        That of a model to continue from: its words keep their ids, and new words are added after them.
 
     Raises
     ------
@@ -77,10 +90,15 @@ def load_text(config: TrainConfig) -> Text:
     path, is_sample = data_or_sample(DATA_SET, config.data, sample.write)
     tokenize = tokenizer(config.tokenizer)
     table = _ProvisionalIds()
-    if path.is_dir():
-        splits = {name: table.ids(path / f"{name}.txt", tokenize) for name in SPLITS}
+    notes: tuple[str, ...] = ()
+    named = {name: split_file(path, name) for name in SPLITS} if path.is_dir() else {}
+    if any(file.exists() for file in named.values()):
+        splits = {name: table.ids(file, tokenize) for name, file in named.items()}
     else:
-        splits = _split(path, table.ids(path, tokenize), table[END_OF_LINE])
+        files, notes = _text_files(path) if path.is_dir() else ([path], ())
+        joined = np.concatenate([table.ids(file, tokenize) for file in files])
+        splits = _split(path, joined, table[END_OF_LINE])
+        notes = (*notes, "split 90 / 5 / 5 into train, valid and test, at line ends")
     counts = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
     vocabulary = Vocabulary.from_counts(
         dict(zip(table, counts.tolist(), strict=True)),
@@ -88,13 +106,37 @@ def load_text(config: TrainConfig) -> Text:
         min_count=config.min_count,
         specials=(UNKNOWN, END_OF_LINE),
     )
+    if start is not None:
+        vocabulary = _continued(start, vocabulary)
     final = vocabulary.ids(table)
     return Text(
         vocabulary,
         {name: final[ids] for name, ids in splits.items()},
         is_sample,
         describe(path).as_dict(),
+        notes,
     )
+
+
+def split_file(folder: Path, split: str) -> Path:
+    """Return the file of a split in a folder, packed or not, by the names that publishers use.
+
+    Parameters
+    ----------
+    folder : Path
+    split : {"train", "valid", "test"}
+
+    Returns
+    -------
+    Path
+        `<split>.txt`, which may be missing, if there is none.
+    """
+    names = (f"{split}.txt", f"wiki.{split}.tokens", f"wiki.{split}.raw", f"{split}.tokens")
+    for name in names:
+        for packing in ("", *PACKED):
+            if (folder / f"{name}{packing}").is_file():
+                return folder / f"{name}{packing}"
+    return folder / names[0]
 
 
 def encode_split(
@@ -105,7 +147,7 @@ def encode_split(
     Parameters
     ----------
     data : str or None
-        Folder with `<split>.txt`, or a text file; None: as for `load_text`.
+        Folder with the split's file, or a text file; None: as for `load_text`.
     split : {"train", "valid", "test"}
         Which file of a folder; a single file is read whole.
     vocabulary : Vocabulary
@@ -122,7 +164,7 @@ def encode_split(
         As for `load_text`.
     """
     path, _ = data_or_sample(DATA_SET, data, sample.write)
-    file = path / f"{split}.txt" if path.is_dir() else path
+    file = split_file(path, split) if path.is_dir() else path
     pieces = [vocabulary.ids(tokens) for tokens in read_tokens(file, tokenizer(tokenizer_name))]
     ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
     require_words(file, ids, vocabulary.id(END_OF_LINE))
@@ -176,6 +218,34 @@ class _ProvisionalIds(dict[str, int]):
         ids = np.concatenate([np.zeros(0, dtype=np.int32), *pieces])
         require_words(path, ids, self[END_OF_LINE])
         return ids
+
+
+def _text_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the text files of a folder and of the folders in it, by name, and what to tell about them."""
+    files: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(
+            part.startswith(".") for part in path.relative_to(folder).parts
+        ):
+            is_text = without_packing(path).suffix.lower() in ENDINGS
+            (files if is_text else others).append(path)
+    if not files:
+        raise UserError(
+            f"{folder}: has no text file ({', '.join(ENDINGS)}, packed or not). Expected {EXPECTED}."
+        )
+    notes = [f"{len(files):,} text file{'s' * (len(files) != 1)} joined by name"]
+    if others:
+        endings = ", ".join(sorted({path.suffix or path.name for path in others})[:5])
+        notes.append(f"{len(others):,} other file{'s' * (len(others) != 1)} left out ({endings})")
+    return files, tuple(notes)
+
+
+def _continued(start: Vocabulary, new: Vocabulary) -> Vocabulary:
+    """Return a vocabulary that begins with the words of one and adds those of another."""
+    counts = dict(zip(new.tokens, new.counts.tolist(), strict=True))
+    known = [counts.pop(token, 0) for token in start.tokens]
+    return Vocabulary([*start.tokens, *counts], [*known, *counts.values()], unknown=start.unknown)
 
 
 def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, NDArray[np.int32]]:

@@ -20,6 +20,8 @@ class Prompt:
     """The words as the model reads them."""
     unknown: tuple[str, ...]
     """Words that the vocabulary lacks, read as `<unk>`."""
+    written: tuple[str, ...] = ()
+    """The words as they were given."""
 
     @property
     def notice(self) -> str | None:
@@ -64,4 +66,4 @@ def read_prompt(vocabulary: Vocabulary, prompt: str, *, tokenizer_name: str = "s
             f"The prompt is empty and the vocabulary has no {END_OF_LINE}. Give a prompt."
         )
     read = tuple(token if token in vocabulary else UNKNOWN for token in tokens)
-    return Prompt(tuple(ids), read, unknown)
+    return Prompt(tuple(ids), read, unknown, tuple(tokens))

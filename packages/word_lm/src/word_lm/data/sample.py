@@ -8,23 +8,25 @@ generating process is known. Everything is determined by `SEED`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from shared.data.words import NAMES, SCENES
 from shared.files import whole_file
 
 SEED = 7
 ARTICLES = {"train": 260, "valid": 26, "test": 26}
 SENTENCES = 12
-TOPICS, NOUNS, VERBS, NAMES = 6, 8, 4, 24
+TOPICS = tuple(SCENES.values())[:6]
+"""Nouns, by falling frequency, and verbs of each topic."""
+SUBJECTS = NAMES[:24]
 RARE = 0.05
 """Probability that a noun is written as `<unk>`, as WikiText does with rare words."""
 EXPECTED_PERPLEXITY = (2.7, 5.5)
 """Test perplexity: of the generating process, and the highest that a trained model should have."""
-
-_LETTERS = ("bdfgklmnprstvz", "aeiou")
 
 
 def write(folder: Path) -> dict[str, float]:
@@ -36,39 +38,14 @@ def write(folder: Path) -> dict[str, float]:
         Perplexity of the generating process on each file: exp of the mean negative log-probability of a token.
     """
     random = np.random.default_rng(SEED)
-    words = _Words(random)
     perplexities = {}
     for name, articles in ARTICLES.items():
         with whole_file(folder / f"{name}.txt") as file:
             writer = _Writer(random)
             for _ in range(articles):
-                file.writelines(_article(writer, words))
+                file.writelines(_article(writer))
             perplexities[name] = math.exp(writer.nll / writer.tokens)
     return perplexities
-
-
-class _Words:
-    """Made-up words: nouns and verbs by topic, names for all."""
-
-    def __init__(self, random: np.random.Generator) -> None:
-        self._random, self._taken = random, set()  # type: np.random.Generator, set[str]
-        self.nouns = [self._some(NOUNS) for _ in range(TOPICS)]
-        self.verbs = [self._some(VERBS) for _ in range(TOPICS)]
-        self.names = [word.capitalize() for word in self._some(NAMES)]
-
-    def _some(self, count: int) -> list[str]:
-        made: list[str] = []
-        while len(made) < count:
-            syllables = self._random.integers(2, 4)
-            word = "".join(
-                kind[self._random.integers(len(kind))]
-                for _ in range(syllables)
-                for kind in _LETTERS
-            )
-            if word not in self._taken:
-                self._taken.add(word)
-                made.append(word)
-        return made
 
 
 @dataclass
@@ -79,7 +56,7 @@ class _Writer:
     nll: float = 0.0
     tokens: int = 0
 
-    def choose(self, options: list[str], weights: list[float] | None = None) -> str:
+    def choose(self, options: Sequence[str], weights: Sequence[float] | None = None) -> str:
         """Draw one of several words."""
         probabilities = weights or [1 / len(options)] * len(options)
         index = int(self.random.choice(len(options), p=probabilities))
@@ -92,34 +69,33 @@ class _Writer:
         return f" {' '.join(words)} \n" if words else " \n"
 
 
-def _article(writer: _Writer, words: _Words) -> list[str]:
+def _article(writer: _Writer) -> list[str]:
     """Return an article's lines."""
-    name = writer.choose(words.names)
-    topic = int(writer.choose([str(number) for number in range(TOPICS)]))
+    name = writer.choose(SUBJECTS)
+    nouns, verbs = TOPICS[int(writer.choose([str(number) for number in range(len(TOPICS))]))]
     lines = [writer.line(), writer.line("=", name, "="), writer.line()]
     body: list[str] = []
     for _ in range(SENTENCES):
-        body += _sentence(writer, words, name, topic)
+        body += _sentence(writer, name, nouns, verbs)
     return [*lines, writer.line(*body)]
 
 
-def _sentence(writer: _Writer, words: _Words, name: str, topic: int) -> list[str]:
+def _sentence(writer: _Writer, name: str, nouns: Sequence[str], verbs: Sequence[str]) -> list[str]:
     """Return one sentence about the article's subject."""
     subject = (
         [name]
         if writer.choose(["name", "noun"], [0.6, 0.4]) == "name"
-        else ["the", _noun(writer, words, topic)]
+        else ["the", _noun(writer, nouns)]
     )
-    verb = writer.choose(words.verbs[topic])
+    verb = writer.choose(verbs)
     article = writer.choose(["a", "the"], [0.3, 0.7])
-    sentence = [*subject, verb, article, _noun(writer, words, topic)]
+    sentence = [*subject, verb, article, _noun(writer, nouns)]
     if writer.choose(["stop", "with"], [0.7, 0.3]) == "with":
-        sentence += ["with", "the", _noun(writer, words, topic)]
+        sentence += ["with", "the", _noun(writer, nouns)]
     return [*sentence, "."]
 
 
-def _noun(writer: _Writer, words: _Words, topic: int) -> str:
-    nouns = words.nouns[topic]
+def _noun(writer: _Writer, nouns: Sequence[str]) -> str:
     # Zipf's law, as in real text.
     weights = [1 / rank for rank in range(1, len(nouns) + 1)]
     scale = (1 - RARE) / sum(weights)

@@ -18,7 +18,7 @@ Shapes: N tokens of the text, T time in tokens, B columns, H hidden size. Time c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -267,6 +267,49 @@ def token_nll(
         )
         parts = [part.nll for part in column]
     return torch.cat(parts).cpu().double().numpy()
+
+
+def nll_of_texts(
+    model: LanguageModel,
+    texts: Sequence[Ids],
+    *,
+    segment: int = SEGMENT,
+    is_state_carried: bool = True,
+    batch: int = 32,
+) -> list[NDArray[np.float64]]:
+    """Return the negative log-likelihoods of separate texts; call it inside `evaluating(model)`.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    texts : sequence of int arrays (N_i,)
+        Each starts from an empty state.
+    segment, is_state_carried
+        See `batch_1_perplexity`.
+    batch : int
+        Texts read at once, of similar lengths. It changes speed and memory only.
+
+    Returns
+    -------
+    list of float64 arrays (N_i - 1,)
+        In nats; the first token of a text is read, not predicted.
+    """
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    results: dict[int, NDArray[np.float64]] = {}
+    for start in range(0, len(order), batch):
+        group = order[start : start + batch]
+        longest = max(len(texts[index]) for index in group)
+        columns = np.zeros((longest, len(group)), dtype=np.int64)
+        for column, index in enumerate(group):
+            columns[: len(texts[index]), column] = texts[
+                index
+            ]  # what follows predicts nothing before it
+        read = _read(model, as_tokens(model, columns), segment, is_state_carried)
+        parts = [model.nll(hidden, targets).view(-1, len(group)) for hidden, targets, _ in read]
+        nll = torch.cat(parts).cpu().double().numpy()  # (longest - 1, B)
+        for column, index in enumerate(group):
+            results[index] = nll[: len(texts[index]) - 1, column]
+    return [results[index] for index in range(len(texts))]
 
 
 def sliding_window_perplexity(

@@ -48,7 +48,17 @@ class TrainedModel:
         UserError
             It is missing, or it has changed since.
         """
-        text = load_text(self.config)
+        data = self.config.data
+        if (
+            data is not None
+            and Path(data).exists()
+            and not (Path(data).is_file() or Path(data).is_dir())
+        ):
+            raise UserError(
+                f"{self.path}: was trained on a pipe ({data}). Name a text with --data."
+            )
+        start = self.vocabulary if self.config.init else None
+        text = load_text(self.config, start)
         if text.vocabulary != self.vocabulary:
             raise UserError(
                 f"{self.path}: the data of this run has changed since: its vocabulary is another. "
@@ -57,7 +67,7 @@ class TrainedModel:
         return text
 
 
-def load(run: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
+def load_run(run: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
     """Read the best checkpoint of a run, or the last one if none was evaluated yet.
 
     Parameters
@@ -78,8 +88,3 @@ def load(run: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel
     model = build_model(config, len(vocabulary))
     load_weights(checkpoint, model)
     return TrainedModel(model.to(device).eval(), vocabulary, config, folder.path)
-
-
-def load_run(path: str | Path, *, device: torch.device | str = "cpu") -> TrainedModel:
-    """Return `load(path)`; the name of earlier versions."""
-    return load(path, device=device)
