@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -15,7 +16,8 @@ from PIL import Image
 from resnet_tiny.commands.options import PackOptions
 from resnet_tiny.data import pack as packing
 from resnet_tiny.data.decode import BadImage, decode
-from resnet_tiny.data.layout import ImageFiles, read_classes, train_images
+from resnet_tiny.data.layout import read_classes, train_images, val_images
+from resnet_tiny.data.listing import ImageFiles
 from resnet_tiny.data.pack import IMAGES, MANIFEST, open_pack
 from shared.errors import UserError
 
@@ -99,6 +101,103 @@ def test_every_kind_of_image_becomes_rgb_of_the_same_colour(
 def test_transparent_pixels_lie_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "x.png")
     assert decode(tmp_path / "x.png", 64).min() == 255
+
+
+def test_training_and_predict_hold_an_image_the_same_way_up(
+    sample_folder: Path, broken: Path, tmp_path: Path
+) -> None:
+    """One decoder for both: a camera that was turned notes so, and does not turn the pixels."""
+    path = sorted(broken.glob("train/*/images/*"))[0]
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:32] = 255  # white above black
+    turned = Image.fromarray(np.rot90(pixels))  # stored a quarter to the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn a quarter to the right to see it"
+    turned.save(path, "PNG", exif=exif)
+    packed = open_pack(listed(broken), PackOptions(cache=str(tmp_path / "c"))).images[0]
+    assert np.array_equal(packed, pixels)
+    assert np.array_equal(decode(path, 64, resize=True), pixels)
+
+
+@pytest.mark.parametrize("mode, value", [("F", 0.5), ("I", 1 << 20), ("I", -1)])
+def test_values_of_unknown_range_are_named_and_not_clipped(
+    mode: str, value: float, tmp_path: Path
+) -> None:
+    Image.new(mode, (64, 64), value).save(tmp_path / "x.tiff")
+    with pytest.raises(BadImage, match="range is not known"):
+        decode(tmp_path / "x.tiff", 64)
+
+
+def test_integers_of_16_bits_are_scaled_in_any_mode(tmp_path: Path) -> None:
+    Image.new("I", (64, 64), 100 * 256).save(tmp_path / "x.tiff")
+    assert abs(decode(tmp_path / "x.tiff", 64).astype(int) - 100).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".gif", ".tif"])
+def test_formats_other_than_jpeg_are_read_in_class_folders(
+    suffix: str, broken: Path, tmp_path: Path
+) -> None:
+    old = sorted(broken.glob("train/*/images/*"))[0]
+    boxes = next(old.parent.parent.glob("*_boxes.txt"))
+    boxes.write_text(boxes.read_text().replace(old.name, old.with_suffix(suffix).name))
+    with Image.open(old) as image:
+        frames = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]}
+        image.convert("RGB").save(old.with_suffix(suffix), **(frames if suffix == ".gif" else {}))
+        expected = np.asarray(image.convert("RGB")).astype(int)
+    old.unlink()
+    pack = open_pack(listed(broken), PackOptions(cache=str(tmp_path / "c")))
+    row = pack.listing.files.index(old.with_suffix(suffix).relative_to(broken).as_posix())
+    assert len(pack.rows) == 80 and abs(pack.images[row].astype(int) - expected).mean() < 6
+
+
+def test_files_that_are_no_images_are_counted_by_their_endings(broken: Path) -> None:
+    folder = sorted(broken.glob("train/*/images"))[0]
+    for name in ("a.heic", "b.HEIC", "c.txt", ".hidden", "Thumbs.db"):
+        (folder / name).write_bytes(b"x")
+    lines: list[str] = []
+    open_pack(listed(broken), PackOptions(cache=str(broken / "cache")), say=lines.append)
+    (line,) = [line for line in lines if "ignored" in line]
+    assert "3 files of train ignored" in line and ".heic (2), .txt (1)" in line
+
+
+def test_annotated_file_of_another_format_is_named(broken: Path) -> None:
+    old = sorted(broken.glob("val/images/*"))[0]
+    path = broken / "val" / "val_annotations.txt"
+    path.write_text(path.read_text().replace(old.name, "x.heic"))
+    old.rename(old.with_name("x.heic"))
+    with pytest.raises(UserError, match=r"x.heic is not an image by its ending"):
+        val_images(broken, read_classes(broken))
+
+
+def test_file_that_changed_without_changing_its_size_is_packed_again(broken: Path) -> None:
+    options = PackOptions(cache=str(broken / "cache"))
+    first = open_pack(listed(broken), options)
+    path = sorted(broken.glob("train/*/images/*"))[5]
+    content = bytearray(path.read_bytes())
+    content[-40:-30] = bytes(10)  # inside the compressed pixels
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(1, 1))
+    lines: list[str] = []
+    again = open_pack(listed(broken), options, say=lines.append)
+    assert again.sha256 != first.sha256 and any("have changed" in line for line in lines)
+
+
+def test_data_that_was_only_copied_is_not_packed_again(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = PackOptions(cache=str(broken / "cache"))
+    first = open_pack(listed(broken), options)
+    for path in broken.glob("train/*/images/*"):
+        os.utime(path, ns=(5, 5))
+    monkeypatch.setattr(packing, "decode", lambda *_, **__: pytest.fail("decoded again"))
+    assert open_pack(listed(broken), options).sha256 == first.sha256
+
+
+def test_labels_are_part_of_the_checksum_that_a_resumed_run_compares(broken: Path) -> None:
+    files = listed(broken)
+    pack = open_pack(files, PackOptions(cache=str(broken / "cache")))
+    other = dataclasses.replace(pack, labels=pack.labels[::-1].copy())
+    assert pack.checksum() != other.checksum()
 
 
 def test_missing_image_and_folder_are_bad_images(tmp_path: Path) -> None:

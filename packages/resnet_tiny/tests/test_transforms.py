@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.mixing import apply_mix, draw_mix
 from resnet_tiny.data.transforms import MEAN, STD, apply, center_crop, draw, normalize, size_at
+from resnet_tiny.loss import BatchLoss
+from shared.torch.device import to_device
 
 
 @pytest.fixture
@@ -71,13 +77,20 @@ def test_middle_is_what_lies_inside_the_edge_at_the_images_size(
     assert torch.allclose(got, whole)
 
 
-def test_boxes_stay_inside_and_keep_the_least_area() -> None:
+@pytest.mark.parametrize("least", [0.08, 0.35, 0.8, 1.0])
+def test_boxes_stay_inside_and_keep_the_least_area(least: float) -> None:
     torch.manual_seed(0)
-    boxes = draw(TrainConfig(crop="resized", crop_area=0.35), np.arange(500), 0)["box"]
+    boxes = draw(TrainConfig(crop="resized", crop_area=least), np.arange(2000), 0)["box"]
     x, y, width, height = boxes.unbind(1)
-    assert ((x - width / 2) >= -1e-6).all() and ((x + width / 2) <= 1 + 1e-6).all()
-    assert ((y - height / 2) >= -1e-6).all() and ((y + height / 2) <= 1 + 1e-6).all()
-    assert (width * height >= 0.35 * 0.75).all() and (width * height).std() > 0.05
+    for center, extent in ((x, width), (y, height)):
+        assert ((center - extent / 2) >= -1e-5).all() and ((center + extent / 2) <= 1 + 1e-5).all()
+    area, ratio = width * height, width / height
+    assert (area >= least - 1e-5).all()
+    assert (ratio >= 0.75 - 1e-5).all() and (ratio <= 4 / 3 + 1e-5).all()
+    # Areas are uniform from the least one to the whole image, also where only squares fit.
+    assert float(area.mean()) == pytest.approx((1 + least) / 2, abs=0.02)
+    if least < 0.7:
+        assert float(ratio[area < 0.7].log().std()) > 0.15
 
 
 def test_alternate_flip_shows_both_sides_in_two_epochs() -> None:
@@ -127,3 +140,71 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_there() -> None:
 def test_mixing_is_off_where_it_is_not_asked_for() -> None:
     assert draw_mix(TrainConfig(), 4) == {}
     assert draw_mix(TrainConfig(cutmix=1.0, mix_probability=0.0), 4) == {}
+
+
+def test_both_mixings_take_turns_at_random() -> None:
+    torch.manual_seed(0)
+    config = TrainConfig(mixup=0.2, cutmix=1.0, mix_probability=0.5)
+    draws = [draw_mix(config, 4) for _ in range(600)]
+    mixed = [one for one in draws if one]
+    assert len(mixed) / len(draws) == pytest.approx(0.5, abs=0.07)
+    assert sum("cut" in one for one in mixed) / len(mixed) == pytest.approx(0.5, abs=0.1)
+    # Each with its own alpha: 0.2 leaves an image nearly as it was or nearly its partner, 1 is uniform.
+    mixup = [one["kept"] for one in mixed if "cut" not in one]
+    cutmix = [one["kept"] for one in mixed if "cut" in one]
+    between = [sum(0.1 < kept < 0.9 for kept in some) / len(some) for some in (mixup, cutmix)]
+    assert between[0] < 0.45 and between[1] > 0.65
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails where a GPU would have to be waited for: a value is read, or copied to it from pageable memory."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        assert "_local_scalar_dense" not in name and "nonzero" not in name, name
+        result = func(*args, **(kwargs or {}))
+        if "_to_copy" in name or name.startswith("aten.copy_"):
+            moved = isinstance(result, torch.Tensor) and args[0].device != result.device
+            assert not moved, name
+        return result
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop": "pad", "flip": "random"},
+        {"crop": "resized", "flip": "alternate", "mixup": 1.0},
+        {"crop": "resized", "cutmix": 1.0, "sizes": (32,), "label_smoothing": 0.1},
+    ],
+    ids=["padded", "mixup", "cutmix"],
+)
+def test_a_batch_is_prepared_without_waiting_for_the_gpu(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(**settings)
+    loss_of = BatchLoss(config, lambda: 0.0)
+    batch = {
+        "pixels": torch.zeros(4, 64, 64, 3, dtype=torch.uint8), "labels": torch.tensor([0, 1, 2, 3]),
+        "draws": draw(config, np.arange(4), 0), "mix": draw_mix(config, 4),
+    }  # fmt: skip
+    batch = to_device(batch, torch.device("meta"))
+    normalize(batch["pixels"])  # mean and deviation are copied once
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * (config.sizes or (64,))[0] ** 2, 10)).to(
+        "meta"
+    )
+    # A tensor made of Python numbers is copied to a GPU from pageable memory, which waits for it.
+    monkeypatch.setattr(torch, "tensor", lambda *given, **more: pytest.fail("made of numbers"))
+    with NoWaiting():
+        loss, count, hits = loss_of(model, batch)
+        loss.backward()
+    assert loss.device.type == "meta" and count == 4 and hits["acc"].device.type == "meta"
+
+
+def test_nothing_of_a_batch_is_float64(pixels: torch.Tensor) -> None:
+    """Apple GPUs have no float64."""
+    torch.manual_seed(1)
+    config = TrainConfig(crop="resized", flip="random", cutmix=1.0, mixup=1.0)
+    for _ in range(5):
+        draws = draw(config, np.arange(6), 0) | draw_mix(config, 6)
+        tensors = [value for value in draws.values() if isinstance(value, torch.Tensor)]
+        assert all(tensor.dtype != torch.float64 for tensor in tensors)
