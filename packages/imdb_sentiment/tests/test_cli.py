@@ -117,11 +117,11 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
         ),
         (("predict", linear_run, "good", "--file", "latin.txt"), "--file is latin.txt"),
         (("predict", "none", "good"), "none: is not a run"),
-        (("evaluate", linear_run, "--data", "."), "test/neg: not found"),
+        (("evaluate", linear_run, "--data", "."), "train: not found. Expected {train,test}"),
         (("explain", linear_run, "good", "--method", "gradient"), "is linear"),
         (("export", linear_run), "is a linear model"),
         (("bench", "--recipe", "nbsvm"), "--recipe nbsvm is a nbsvm"),
-        (("compare", "--recipes", "[nothing]"), "--recipe nothing does not exist"),
+        (("compare-models", "--recipes", "[nothing]"), "--recipe nothing does not exist"),
         (("report", "none"), "none: is not a run"),
     ]
     for words, expected in cases:
@@ -172,7 +172,7 @@ def test_compare_makes_a_table_and_keeps_its_runs(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     words = (
-        "compare",
+        "compare-models",
         "--data",
         sample_folder,
         "--recipes",
@@ -187,7 +187,7 @@ def test_compare_makes_a_table_and_keeps_its_runs(
     assert [row[0] for row in rows[1:3]] == ["nbsvm", "tfidf"]
     assert float(rows[1][1]) > 80
     assert "left out: --encoder bert-base-uncased: is not on this machine" in printed
-    page = (tmp_path / "all/compare.html").read_text()
+    page = (tmp_path / "all/compare-models.html").read_text()
     assert "nbsvm" in page and "reviews/s" in page
     before = (tmp_path / "all/nbsvm/summary.json").stat().st_mtime_ns
     found = json.loads(imdb(*words, "--json")[1])
@@ -200,7 +200,7 @@ def test_network_recipes_run(name: str, imdb: Caller, tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_reviews(tmp_path, split, ["good film"] * 20, ["bad film, no"] * 20)
     code, _, error = imdb(
-        "compare",
+        "compare-models",
         "--data",
         ".",
         "--recipes",

@@ -13,11 +13,17 @@ import torch
 
 pytest.importorskip("transformers", reason="needs the extra `encoder`")
 
+from imdb_sentiment.commands.export_pretrained import export_pretrained
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model import hub
 from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
 from imdb_sentiment.model.low_rank import LowRankLinear, merge_low_rank
-from imdb_sentiment.model.trained import load, network_probabilities
+from imdb_sentiment.model.trained import (
+    NetworkClassifier,
+    TrainedModel,
+    load,
+    network_probabilities,
+)
 from imdb_sentiment.train_network import make_optimizers
 from shared.errors import UserError
 from shared.torch.torchvision_guard import make_torchvision_importable
@@ -163,14 +169,201 @@ def test_run_needs_nothing_but_its_own_folder(
     assert np.allclose(chances.sum(1), 1)
     assert imdb("explain", "run", "not a good film", "--method", "gradient")[0] == 0
     assert imdb("explain", "run", "not a good film")[0] == 0
-    assert imdb("export", "run", "--format", "pretrained", "--out", "pre")[0] == 0
-    from transformers import AutoModel, AutoTokenizer
+    code, printed, error = imdb("export", "run", "--format", "pretrained", "--out", "pre")
+    assert (code, error) == (0, "")
+    assert "trust_remote_code=True" in printed  # no model of the library reads the mean
 
-    encoder = AutoModel.from_pretrained("pre")
-    batch = AutoTokenizer.from_pretrained("pre")(["good film"], return_tensors="pt")
-    states = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
-    assert states.shape[-1] == 16
-    assert json.loads((tmp_path / "pre/head.json").read_text())["pooling"] == "mean"
+
+@pytest.mark.parametrize(
+    "settings, is_plain",
+    [
+        ({"encoder_pooling": "mean"}, False),
+        ({"encoder_pooling": "cls"}, True),
+        ({"encoder_pooling": "cls", "head_size": 5}, True),
+        ({"encoder_pooling": "cls", "head_size": 5, "head_activation": "relu"}, False),
+    ],
+    ids=["mean", "cls", "tanh", "relu"],
+)
+def test_transformers_loads_an_export_with_the_same_probabilities(
+    settings: dict, is_plain: bool, small_encoder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+    torch.manual_seed(1)
+    network, codec = read(small_encoder, **settings)
+    for weight in network.head.parameters():
+        torch.nn.init.normal_(weight)
+    config = network.config
+    classifier = NetworkClassifier(config, ("bad", "fair", "good")[:2], network, codec)
+    out = tmp_path / "exported"
+    line, difference = export_pretrained(TrainedModel(classifier, config, tmp_path), out)
+    assert difference < 1e-5
+    assert ("trust_remote_code" not in line) == is_plain
+    options: dict = {} if is_plain else {"trust_remote_code": True}
+    model = AutoModelForSequenceClassification.from_pretrained(out, **options)
+    assert model.config.id2label == {0: "bad", 1: "fair"}
+    tokenizer = AutoTokenizer.from_pretrained(out, **options)
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+    text = "good film<br /><br />the story is superb"
+    scores = {one["label"]: one["score"] for one in classify([text])[0]}
+    expected = dict(zip(classifier.classes, classifier.probabilities([text])[0], strict=True))
+    assert scores == pytest.approx(expected, abs=1e-5)
+    card = (out / "README.md").read_text()
+    assert line in card and "bad, fair" in card
+
+
+def test_state_at_the_last_position_is_not_exported(small_encoder: Path, tmp_path: Path) -> None:
+    network, codec = read(small_encoder, encoder_pooling="last")
+    classifier = NetworkClassifier(network.config, ("a", "b"), network, codec)
+    with pytest.raises(UserError, match="reads the last position"):
+        export_pretrained(TrainedModel(classifier, network.config, tmp_path), tmp_path / "out")
+
+
+def test_coursework_reads_padding_and_its_head_has_relu(small_encoder: Path) -> None:
+    network, codec = read(
+        small_encoder, encoder_pooling="last", head_size=6, head_activation="relu"
+    )
+    ids, lengths = network.batch(codec.encode(["good film", "a superb story . not boring"]))
+    mask = torch.arange(ids.shape[1]) < lengths[:, None]
+    states = network.encoder(input_ids=ids, attention_mask=mask.long())[0]
+    assert int(lengths[0]) < ids.shape[1]  # so the last position of the first one is padding
+    hidden = torch.relu(network.head.inner(states[:, -1]))
+    assert torch.allclose(network(ids, lengths)[0], network.head.classes(hidden), atol=1e-5)
+
+
+def test_breaks_are_spaces_to_the_tokenizer_itself(small_encoder: Path) -> None:
+    _, codec = read(small_encoder)
+    (ids,) = codec.encode(["good<br />film < BR/>."])
+    words = codec.tokenizer.convert_tokens_to_ids(["good", "film", "."])
+    assert ids.tolist() == [2, *words, 3]
+    plain = codec.tokenizer("good film .", truncation=False, padding=False)["input_ids"]
+    assert plain == ids.tolist()
+
+
+def other_encoder(folder: Path, source: Path, template: str, model: object) -> Path:
+    """Write an encoder of another family with the small tokenizer and another template of special tokens."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+    special = [("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=[s for s in special if s[0] in template]
+    )
+    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    model.save_pretrained(folder)  # type: ignore[attr-defined]
+    return folder
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "xlnet"])
+def test_families_with_decoders_or_without_positions_train(
+    family: str, small_encoder: Path, tmp_path: Path, imdb: Caller, sample_folder: Path
+) -> None:
+    import transformers as hf
+
+    torch.manual_seed(0)
+    if family == "t5":
+        model: object = hf.T5Model(
+            hf.T5Config(vocab_size=17, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+        )
+    elif family == "bart":
+        sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in
+                 (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
+        model = hf.BartModel(
+            hf.BartConfig(vocab_size=17, d_model=16, max_position_embeddings=40, pad_token_id=0,
+                          bos_token_id=2, eos_token_id=3, decoder_start_token_id=3, **sizes)
+        )  # fmt: skip
+    else:
+        model = hf.XLNetModel(
+            hf.XLNetConfig(vocab_size=17, d_model=16, n_layer=1, n_head=2, d_inner=32)
+        )
+    template = {"t5": "$A [SEP]", "bart": "[CLS] $A [SEP]", "xlnet": "$A [SEP] [CLS]"}[family]
+    folder = other_encoder(tmp_path / family, small_encoder, template, model)
+    network, codec = read(folder, encoder_pooling="mean")
+    texts = ["good film", "a superb story . not boring"]
+    ids, lengths = network.batch(codec.encode(texts))
+    wider = torch.cat([ids, torch.zeros((2, 4), dtype=torch.int64)], 1)
+    assert torch.allclose(network(ids, lengths)[0], network(wider, lengths)[0], atol=1e-5)
+    code, _, error = imdb(
+        "train", "--recipe", "encoder", "--encoder", folder, "--data", sample_folder, "--limit", 20, "--steps", 1,
+        "--max-tokens", 16, "--device", "cpu", "--out", "run", "--quiet",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    assert np.allclose(load(tmp_path / "run").probabilities(texts).sum(1), 1)
+
+
+@pytest.mark.parametrize(
+    "template, before, after, cls",
+    [
+        ("[CLS] $A", [2], [], 0),
+        ("$A [SEP]", [], [3], None),
+        ("$A [SEP] [CLS]", [], [3, 2], -1),
+        ("[CLS] $A [SEP] [SEP]", [2], [3, 3], 0),
+    ],
+)
+def test_special_tokens_stay_on_their_side(
+    template: str, before: list, after: list, cls: int | None, small_encoder: Path, tmp_path: Path
+) -> None:
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(small_encoder)
+    folder = other_encoder(tmp_path / "own", small_encoder, template, model)
+    _, codec = read(folder, max_tokens=8)
+    assert (codec.before, codec.after, codec.cls_index) == (before, after, cls)
+    (ids,) = codec.encode(["good film"])
+    words = codec.tokenizer.convert_tokens_to_ids(["good", "film"])
+    assert ids.tolist() == [*before, *words, *after]
+    if cls is None:
+        with pytest.raises(UserError, match="has no classification token"):
+            read(folder, encoder_pooling="cls")
+
+
+def test_sharded_weights_in_the_cache_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    names = {"config.json": "{}", "a.safetensors": "", "b.safetensors": ""}
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    names["model.safetensors.index.json"] = json.dumps(index)
+    for name, content in names.items():
+        (tmp_path / name).write_text(content)
+
+    def cached(repo: str, file: str) -> str | None:
+        return str(tmp_path / file) if (tmp_path / file).exists() else None
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    assert hub.is_cached("some/model")
+    (tmp_path / "b.safetensors").unlink()
+    assert not hub.is_cached("some/model")
+
+
+SETTINGS = {
+    "encoder_pooling": ({}, "cls"),
+    "lora_rank": ({}, 2),
+    "head_rate": ({"learning_rate": 1e-3}, 10.0),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting_of_an_encoder_changes_what_is_trained(name: str, small_encoder: Path) -> None:
+    base, value = SETTINGS[name]
+
+    def trained(**settings: object) -> list[float]:
+        torch.manual_seed(0)
+        network, codec = read(small_encoder, **base, **settings)
+        (optimizer,) = make_optimizers(network.config, network)
+        batch = network.batch(codec.encode(["good film", "not a superb story"]))
+        for _ in range(2):
+            optimizer.zero_grad()
+            network(*batch)[0].square().sum().backward()
+            optimizer.step()
+        return [weight.sum().item() for weight in network.state_dict().values()]
+
+    assert trained() == trained()
+    assert trained() != trained(**{name: value})
 
 
 def test_onnx_of_an_encoder_is_torchs(
@@ -242,7 +435,7 @@ def test_without_weights_and_network_one_message_comes_soon() -> None:
     assert "nobody/nothing: is not on this machine" in done.stderr
     assert "nbsvm, tfidf, cnn, bilstm and handwritten work without one" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert seconds < 5
+    assert seconds < 15  # of which the start of Python takes most on a busy machine
 
 
 def test_silent_network_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
-from shared.command.config import Problems
+from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 Family = Literal["lstm", "handwritten_lstm", "cnn", "encoder", "nbsvm", "tfidf"]
@@ -13,8 +13,42 @@ Task = Literal["polarity", "rating"]
 
 LINEAR = ("nbsvm", "tfidf")
 RECURRENT = ("lstm", "handwritten_lstm")
+WORD_NETWORKS = (*RECURRENT, "cnn")
+NETWORKS = (*WORD_NETWORKS, "encoder")
 MAY_CHANGE_ON_RESUME = ("data", "test_data", *MAY_CHANGE)
 """Settings that do not change what is trained: the data may have moved, its content is compared by itself."""
+
+
+_OF_MODELS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("ngrams", "min_reviews", "penalty_inverse", "refit"), LINEAR),
+    "term_frequency": ("tfidf",),
+    "smoothing": ("nbsvm",),
+    **dict.fromkeys(
+        ("min_count", "max_vocab_size", "vectors", "embedding_size", "hidden_size", "pooling", "input_dropout",
+         "vector_rate"),
+        WORD_NETWORKS,
+    ),
+    **dict.fromkeys(("tokenizer", "prefix_letters"), (*LINEAR, *WORD_NETWORKS)),
+    **dict.fromkeys(("layers", "bidirectional", "padding", "carry_state"), RECURRENT),
+    "widths": ("cnn",),
+    **dict.fromkeys(("encoder", "encoder_pooling", "lora_rank", "head_rate"), ("encoder",)),
+    **dict.fromkeys(
+        ("max_tokens", "truncation", "head_size", "head_activation", "dropout", "word_dropout", "crop", "adversarial",
+         "rating_weight", "label_smoothing", "softmax_first", "optimizer", "learning_rate", "momentum", "weight_decay",
+         "batch_size", "min_steps", "bucket"),
+        NETWORKS,
+    ),
+    **dict.fromkeys(
+        {field.name for field in fields(LoopConfig)} - {"recipe", "seed", "device", "threads"}, NETWORKS
+    ),
+}  # fmt: skip
+"""Models that use a setting; the others refuse it on the command line."""
+_OF_SETTINGS: dict[str, dict[str, Any]] = {
+    "momentum": {"optimizer": ("sgd",)},
+    "head_activation": {"head_size": ...},
+    "rating_weight": {"task": ("polarity",)},
+}
+_OF_THE_LOOP: OnlyWith = getattr(LoopConfig, "ONLY_WITH", {})
 
 
 @dataclass(frozen=True)
@@ -25,6 +59,10 @@ class TrainConfig(LoopConfig):
         "valid_share": "valid_fraction",
         "stem_letters": "prefix_letters",
         "least_steps": "min_steps",
+    }
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        name: {**_OF_THE_LOOP.get(name, {}), **_OF_SETTINGS.get(name, {}), "model": models}
+        for name, models in _OF_MODELS.items()
     }
 
     data: str | None = None

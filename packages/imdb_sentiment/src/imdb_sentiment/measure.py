@@ -12,8 +12,8 @@ from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.reviews import RATINGS, Reviews
 from shared.calibration import calibration_error, reliability
 
-SMALLEST = 1e-12
-"""Least probability in a loss, which stays finite."""
+SMALLEST = np.finfo(np.float64).tiny
+"""Least probability in a loss, 708 nats, so that it stays finite; a softmax in float64 reaches it."""
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""A trained network as ONNX, checked with onnxruntime; a trained encoder as `save_pretrained` writes it.
+"""The verb `export`: a trained network as ONNX, checked with onnxruntime, or an encoder for `transformers`.
 
 The ONNX file takes `ids` int64 (B, T) and `lengths` int64 (B,), with any B and T, and gives `probabilities` (B, C).
 """
@@ -16,7 +16,7 @@ from imdb_sentiment.commands.options import ExportOptions
 from imdb_sentiment.config import RECURRENT
 from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.errors import UserError
-from shared.files import require_empty, whole_folder, write_json
+from shared.files import write_json
 from shared.torch.onnx_export import (
     MODEL,
     export_module,
@@ -44,10 +44,10 @@ def run(options: ExportOptions) -> int:
         )
     out = Path(options.out) if options.out else trained.path / options.format
     if options.format == "pretrained":
-        export_pretrained(classifier, out)
-        print(
-            f"{out}: read it with transformers.AutoModel.from_pretrained; head.safetensors is the head."
-        )
+        from imdb_sentiment.commands.export_pretrained import export_pretrained
+
+        line, difference = export_pretrained(trained, out)
+        print(f"{out}: transformers.{line} loads it, with probabilities equal to {difference:.1e}.")
         return 0
     difference = export_onnx(classifier, out)
     print(
@@ -55,33 +55,6 @@ def run(options: ExportOptions) -> int:
         f"onnxruntime's probabilities are torch's to {difference:.1e}."
     )
     return 0
-
-
-def export_pretrained(classifier: NetworkClassifier, out: Path) -> None:
-    """Write an encoder with its tokenizer, LoRA merged in, and the head beside it.
-
-    Raises
-    ------
-    UserError
-        It is no encoder, or the folder is not empty.
-    """
-    if classifier.config.model != "encoder":
-        raise UserError(
-            f"--format pretrained is for encoders, this run is a {classifier.config.model}. Take --format onnx."
-        )
-    from safetensors.torch import save_file
-
-    from imdb_sentiment.model.low_rank import merge_low_rank
-
-    require_empty(out)
-    network: Any = classifier.network
-    with whole_folder(out) as folder:
-        merge_low_rank(network.encoder)
-        network.encoder.save_pretrained(folder)
-        classifier.codec.save(folder)
-        head = {name: weight.contiguous() for name, weight in network.head.state_dict().items()}
-        save_file(head, str(folder / "head.safetensors"))
-        write_json(folder / "head.json", _description(classifier))
 
 
 def export_onnx(classifier: NetworkClassifier, out: Path) -> float:

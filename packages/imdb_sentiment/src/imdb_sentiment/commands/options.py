@@ -11,7 +11,7 @@ from shared.command.config import Problems, positional
 
 Split = Literal["train", "valid", "test"]
 RECIPES = ("nbsvm", "tfidf", "cnn", "bilstm", "handwritten", "baseline", "encoder")
-"""In the order in which `compare` trains them: the quick ones first."""
+"""In the order in which `compare-models` trains them: the quick ones first."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ class ExportOptions:
     run: str = positional()
     """Run folder of a network or an encoder."""
     format: Literal["onnx", "pretrained"] = "onnx"
-    """onnx: any network; pretrained: an encoder as `save_pretrained` writes it."""
+    """onnx: any network; pretrained: an encoder for `transformers.AutoModelForSequenceClassification`."""
     out: str | None = None
     """Folder to write, new or empty; default: onnx or pretrained in the run folder."""
 

@@ -1,4 +1,4 @@
-"""Runs of recipes with some settings changed, each trained once and then reused: for `compare` and the studies."""
+"""Runs of recipes with some settings changed, each trained once: for `compare-models` and the studies."""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ Ids = NDArray[np.int32]
 Span = tuple[int, int]
 Tokenize = Callable[[str], list[str]]
 
-_BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
+BREAK = r"<\s*[bB][rR]\s*/?\s*>"
+"""Pattern of an HTML break, for any regular expressions."""
+
+_BREAK = re.compile(BREAK)
 # Words with their apostrophes ("don't"), sequences of ! and ?, dots, and other marks one by one.
 _MARKS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]+|\.\.+|[^\w\s]")
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.text import Codec, Ids, Span, blank_breaks, truncate
+from imdb_sentiment.data.text import BREAK, Codec, Ids, Span, truncate
 from imdb_sentiment.model.hub import require_encoder
 from imdb_sentiment.model.low_rank import add_low_rank
 from imdb_sentiment.model.network import Head, TextNetwork
@@ -43,6 +43,7 @@ class EncoderCodec(Codec):
 
     def __init__(self, config: TrainConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
+        _replace_breaks(tokenizer)
         self.size = len(tokenizer)
         self.pad_id = tokenizer.pad_token_id or 0
         mask = tokenizer.mask_token_id
@@ -54,7 +55,7 @@ class EncoderCodec(Codec):
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of each review, truncated between the special tokens."""
         # truncation=False: the tokenizer.json of some folders truncates at 128 tokens by itself.
-        subwords = self._subwords([blank_breaks(text) for text in texts])["input_ids"]
+        subwords = self._subwords(list(texts))["input_ids"]
         kept = [
             truncate(np.array(ids, np.int32), self._room, self.config.truncation)
             for ids in subwords
@@ -65,7 +66,7 @@ class EncoderCodec(Codec):
     def spans(self, text: str) -> list[Span] | None:
         """Return (start, end) of each id; those of special tokens are empty."""
         options = {"return_offsets_mapping": True}
-        spans = self._subwords([blank_breaks(text)], **options)["offset_mapping"][0]
+        spans = self._subwords([text], **options)["offset_mapping"][0]
         keep = truncate(np.arange(len(spans), dtype=np.int32), self._room, self.config.truncation)
         own = [(int(spans[i][0]), int(spans[i][1])) for i in keep.tolist()]
         return [*[(0, 0)] * len(self.before), *own, *[(0, 0)] * len(self.after)]
@@ -80,6 +81,18 @@ class EncoderCodec(Codec):
         return self.tokenizer(
             texts, add_special_tokens=False, truncation=False, padding=False, verbose=False, **more
         )
+
+
+def _replace_breaks(tokenizer: Any) -> None:
+    """Make a tokenizer read HTML breaks as spaces, itself: then an exported one does so too."""
+    from tokenizers import Regex, normalizers
+
+    backend = tokenizer.backend_tokenizer
+    if "<\\s*[bB]" in str(backend.normalizer):  # a run's own tokenizer
+        return
+    breaks = normalizers.Replace(Regex(BREAK), " ")
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = normalizers.Sequence([breaks, *own])
 
 
 def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

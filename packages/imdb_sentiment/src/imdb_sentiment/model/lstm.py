@@ -126,7 +126,7 @@ class HandwrittenLSTM(nn.Module):
     def _split(self, state: State | None, inputs: Tensor) -> list[State]:
         """Return the initial h and c (K, B, H) of each layer."""
         if state is None:
-            zeros = inputs.new_zeros(self.directions, len(inputs), self.hidden_size)
+            zeros = inputs.new_zeros(self.directions, inputs.shape[0], self.hidden_size)
             return [(zeros, zeros)] * self.num_layers
         return list(zip(*(part.split(self.directions) for part in state), strict=True))
 
