@@ -97,6 +97,18 @@ def test_large_data_is_read_once_and_again_when_a_file_is_newer(
     assert len(read) == 3
 
 
+def test_kept_checksum_is_not_taken_for_another_folder_with_the_same_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksum_module, "LARGE", 1)
+    monkeypatch.setattr(datasets, "cache_root", lambda: tmp_path / "cache")
+    for name, text in (("one", "1234"), ("two", "1235")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(text)
+        os.utime(tmp_path / name / "a.txt", ns=(1, 1))
+    assert describe(tmp_path / "one").sha256 != describe(tmp_path / "two").sha256
+
+
 def test_cache_that_cannot_be_written_only_costs_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

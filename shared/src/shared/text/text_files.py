@@ -152,7 +152,10 @@ def _pieces(
 
 
 def _nul(path: Path, line: int) -> UserError:
-    return UserError(f"{path}:{line}: holds a NUL byte, so it is not text. Expected a text file.")
+    return UserError(
+        f"{path}:{line}: holds a NUL byte, so it is not text, or is UTF-16. Expected a text file; name its encoding if "
+        "the command has --encoding, or convert it, for example with iconv."
+    )
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
