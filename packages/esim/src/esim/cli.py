@@ -12,6 +12,7 @@ from shared.command.cli import (
     report_verb,
     run_verbs,
     sample_verb,
+    teaching_verbs,
 )
 
 DESCRIPTION = "Natural language inference by attention between two sentences (ESIM)."
@@ -69,6 +70,7 @@ VERBS = (
     report_verb(),
     Verb("fetch", "Download SNLI, or GloVe.", "FetchOptions"),
     sample_verb(),
+    *teaching_verbs(),
 )
 
 

@@ -3,7 +3,8 @@
 Layers are given parameters drawn anew; their outputs are compared with what the right way and each known mistake give.
 `LocalInference` shows only its result, so every combination of mistakes in its three parts is tried.
 
-Shapes: B batch, P and T tokens of premise and hypothesis, D size of a vector, H hidden size. Equations: Chen et al. 2017.
+Shapes: B batch, P and T tokens of premise and hypothesis, D size of a vector, H hidden size.
+Equations: Chen et al. 2017, arXiv 1609.06038.
 """
 
 from __future__ import annotations
@@ -257,15 +258,13 @@ Weights = tuple[Tensor, Tensor]
 
 def _weights(
     p: Tensor, h: Tensor, p_mask: Tensor, h_mask: Tensor, *, hidden: float | None = -float("inf"),
-    after: bool = False, swapped: bool = False, wrong_axis: bool = False, scale: bool = False,
+    after: bool = False, swapped: bool = False, scale: bool = False,
 ) -> Weights:  # fmt: skip
     """Return the weights over the hypothesis and over the premise, each (B, P, T) (equations 11 to 13)."""
     scores = p @ h.transpose(1, 2)
     if scale:
         scores = scores / p.shape[2] ** 0.5
     over_h, over_p = h_mask[:, None, :] == 0, p_mask[:, :, None] == 0
-    if wrong_axis:
-        over_h, over_p = over_p, over_h
     axes = (1, 2) if swapped else (2, 1)
     if hidden is None or after:
         parts = [torch.softmax(scores, axis) for axis in axes]
@@ -286,7 +285,6 @@ _SCORES: tuple[tuple[float, str | None, dict[str, Any]], ...] = (
     (1, "scores_mask_zero", {"hidden": 0.0}),
     (1.5, "scores_axes", {"swapped": True}),
     (2, "scores_axes_no_mask", {"swapped": True, "hidden": None}),
-    (1.5, "scores_mask_axis", {"wrong_axis": True}),
     (0.5, "scores_scaled", {"scale": True}),
 )
 
@@ -437,7 +435,8 @@ def check_train(student: AnyStudent, random: Random, most: Most) -> Mapping[str,
     batches, rate, measured = _batches(random), 0.3, 0.625
 
     def way(
-        *, cleared: bool = True, stepped: bool = True, means: str = "pairs", hits_of: str = "epoch", softmax: bool = False,
+        *, cleared: bool = True, stepped: bool = True, means: str = "pairs", hits_of: str = "epoch",
+        softmax: bool = False,
     ) -> Callable[..., Any]:  # fmt: skip
         def run(*_case: Any) -> Any:
             parameter = torch.from_numpy(weights.copy()).requires_grad_()

@@ -185,7 +185,7 @@ class ESIM(nn.Module):
 # zh: 测试
 torch.manual_seed(1)
 net = ESIM(4, 3, 10, 3)
-net.eval()
+net.train(False)
 p, h = torch.tensor([[2, 3, 4], [5, 6, 1]]), torch.tensor([[7, 8], [9, 1]])
 assert net(p, h).shape == (2, 3)
 longer = torch.cat([p, torch.ones(2, 2, dtype=torch.long)], dim=1)

@@ -43,10 +43,6 @@ REMARKS = {
         "en": "scores: the axes of the two softmaxes are swapped, and the mask is missing",
         "zh": "得分：两个 softmax 的维度颠倒，且缺少掩码",
     },
-    "scores_mask_axis": {
-        "en": "scores: the mask is on the wrong axis",
-        "zh": "得分：掩码加在了错误的维度上",
-    },
     "scores_scaled": {
         "en": "scores: ESIM does not divide by the square root of the size",
         "zh": "得分：ESIM 不除以维数的平方根",
