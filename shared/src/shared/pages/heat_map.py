@@ -15,13 +15,14 @@ DARKEST = 0.75
 """Opacity of the shade of 1; text stays readable on it."""
 
 STYLE = """<style>
-table.heat{border-collapse:collapse;font-size:.82rem;width:auto;min-width:0}
+table.heat{border-collapse:collapse;font-size:.82rem;width:auto;min-width:0;border:0}
 table.heat th{font-weight:normal;border:0;padding:.15rem .4rem;text-align:right;white-space:nowrap}
 table.heat thead th{text-align:center}
 table.heat thead th.up{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.4rem .15rem}
 table.heat td{min-width:1.9rem;text-align:center;padding:.15rem .3rem;border:1px solid var(--rule);position:relative}
 table.heat td i{position:absolute;inset:0;background:var(--s1)}
 table.heat td b{position:relative;font-weight:normal;font-variant-numeric:tabular-nums}
+table.heat thead td,table.heat thead th{border:0}
 table.heat .marked{text-decoration:underline dotted}
 </style>"""
 

@@ -76,7 +76,7 @@ def write_page(
     page.html(STYLE)
     page.text(
         "Each row is the attention of one word over the words of the other sentence, and sums to 1. All maps have the "
-        "same scale: white is 0, the darkest shade is 1. Underlined words are not in the vocabulary."
+        "same scale: no shade is 0, full shade is 1. Underlined words are not in the vocabulary."
     )
     predictions = [classify(trained, premise, hypothesis) for premise, hypothesis, _ in pairs]
     for one, (premise, hypothesis, label) in zip(predictions, pairs, strict=True):
