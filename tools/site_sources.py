@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TASKS = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 HOW_TO = (
     "own-data",
-    "export",
     "several-gpus",
     "what-grows",
     "from-the-assignments",

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from documents import COMMANDS, PACKAGES, blocks
+from documents import COMMANDS, PACKAGES, ROOT, blocks
 
 MAKES_FILES = {"cat", "echo", "head", "mkdir", "printf", "zcat"}
 NOT_HERE = {"app", "bench", "fetch", "grade"}
@@ -97,3 +97,13 @@ def test_readme_works_as_it_stands(package: Path, tmp_path: Path) -> None:
     assert shown is not None
     done = run(html.unescape(shown[1]), tmp_path)
     assert done.returncode == 0, f"{shown[1]}\n{done.stderr[-1500:]}"
+
+
+@pytest.mark.parametrize("name", ["own-data.md", "own-data.zh.md"])
+def test_own_data_works_as_shown(name: str, tmp_path: Path) -> None:
+    shown = blocks(ROOT / "docs" / name, "")
+    assert len(shown) == 3
+    for block in shown:
+        done = run(block, tmp_path)
+        assert done.returncode == 0, f"{block}\n{done.stdout[-500:]}{done.stderr[-1500:]}"
+    assert len(list(tmp_path.glob("runs/*/report.html"))) == 4
