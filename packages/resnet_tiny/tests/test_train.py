@@ -18,11 +18,13 @@ from torch import nn
 from resnet_tiny import train
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.loss import BatchLoss, stage_of
+from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.trained import load_run
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.interrupt import Interrupted
 from shared.testing import records_of
+from shared.torch.muon import Muon
 
 CONFIG = TrainConfig(
     device="cpu", threads=1, arch="shufflenet_v2_x0_5", precision="float32", batch_size=16, steps=7,
@@ -338,3 +340,18 @@ def test_two_processes_train_and_count_each_image_once(tmp_path: Path, sample_fo
     assert two["val_top1"] == pytest.approx(alone.figures()["top1"])
     assert two["val_top5"] == pytest.approx(alone.figures()["top5"])
     assert two["val_loss"] == pytest.approx(alone.figures()["loss"], rel=1e-4)
+
+
+def test_convolutions_are_muons_and_the_rest_is_sgds() -> None:
+    config = TrainConfig(optimizer="muon", learning_rate=0.3, muon_learning_rate=0.04)
+    model = model_of(config, 10)
+    sgd, muon = train.make_optimizers(config, model)
+    assert isinstance(sgd, torch.optim.SGD) and isinstance(muon, Muon)
+    taken = {id(w): o for o in (sgd, muon) for group in o.param_groups for w in group["params"]}
+    assert len(taken) == len(list(model.parameters()))
+    for name, module in model.named_modules():
+        for weight in module.parameters(recurse=False):
+            is_convolution = isinstance(module, nn.Conv2d)
+            assert taken[id(weight)] is (muon if is_convolution else sgd), name
+    rates = [group["lr"] for o in (sgd, muon) for group in o.param_groups]
+    assert rates == [0.3, 0.3, 0.04]

@@ -18,20 +18,35 @@ from shared.command.cli import (
 DESCRIPTION = "Image classification on Tiny ImageNet, or on your own images: ResNet-18 and any other torchvision model."
 
 VERBS = (
-    Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
-    Verb("evaluate", "Measure a trained model.", "EvaluateOptions"),
-    Verb("predict", "Classify images.", "PredictOptions"),
-    Verb("summary", "Print the layers of a model.", "SummaryOptions"),
+    Verb(
+        "train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True,
+        example="train --recipe laptop --out runs/resnet_tiny/laptop",
+    ),
+    Verb(
+        "evaluate", "Measure a trained model.", "EvaluateOptions",
+        example="evaluate runs/resnet_tiny/laptop",
+    ),
+    Verb(
+        "predict", "Classify images.", "PredictOptions",
+        example="predict runs/resnet_tiny/laptop cat.jpg photos/",
+    ),
+    Verb("summary", "Print the layers of a model.", "SummaryOptions", example="summary --arch resnet18"),
     Verb("pack", "Decode the images into one file ahead of time.", "PackOptions"),
-    Verb("inspect", "Show the first training batch.", "InspectOptions"),
+    Verb(
+        "inspect", "Show the first training batch.", "InspectOptions",
+        example="inspect --recipe modern --out batch.png",
+    ),
     Verb("study", "Compare devices, and training with and without augmentation.", "StudyOptions"),
     Verb("ablate", "Train without each part of a recipe in turn.", "AblateOptions"),
-    Verb("export", "Write a trained model as ONNX.", "ExportOptions"),
+    Verb(
+        "export", "Write a trained model as ONNX or as weights for torchvision and timm.", "ExportOptions",
+        example="export runs/resnet_tiny/laptop --format safetensors",
+    ),
     Verb("bench", "Time training on each device of this machine.", "BenchOptions"),
     report_verb(),
     fetch_verb("Download Tiny ImageNet."),
     sample_verb(),
-)
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ class PackSettings:
     """How image files become rows of one file."""
 
     data: str | None = None
-    """Folder laid out as tiny-imagenet-200; default: $DLTASKS_DATA/tiny-imagenet-200, else a small made-up sample."""
+    """Folder laid out as tiny-imagenet-200, or with a folder for each class (train/<class>/*.jpg, val/<class>/*.jpg);
+    default: $DLTASKS_DATA/tiny-imagenet-200, else a small made-up sample."""
     cache: str | None = None
     """Folder for the decoded images (1.3 GB); default: dltasks/packed in the user's cache folder."""
     image_size: int = 64
@@ -60,6 +61,26 @@ class TrainConfig(PackSettings, LoopConfig):
         "nesterov": {"optimizer": ("sgd", "muon")},
     }
 
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *("recipe", "data", "image_size", "resize", "arch", "init", "weights", "epochs", "minutes", "batch_size"),
+        *("optimizer", "learning_rate", "holdout_per_class", "selection", "seed", "device"),
+    )  # fmt: skip
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": (
+            *("data", "cache", "image_size", "resize", "on_bad_image", "pack_threads", "only_classes"),
+            *("holdout_per_class", "selection"),
+        ),
+        "model": ("arch", "stem", "init", "weights", "zero_init_residual", "channels_last"),
+        "augmentation": (
+            *("crop", "crop_padding", "crop_area", "evaluation_crop", "flip", "mixup", "cutmix", "mix_probability"),
+            *("mix_until", "label_smoothing", "sizes", "size_fractions"),
+        ),
+        "optimization": (
+            *("optimizer", "learning_rate", "muon_learning_rate", "momentum", "nesterov", "weight_decay"),
+            *("decay_norms", "batch_size", "evaluation_batch_size"),
+        ),
+    }  # fmt: skip
+
     precision: Literal["float32", "bf16", "auto", "fp16"] = "auto"
 
     only_classes: int | None = None
@@ -74,9 +95,10 @@ class TrainConfig(PackSettings, LoopConfig):
     """Any classification model of torchvision."""
     stem: Stem = "7x7"
     """First layers of a ResNet: 7x7: torchvision's, which downsamples by 4; 3x3: no downsampling, 15 times the work."""
+    init: str | None = None
+    """Start from the weights of this run; its last layer is matched by the names of the classes."""
     weights: str | None = None
-    """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), a .safetensors or .pth file, or a
-    run folder, whose last layer is matched by the names of the classes."""
+    """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), or a .safetensors or .pth file."""
     zero_init_residual: bool = False
     """Initialize the last batch norm of each residual block of a ResNet with zero."""
 
@@ -169,6 +191,12 @@ class TrainConfig(PackSettings, LoopConfig):
             "holdout_per_class",
             0,
             ">= 1 unless --selection is val or last",
+        )
+        problem(
+            self.init is not None and self.weights is not None,
+            "weights",
+            self.weights,
+            "null where --init is given",
         )
         problem(
             self.stem == "3x3" and not self.arch.startswith(("resnet", "resnext", "wide_resnet")),

@@ -37,6 +37,8 @@ K = 5
 EVALUATION, EXAMPLES = "evaluation.json", "examples.json"
 MOST_CONFUSIONS = 20
 """Pairs of classes that are listed as confused."""
+MOST_IN_MATRIX = 40
+"""Classes up to which the whole confusion matrix is kept."""
 MOST_EXAMPLES = 12
 """Images that are kept to be shown, right and wrong ones each."""
 
@@ -164,6 +166,9 @@ def evaluation_of(
             {"class": classes.names[label], "predicted": classes.names[other], "images": count}
             for label, other, count in confusions(alone, MOST_CONFUSIONS)
         ],
+        "confusion_matrix": confusion_matrix(alone, len(classes)).tolist()
+        if len(classes) <= MOST_IN_MATRIX
+        else None,
         "reliability": [
             {
                 "up_to": one.up_to,
@@ -223,6 +228,12 @@ def confusions(predictions: Predictions, most: int) -> list[tuple[int, int, int]
     distinct, counts = np.unique(pairs, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     return [(int(distinct[i][0]), int(distinct[i][1]), int(counts[i])) for i in order]
+
+
+def confusion_matrix(predictions: Predictions, classes: int) -> NDArray[np.int64]:
+    """Return how many images of each class (rows) are predicted as each class (columns), int64 (C, C)."""
+    pairs = predictions.labels * classes + predictions.classes[:, 0]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def worst_mistakes(predictions: Predictions, most: int) -> NDArray[np.int64]:

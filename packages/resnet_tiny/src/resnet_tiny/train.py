@@ -18,14 +18,14 @@ from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
-from resnet_tiny.model.weights import load_pretrained
-from resnet_tiny.muon import Muon
+from resnet_tiny.model.weights import load_initial, load_pretrained
 from shared.command.options import RunOptions
 from shared.data.samples import NOTICE
 from shared.runs.run_directory import RunDirectory
 from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
 from shared.torch.loop import Training
+from shared.torch.muon import Muon
 from shared.torch.position import Outcome
 from shared.torch.processes import start_run
 from shared.torch.sampler import Shuffled
@@ -57,10 +57,11 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     order = Shuffled(len(images.train), config.batch_size, config.seed)
     seed_everything(config.seed)  # the initial weights are the same in all processes
     model = use_small_maps(model_of(config, len(images.classes)))
-    if config.weights:
-        loaded = load_pretrained(model, config.arch, config.weights, images.classes)
+    if start := config.init or config.weights:
+        load = load_initial if config.init else load_pretrained
+        loaded = load(model, config.arch, start, images.classes)
         if accelerator.is_main_process:
-            say(f"starts from {config.weights}: {loaded.text()}")
+            say(f"starts from {start}: {loaded.text()}")
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
         if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
@@ -115,6 +116,7 @@ def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.O
             lr=config.muon_learning_rate,
             momentum=config.momentum,
             nesterov=config.nesterov,
+            keep_norm=True,
             dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
         )
         weights = [weight for weight in weights if weight.ndim != 4]
@@ -228,7 +230,7 @@ def _finish(
         "val_images": figures["images"],
         "chosen_on": _chosen_on(config, images),
         "valid_top1": outcome.best if config.selection == "holdout" else None,
-        "starts_from": config.weights or "scratch",
+        "starts_from": config.init or config.weights or "scratch",
     }
     figures |= {"step": best.step, "checkpoint": "best"}
     write_evaluation(folder.path, figures, alone, images.val, images.classes)

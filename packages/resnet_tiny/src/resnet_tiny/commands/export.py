@@ -1,7 +1,10 @@
-"""A trained model as an ONNX file, checked with onnxruntime.
+"""The verb `export`: a trained model for other programs, with its classes and a model card.
 
-Input `pixels` uint8 (B, size, size, 3), RGB, as decoders give it: normalization and center crop are part of the file,
-so nobody has to repeat them. Output `logits` float32 (B, classes), classes in the order of classes.json. B is free.
+ONNX: input `pixels` uint8 (B, size, size, 3), RGB, as decoders give it: normalization and center crop are part of the
+file, so nobody has to repeat them. Output `logits` float32 (B, classes), classes in the order of classes.json. B is free.
+
+safetensors, pth: torchvision's state_dict of the same architecture, with a config.json that timm reads where it has
+that network too.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from resnet_tiny import __version__
+from resnet_tiny.commands.model_card import model_card, timm_config
 from resnet_tiny.commands.options import ExportOptions
 from resnet_tiny.data.transforms import MEAN, STD, center_crop
 from resnet_tiny.model.trained import TrainedModel, load_run, save_classes
+from shared.files import require_empty, whole_folder, write_json
 from shared.torch.onnx_export import (
     MODEL,
     export_module,
@@ -29,18 +35,59 @@ TOLERANCE = 1e-3
 
 
 def run(options: ExportOptions) -> int:
-    """Write a run's model as ONNX (verb `export`)."""
+    """Write a run's model in another format (verb `export`)."""
     trained = load_run(options.run, checkpoint=options.checkpoint)
-    out = Path(options.out) if options.out else trained.path / "onnx"
-    difference = export(trained, out)
-    print(
-        f"{out}: model.onnx and classes.json. onnxruntime's logits are torch's to {difference:.1e}."
-    )
+    out = Path(options.out) if options.out else trained.path / options.format
+    if options.format == "onnx":
+        difference = export(trained, out)
+        print(
+            f"{out}: model.onnx, classes.json, README.md. onnxruntime's logits are torch's to {difference:.1e}."
+        )
+        return 0
+    names = export_weights(trained, out, options.format)
+    print(f"{out}: {', '.join(names)}. README.md says how to load it.")
     return 0
 
 
+def export_weights(trained: TrainedModel, out: Path, format: str) -> list[str]:
+    """Write the weights by torchvision's names, classes, a model card and, where timm has the network, its config.json.
+
+    Parameters
+    ----------
+    trained : TrainedModel
+    out : Path
+        Folder, new or empty.
+    format : {"safetensors", "pth"}
+
+    Returns
+    -------
+    list of str
+        Names of the files.
+
+    Raises
+    ------
+    UserError
+        The folder is not empty.
+    """
+    require_empty(out)
+    state = {
+        name: value.detach().cpu().contiguous()
+        for name, value in trained.model.state_dict().items()
+    }
+    with whole_folder(out) as folder:
+        if format == "safetensors":
+            save_file(state, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        else:
+            torch.save(state, folder / "model.pth")
+        save_classes(folder, trained.classes)
+        if (config := timm_config(trained)) is not None:
+            write_json(folder / "config.json", config)
+        (folder / "README.md").write_text(model_card(trained, format), encoding="utf-8")
+    return sorted(path.name for path in out.iterdir())
+
+
 def export(trained: TrainedModel, out: Path) -> float:
-    """Write `model.onnx` and `classes.json`, checked with onnxruntime in batches of one and of three.
+    """Write `model.onnx`, `classes.json` and a model card, checked with onnxruntime in batches of one and of three.
 
     Parameters
     ----------
@@ -70,6 +117,7 @@ def export(trained: TrainedModel, out: Path) -> float:
         axes = {"pixels": {0: "batch"}}
         export_module(model, (pixels[:2],), folder / MODEL, ["pixels"], ["logits"], axes)
         save_classes(folder, trained.classes)
+        (folder / "README.md").write_text(model_card(trained, "onnx"), encoding="utf-8")
 
     def check(session: object) -> float:
         with torch.no_grad():

@@ -27,7 +27,7 @@ class EvaluateOptions:
     """What to measure."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     data: str | None = None
     """Folder with val/, in Tiny ImageNet's layout or with a folder for each class; default: the data of the run."""
     cache: str | None = None
@@ -63,7 +63,7 @@ class PredictOptions:
     """Which images to classify."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     images: tuple[str, ...] = positional()
     """Image files of any size, or folders of them."""
     top: int = 5
@@ -208,12 +208,15 @@ class InspectOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where the exported model goes."""
+    """What to write, and where to."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
+    format: Literal["onnx", "safetensors", "pth"] = "onnx"
+    """onnx: takes bytes, normalization included; safetensors, pth: torchvision's weights by name (a state_dict), which
+    timm reads too."""
     out: str | None = None
-    """Folder to write, new or empty; default: onnx in the run folder."""
+    """Folder to write, new or empty; default: the format's name in the run folder."""
     checkpoint: str = "best"
     """best, last, or the name of a folder in checkpoints/."""
 

@@ -15,6 +15,8 @@ from resnet_tiny.measure import EVALUATION, EXAMPLES
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
+from shared.pages.heat_map import STYLE as HEAT_STYLE
+from shared.pages.heat_map import heat_map
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
@@ -160,6 +162,23 @@ def _add_classes(page: Report, figures: dict[str, Any]) -> None:
         if len(shown) == len(rows)
         else f"The best {ENDS} and the worst {ENDS} of {len(rows)}.",
     )
+    matrix = figures.get("confusion_matrix")
+    if matrix is not None:
+        names = [row["name"] for row in figures["per_class"]]
+        totals = [max(sum(row), 1) for row in matrix]
+        shades = [[n / total for n in row] for row, total in zip(matrix, totals, strict=True)]
+        texts = [[str(n) if n else "" for n in row] for row in matrix]
+        page.html(HEAT_STYLE)
+        page.html(
+            heat_map(
+                "Class (rows) and prediction (columns)",
+                names,
+                names,
+                shades,
+                texts,
+                is_upright=True,
+            )
+        )
     if figures["confusions"]:
         pairs = [
             [pair["class"], pair["predicted"], pair["images"]] for pair in figures["confusions"]

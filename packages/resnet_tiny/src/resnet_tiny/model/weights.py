@@ -69,8 +69,7 @@ def load_pretrained(
     arch : str
         Its name in torchvision.
     name : str
-        Name of torchvision's weights for it, which torchvision downloads once; a .safetensors or .pth file; or a run
-        folder.
+        Name of torchvision's weights for it, which torchvision downloads once, or a .safetensors or .pth file.
     classes : Classes, optional
         What the model is to tell apart.
 
@@ -80,16 +79,40 @@ def load_pretrained(
         There are no such weights, they cannot be downloaded, the file is damaged, or it is of another model.
     """
     path = Path(name)
-    if (path / "config.yaml").is_file():
-        path = find_checkpoint(RunDirectory.read(path, task="resnet-tiny"), "best").folder / MODEL
     is_file = path.suffix in (".safetensors", ".pth", ".pt") or path.is_file()
-    values = dict(_from_file(path) if is_file else _from_torchvision(arch, name))
-    if classes is None or not (path.parent / CLASSES).is_file():
-        return fill(model, values, f"--weights {name}", arch)
-    known = read_saved_classes(path.parent)
-    head = last_layer(model)
-    old = {key: values.pop(key) for key in list(values) if key.startswith(head)}
-    loaded = fill(model, values, f"--weights {name}", arch)
+    values = _from_file(path) if is_file else _from_torchvision(arch, name)
+    is_ours = classes is not None and (path.parent / CLASSES).is_file()
+    known = read_saved_classes(path.parent) if is_ours else None
+    return _fill_by_class(model, values, f"--weights {name}", arch, classes, known)
+
+
+def load_initial(model: nn.Module, arch: str, run: str, classes: Classes) -> Loaded:
+    """Fill a model with the weights of a run, the last layer class by class as in `load_pretrained`.
+
+    Raises
+    ------
+    UserError
+        It is not a run, or one of another model.
+    """
+    folder = find_checkpoint(RunDirectory.read(run, task="resnet-tiny"), "best").folder
+    values, known = _from_file(folder / MODEL), read_saved_classes(folder)
+    return _fill_by_class(model, values, f"--init {run}", arch, classes, known)
+
+
+def _fill_by_class(
+    model: nn.Module,
+    values: Mapping[str, Tensor],
+    what: str,
+    arch: str,
+    classes: Classes | None,
+    known: Classes | None,
+) -> Loaded:
+    """Fill a model; where the classes of the weights are known, its last layer by their names."""
+    if classes is None or known is None:
+        return fill(model, values, what, arch)
+    head, rest = last_layer(model), dict(values)
+    old = {key: rest.pop(key) for key in list(rest) if key.startswith(head)}
+    loaded = fill(model, rest, what, arch)
     shared_ids = [one for one in classes.ids if one in known.ids]
     _copy_classes(model.state_dict(), old, classes.ids, known.ids)
     is_filled = len(shared_ids) == len(classes)
