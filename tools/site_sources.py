@@ -33,6 +33,8 @@ SHARED = {
 """Folders of `shared` and their modules that are of use by themselves."""
 TRANSLATED = {"README.md": "README.zh-CN.md"}
 """Other documents in Chinese are called `<name>.zh.md`."""
+DECISIONS = "decisions.md"
+"""The page that all decision records are on."""
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 
 
@@ -50,7 +52,7 @@ def pages(language: str) -> dict[str, str]:
         **{f"docs/{name}.md": f"how-to/{name}.md" for name in HOW_TO},
     }
     for path in sorted(ROOT.glob("docs/decisions/*.md")):
-        site[f"docs/decisions/{path.name}"] = f"decisions/{path.name}"
+        site[f"docs/decisions/{path.name}"] = DECISIONS
     if language == "zh":
         for source in list(site):
             ours = TRANSLATED.get(source, source.replace(".md", ".zh.md"))
@@ -145,7 +147,10 @@ def main(out: Path) -> None:
             text = (ROOT / source).read_text(encoding="utf-8")
             (folder / page).parent.mkdir(parents=True, exist_ok=True)
             text = rewritten(text, source, page, site, folder)
-            (folder / page).write_text(text, encoding="utf-8")
+            if page == DECISIONS:
+                text = text.replace("\n#", "\n##").replace("# ", "## ", 1) + "\n"
+            with open(folder / page, "a", encoding="utf-8") as file:
+                file.write(text)
         (folder / "reference").mkdir()
         for task in TASKS:
             (folder / "reference" / f"{task}.md").write_text(reference_of(task), encoding="utf-8")
