@@ -77,9 +77,12 @@ def test_bad_files_are_refused_in_one_line(
     (tmp_path / "binary.txt").write_bytes(b"a b\n\0\n")
     (tmp_path / "latin.txt").write_bytes("a\ncafé\n".encode("latin-1"))
     (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "train.txt").write_text("a b\n")
     cases = [
         (("train", "--data", "none", "--out", "run"), "--data none: not found"),
-        (("train", "--data", ".", "--out", "run"), "train.txt: not found"),
+        (("train", "--data", ".", "--out", "run"), "binary.txt:2: holds a NUL byte"),
+        (("train", "--data", "part", "--out", "run"), "valid.txt: not found"),
         (("train", "--data", "binary.txt", "--out", "run"), "binary.txt:2: holds a NUL byte"),
         (("train", "--data", "latin.txt", "--out", "run"), "latin.txt:2: is not utf-8"),
         (("evaluate", small_run, "--data", "empty.txt"), "empty.txt:1: the text is empty"),
