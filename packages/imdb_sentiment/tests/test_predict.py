@@ -107,6 +107,7 @@ def test_tables_of_all_kinds_give_the_same(imdb: Caller, linear_run: Path, tmp_p
         assert imdb("predict", linear_run, "--file", *words) == (0, expected, ""), words
 
 
+@pytest.mark.reliability
 def test_review_of_a_megabyte_is_judged_and_explained(
     imdb: Caller, tmp_path: Path, linear_run: Path, lstm_run: Path
 ) -> None:

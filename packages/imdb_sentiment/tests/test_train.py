@@ -47,8 +47,20 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
             "ema_decay": 0.9,
             "vectors": "reviews",
         },
-        {"model": "handwritten_lstm", "precision": "bf16", "adversarial": 0.05},
-        {"model": "cnn", "pooling": "max", "rating_weight": 0.5, "optimizer": "sgd", "workers": 1},
+        pytest.param(
+            {"model": "handwritten_lstm", "precision": "bf16", "adversarial": 0.05},
+            marks=pytest.mark.reliability,
+        ),
+        pytest.param(
+            {
+                "model": "cnn",
+                "pooling": "max",
+                "rating_weight": 0.5,
+                "optimizer": "sgd",
+                "workers": 1,
+            },
+            marks=pytest.mark.reliability,
+        ),
     ],
     ids=lambda changes: changes.get("model", "lstm"),
 )
@@ -91,6 +103,7 @@ def test_models_reach_what_the_sample_promises(linear_run: Path, lstm_run: Path)
         assert (run / "report.html").is_file()
 
 
+@pytest.mark.reliability
 def test_hand_written_lstm_learns_what_torchs_does(tmp_path: Path, sample_folder: Path) -> None:
     found = []
     for kind in ("lstm", "handwritten_lstm"):
@@ -249,6 +262,7 @@ def test_valid_is_the_same_in_evaluate_as_in_training(lstm_run: Path, sample_fol
     assert figures["accuracy"] == summary_of(lstm_run)["metrics"]["valid_accuracy"]
 
 
+@pytest.mark.reliability
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a POSIX system")
 def test_two_processes_train_like_one(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(
