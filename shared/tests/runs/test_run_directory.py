@@ -325,7 +325,15 @@ def test_link_stays_a_link_and_what_it_names_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
-def test_pipes_and_devices_are_written_to_and_never_replaced(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_written_to_and_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(
+        *names: object,
+    ) -> None:  # so that a fault here does not cost this machine its /dev/null
+        raise AssertionError(f"replaced: {names}")
+
+    monkeypatch.setattr(os, "replace", refuse)
     with whole_file(Path(os.devnull), "wb") as file:
         file.write(b"page")
     assert not Path(os.devnull).is_file()
