@@ -226,6 +226,24 @@ def _multiply_fold(_context: Any, x: Any, y: Any, z: Any) -> Any:
 multiply_fold: Any = intrinsic(_multiply_fold)
 
 
+def _sum_lanes(_context: Any, x: Any) -> Any:
+    """Return the sum of a vector's numbers, by halves."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        (vector,) = arguments
+        half = x.width // 2
+        while half:
+            low = _pick(builder, vector, list(range(half)))
+            vector = builder.fadd(low, _pick(builder, vector, list(range(half, 2 * half))))
+            half //= 2
+        return builder.extract_element(vector, ir.IntType(32)(0))
+
+    return types.float32(x), generate
+
+
+sum_lanes: Any = intrinsic(_sum_lanes)
+
+
 def _prefetch(_context: Any, array: Any, _row: Any, width: Any) -> Any:
     """Ask for the first `width` numbers of array[row] to be brought into the cache."""
 

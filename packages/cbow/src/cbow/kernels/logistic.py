@@ -13,9 +13,11 @@ gradient; one that occurs twice, twice.
 References: Mikolov et al. 2013, arXiv 1310.4546, equations 3 (hierarchical softmax) and 4 (negative sampling); equation
 numbers in comments are Rong's (arXiv 1411.2738).
 
-Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives,
-T input tables (2 x window with positions, else 1), R rows of a table (V + n-grams; else V).
-Row r of table t is U[t R + r].
+A row is handled in pieces of 16 numbers, each one vector variable (`load`, `multiply_add`, `store`), so that the sums
+over rows stay in registers.
+
+Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, K negatives, T input tables (2 x
+window with positions, else 1), R rows of a table (V + n-grams; else V). Row r of table t is U[t R + r].
 """
 
 from __future__ import annotations
@@ -26,7 +28,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cbow.kernels.arithmetic import FAST, compiled, draw, exp32, stream_at
+from cbow.kernels.arithmetic import (
+    FAST,
+    compiled,
+    draw,
+    exp32,
+    load,
+    multiply_add,
+    multiply_fold,
+    spread,
+    store,
+    stream_at,
+    sum_lanes,
+)
 from cbow.kernels.lines import (
     DIVERGED,
     END,
@@ -109,6 +123,7 @@ def train_logistic(
     stats: Any,
     U: Any,
     outputs: Any,
+    chunks: Any,
     negatives: Any,
     threshold: Any,
     alias: Any,
@@ -131,8 +146,10 @@ def train_logistic(
 
     Parameters
     ----------
-    U, outputs : float32 (T R, D) and (V, D)
-        Input rows, and the output matrix with one row per word or inner node.
+    U, outputs : float32 (T R C, 16) and (V C, 16)
+        Input rows, and the output matrix with one row per word or inner node, each row in C pieces.
+    chunks : int
+        C, D / 16.
     negatives : int
         K; 0 means hierarchical softmax.
     threshold, alias : uint32 (V,), int32 (V,)
@@ -151,8 +168,7 @@ def train_logistic(
     signs = np.zeros(longest, dtype=np.float32)
     times = np.zeros(longest, dtype=np.float32)
     steps = np.zeros(longest, dtype=np.float32)
-    hidden = np.zeros(U.shape[1], dtype=np.float32)
-    d_hidden = np.zeros(U.shape[1], dtype=np.float32)
+    hidden = np.zeros((chunks, LANES), dtype=np.float32)
     context = np.zeros(2 * window, dtype=np.int64)
     center = np.zeros(1, dtype=np.int64)
     inputs = np.zeros(2 * window * max(1, _longest(subword_offsets)), dtype=np.int64)
@@ -211,7 +227,6 @@ def train_logistic(
                     U,
                     outputs,
                     hidden,
-                    d_hidden,
                     tally,
                 )
             stats[SAMPLES] += samples
@@ -320,29 +335,24 @@ def _train_sample(
     U: Any,
     outputs: Any,
     hidden: Any,
-    d_hidden: Any,
     tally: Any,
 ) -> None:
     """Take one step of SGD; add the loss to `tally`. `inputs` are the rows of `averaged` words."""
-    dimension = len(hidden)
+    chunks = len(hidden)
     inverse = np.float32(1.0 / averaged)
-    first = U[inputs[0]]
-    for d in range(dimension):
-        hidden[d] = first[d]
-        d_hidden[d] = _ZERO
-    for i in range(1, len(inputs)):
-        row = U[inputs[i]]
-        for d in range(dimension):
-            hidden[d] += row[d]
-    for d in range(dimension):
-        hidden[d] *= inverse  # eq. 18: the mean over the context words
+    for c in range(chunks):
+        total = spread(_ZERO, LANES)
+        for i in range(len(inputs)):
+            total = multiply_add(_ONE, load(U, inputs[i] * chunks + c, LANES), total)
+        total = multiply_add(inverse, total, spread(_ZERO, LANES))
+        store(total, hidden, c)  # eq. 18: the mean over the context words
 
     for k in range(number):
-        row = outputs[rows[k]]
-        score = _ZERO
-        for d in range(dimension):
-            score += hidden[d] * row[d]  # v' . h
-        steps[k] = score
+        products = spread(_ZERO, LANES)
+        for c in range(chunks):
+            row = load(outputs, rows[k] * chunks + c, LANES)
+            products = multiply_fold(load(hidden, c, LANES), row, products)
+        steps[k] = sum_lanes(products)  # v' . h
     for k in range(number):
         signed = signs[k] * steps[k]
         # s(x) and s(-x) from one exp of a negative number; s is the sigmoid.
@@ -350,25 +360,22 @@ def _train_sample(
         likely = _ONE / (_ONE + small)
         unlikely = small * likely
         right, wrong = (unlikely, likely) if signed < _ZERO else (likely, unlikely)
-        steps[k] = (
-            learning_rate * times[k] * signs[k] * wrong
-        )  # eq. 56-57: -rate x (s(score) - label)
+        steps[k] = learning_rate * times[k] * signs[k] * wrong  # eq. 56-57: -rate x (s - label)
         _add_loss(signed, right, times[k], tally)
 
-    for k in range(number):  # no row occurs twice
-        row = outputs[rows[k]]
-        step = steps[k]
-        for d in range(dimension):
-            old = row[d]
-            d_hidden[d] += step * old  # eq. 61
-            row[d] = old + step * hidden[d]  # eq. 59
-    if divide:
-        for d in range(dimension):
-            d_hidden[d] *= inverse
-    for i in range(len(inputs)):
-        row = U[inputs[i]]
-        for d in range(dimension):
-            row[d] += d_hidden[d]  # eq. 23
+    factor = inverse if divide else _ONE
+    for c in range(chunks):
+        h = load(hidden, c, LANES)
+        d_hidden = spread(_ZERO, LANES)
+        for k in range(number):  # no row occurs twice
+            at = rows[k] * chunks + c
+            row = load(outputs, at, LANES)
+            d_hidden = multiply_add(steps[k], row, d_hidden)  # eq. 61
+            store(multiply_add(steps[k], h, row), outputs, at)  # eq. 59
+        d_hidden = multiply_add(factor, d_hidden, spread(_ZERO, LANES))
+        for i in range(len(inputs)):
+            at = inputs[i] * chunks + c
+            store(multiply_add(_ONE, load(U, at, LANES), d_hidden), U, at)  # eq. 23
 
 
 @compiled()
