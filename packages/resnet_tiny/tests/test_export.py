@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from resnet_tiny.data.decode import decode
+from resnet_tiny.model.trained import load_run
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -35,3 +38,59 @@ def test_onnx_file_takes_bytes_and_answers_as_predict_does(
     best = found["classes"][0]
     assert names[int(chances.argmax())] == best["name"]
     assert float(chances.max()) == pytest.approx(best["probability"], abs=1e-3)
+
+
+@pytest.fixture(scope="session")
+def resnet_run(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Path:
+    """Return a run of one step of a ResNet-18, which timm has too."""
+    from resnet_tiny.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "resnet"
+    words = (
+        "train", "--data", sample_folder, "--arch", "resnet18", "--steps", 1, "--batch-size", 4,
+        "--holdout-per-class", 2, "--device", "cpu", "--threads", 1, "--evaluation-crop", 0.875,
+        "--out", out, "--quiet",
+    )  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    return out
+
+
+def logits_of(model: Any, seed: int = 0) -> torch.Tensor:
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return model.eval()(images)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_torchvision_reads_the_weights(
+    kind: str, resnet_run: Path, tmp_path: Path, resnet_tiny: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, printed, error = resnet_tiny("export", resnet_run, "--format", kind, "--out", "out")
+    assert (code, error) == (0, "") and "README.md" in printed
+    import torchvision  # importable since the package is
+    from safetensors.torch import load_file
+
+    file = tmp_path / "out" / f"model.{kind}"
+    state = load_file(str(file)) if kind == "safetensors" else torch.load(file, weights_only=True)
+    theirs = torchvision.models.resnet18(num_classes=10)
+    theirs.load_state_dict(state)
+    assert torch.allclose(logits_of(theirs), logits_of(load_run(resnet_run).model), atol=1e-5)
+    card = (tmp_path / "out" / "README.md").read_text()
+    summary = json.loads((resnet_run / "summary.json").read_text())
+    assert (
+        f"{100 * summary['metrics']['val_top1']:.2f} %" in card
+        and "resnet18(num_classes=10)" in card
+    )
+
+
+def test_timm_makes_the_model_from_the_folder(
+    resnet_run: Path, tmp_path: Path, resnet_tiny: Callable[..., tuple[int, str, str]]
+) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    assert resnet_tiny("export", resnet_run, "--format", "safetensors", "--out", "out")[0] == 0
+    theirs = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    trained = load_run(resnet_run)
+    assert torch.allclose(logits_of(theirs), logits_of(trained.model), atol=1e-5)
+    config = timm.data.resolve_data_config(model=theirs)
+    assert tuple(config["input_size"]) == (3, 64, 64) and config["crop_pct"] == 0.875
+    assert theirs.pretrained_cfg["label_names"] == list(trained.classes.names)

@@ -15,7 +15,7 @@ from resnet_tiny.data.listing import Classes
 from resnet_tiny.model.layers import layer_table
 from resnet_tiny.model.resnet import build_model, model_of
 from resnet_tiny.model.trained import load_run
-from resnet_tiny.model.weights import load_pretrained
+from resnet_tiny.model.weights import load_initial, load_pretrained
 from resnet_tiny.train import make_optimizers
 from shared.errors import UserError
 from shared.torch.checkpoint import load_weights
@@ -197,7 +197,7 @@ def test_last_layer_of_a_run_is_matched_by_the_names_of_its_classes(small_run: P
     ids = ("new one", old[7], old[2])
     model = build_model("shufflenet_v2_x0_5", 3)
     before = model.fc.weight.detach().clone()
-    loaded = load_pretrained(model, "shufflenet_v2_x0_5", str(small_run), Classes(ids, ids))
+    loaded = load_initial(model, "shufflenet_v2_x0_5", str(small_run), Classes(ids, ids))
     assert "2 of 3 classes known" in loaded.text() and "fc.weight" in loaded.text()
     theirs = trained.model.fc
     assert torch.equal(model.fc.weight[0], before[0])
@@ -206,7 +206,8 @@ def test_last_layer_of_a_run_is_matched_by_the_names_of_its_classes(small_run: P
     strangers = tuple(f"class {number}" for number in range(len(old)))
     model = build_model("shufflenet_v2_x0_5", len(old))
     before = model.fc.weight.detach().clone()
-    load_pretrained(model, "shufflenet_v2_x0_5", str(small_run), Classes(strangers, strangers))
+    best = str(small_run / "checkpoints" / "best" / "model.safetensors")
+    load_pretrained(model, "shufflenet_v2_x0_5", best, Classes(strangers, strangers))
     assert torch.equal(model.fc.weight, before)  # as many classes, but none of them the same
 
 

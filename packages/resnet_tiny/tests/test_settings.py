@@ -169,6 +169,7 @@ ELSEWHERE = {
     "resize": "test_images_of_other_sizes_are_refused_or_scaled_or_skipped",
     "on_bad_image": "test_images_of_other_sizes_are_refused_or_scaled_or_skipped",
     "weights": "test_training_starts_from_given_weights",
+    "init": "test_training_starts_from_a_run",
     "workers": "test_workers_fetch_the_batches_and_change_nothing",
 }
 """Settings that need more than another value, and the test below that would notice if they did nothing."""
@@ -280,6 +281,19 @@ def test_training_starts_from_given_weights(tmp_path: Path, sample_folder: Path)
     assert isinstance(trained, Tiny)
     assert torch.allclose(trained.conv.weight, other.conv.weight, atol=1e-6)
     assert torch.allclose(trained.fc.weight, other.fc.weight, atol=1e-6)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_training_starts_from_a_run(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(BASE, data=str(sample_folder))
+    first = train.train(config, RunOptions(out=str(tmp_path / "a"), quiet=True))
+    assert first is not None
+    config = replace(config, init=str(first), learning_rate=1e-9, weight_decay=0)
+    second = train.train(config, RunOptions(out=str(tmp_path / "b"), quiet=True))
+    assert second is not None
+    old, new = (dict(train.load_run(out).model.named_parameters()) for out in (first, second))
+    assert all(torch.allclose(old[name], new[name], atol=1e-6) for name in old)
+    assert f"starts from {first}" in (second / "log.txt").read_text()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,7 +1,7 @@
 """The verb `export`: a trained model for other programs, with its classes and a model card.
 
 ONNX: input `pixels` uint8 (B, size, size, 3), RGB, as decoders give it: normalization and center crop are part of the
-file, so nobody has to repeat them. Output `logits` float32 (B, classes), classes in the order of classes.json. B is free.
+file, so nobody has to repeat them. Output `logits` float32 (B, classes), in the order of classes.json. B is free.
 
 safetensors, pth: torchvision's state_dict of the same architecture, with a config.json that timm reads where it has
 that network too.

@@ -1,0 +1,176 @@
+"""Images of one's own: a folder for each class, of any size and kind; and the Python API."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import resnet_tiny as package
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data.dataset import load_images
+from resnet_tiny.data.layout import read_classes, train_images, val_images
+from resnet_tiny.predict import load
+from shared.errors import UserError
+
+Caller = Callable[..., tuple[int, str, str]]
+COLORS = {
+    "amber": (250, 190, 0),
+    "blue": (0, 0, 220),
+    "cyan": (0, 220, 220),
+    "dark": (20, 20, 20),
+    "else": (200, 0, 90),
+}
+
+
+def paint(path: Path, color: tuple[int, int, int], seed: int, size: int = 96) -> None:
+    noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
+    pixels = (np.array(color) + noise).clip(0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return five classes of 96x96 PNGs, without a split, some of them in a subfolder."""
+    root = tmp_path_factory.mktemp("own") / "photos"
+    for name, color in COLORS.items():
+        for number in range(20):
+            folder = root / name / ("more" if number % 4 == 0 else ".")
+            paint(folder / f"{number}.png", color, number)
+    return root
+
+
+def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_split(photos: Path) -> None:
+    classes = read_classes(photos)
+    assert classes.names == tuple(sorted(COLORS))
+    train, val = train_images(photos, classes), val_images(photos, classes)
+    assert np.array_equal(np.bincount(train.labels), [16] * 5)
+    assert np.array_equal(np.bincount(val.labels), [4] * 5)
+    assert not set(train.files) & set(val.files) and len({*train.files, *val.files}) == 100
+    for listing in (train, val):
+        for file, label in zip(listing.files, listing.labels, strict=True):
+            assert file.split("/")[0] == classes.names[label]
+
+
+def test_folders_for_train_and_val_are_read_as_they_are(photos: Path, tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        shutil.copytree(photos, tmp_path / "own" / split)
+    root = tmp_path / "own"
+    classes = read_classes(root)
+    assert len(train_images(root, classes)) == len(val_images(root, classes)) == 100
+
+
+def keep_one_class(root: Path) -> None:
+    for name in list(COLORS)[1:]:
+        shutil.rmtree(root / name)
+
+
+def add_class_of_other_files(root: Path) -> None:
+    (root / "docs").mkdir()
+    (root / "docs" / "a.heic").write_text("x")
+
+
+def move_all_into_train(root: Path) -> None:
+    (root / "train").mkdir()
+    for name in COLORS:
+        shutil.move(root / name, root / "train" / name)
+
+
+PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one class": (keep_one_class, "holds 1 folder, expected a folder"),
+    "empty class": (lambda root: (root / "none").mkdir(), "none: the class holds no image"),
+    "class of other files": (add_class_of_other_files, "holds no image (only .heic)"),
+    "train alone": (move_all_into_train, "val/ or valid/ or validation/ or test/ is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_what_is_wrong_with_a_folder_is_said(case: str, photos: Path, tmp_path: Path) -> None:
+    spoil, expected = PROBLEMS[case]
+    shutil.copytree(photos, tmp_path / "own")
+    spoil(tmp_path / "own")
+    with pytest.raises(UserError) as caught:
+        load_images(TrainConfig(data=str(tmp_path / "own"), resize=True))
+    assert expected in str(caught.value)
+
+
+def test_images_of_another_size_are_trained_on_with_advice(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="96x96 pixels, expected 64x64.*--resize"):
+        load_images(TrainConfig(data=str(photos), holdout_per_class=2))
+    images = load_images(TrainConfig(data=str(photos), holdout_per_class=2, image_size=96))
+    assert images.train.pixels(np.array([0])).shape == (1, 96, 96, 3)
+    with pytest.raises(
+        UserError, match="class 'amber' has only 16 training images. Hold fewer out"
+    ):
+        load_images(TrainConfig(data=str(photos), holdout_per_class=16, resize=True))
+
+
+@pytest.fixture(scope="session")
+def own_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from resnet_tiny.cli import main
+
+    out = tmp_path_factory.mktemp("own-run") / "run"
+    words = (
+        "train", "--data", photos, "--resize", "--image-size", 32, "--arch", "squeezenet1_1", "--optimizer", "adamw",
+        "--learning-rate", 0.001, "--epochs", 6, "--batch-size", 16, "--holdout-per-class", 3, "--device", "cpu",
+        "--threads", 1, "--out", out, "--quiet",
+    )  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    return out
+
+
+def test_folders_are_predicted_image_by_image(
+    own_run: Path, photos: Path, resnet_tiny: Caller
+) -> None:
+    code, printed, _ = resnet_tiny("predict", own_run, photos / "blue", "--json", "--top", 1)
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert code == 0 and len(rows) == 20
+    assert {row["file"] for row in rows} == {str(path) for path in (photos / "blue").rglob("*.png")}
+
+
+def test_python_and_command_line_give_the_same_probabilities(
+    own_run: Path, photos: Path, resnet_tiny: Caller
+) -> None:
+    model = load(own_run)
+    path = sorted(photos.glob("cyan/*.png"))[0]
+    one = model.predict(path)
+    assert one.label == next(iter(one.scores)) and one.probability == max(one.scores.values())
+    assert sum(one.scores.values()) == pytest.approx(1) and set(one.scores) == set(COLORS)
+    _, printed, _ = resnet_tiny("predict", own_run, path, "--json", "--top", 5)
+    shown = {row["name"]: row["probability"] for row in json.loads(printed)["classes"]}
+    assert shown == pytest.approx(one.scores)
+    assert "5 classes" in repr(model) and one.label in repr(one)
+
+
+def test_files_images_and_arrays_one_or_many_are_predicted_alike(
+    own_run: Path, photos: Path
+) -> None:
+    model = load(own_run)
+    paths = sorted(photos.glob("*/1.png"))
+    arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    expected = [model.predict(path).scores for path in paths]
+    for given in (
+        [str(path) for path in paths],
+        list(arrays),
+        arrays,
+        [Image.fromarray(a) for a in arrays],
+    ):
+        predictions = model.predict(given)
+        assert isinstance(predictions, list) and len(predictions) == 5
+        for prediction, scores in zip(predictions, expected, strict=True):
+            assert prediction.scores == pytest.approx(scores, abs=1e-6)
+    grey = model.predict(arrays[0][..., 0])
+    assert grey.source == "image 0" and len(grey.top(2)) == 2
+    with pytest.raises(ValueError, match="expected uint8"):
+        model.predict(np.zeros((8, 8, 3)))
+
+
+def test_public_names_are_listed() -> None:
+    assert {"load", "build_model", "ImageClassifier"} <= set(dir(package))
+    assert package.load is load
