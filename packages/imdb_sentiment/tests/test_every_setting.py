@@ -85,8 +85,8 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "refit": (NBSVM, True),
 }
 """A setting: what it is tried with, and another value of it."""
-ELSEWHERE = {"encoder", "encoder_pooling", "lora_rank", "head_rate"}
-"""Settings of encoders; `test_encoder.py` has them."""
+ELSEWHERE = {"encoder", "encoder_pooling", "lora_rank", "head_rate", "init"}
+"""Settings of encoders, which `test_encoder.py` has, and `init`, which `test_init.py` has."""
 PROBE = ["a fine fine film , really", "an awful bore <br />"]
 
 
@@ -134,7 +134,7 @@ def fingerprint(config: TrainConfig) -> str:
     torch.manual_seed(0)
     np.random.seed(0)
     classes = data.classes(config.task)
-    network, codec = make_network(config, data, len(classes), None)  # type: ignore[arg-type]
+    network, codec = make_network(config, data, len(classes))
     examples = Examples(
         config,
         network.pad_id,

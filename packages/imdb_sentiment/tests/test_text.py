@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.text import SPECIALS, WordCodec, mark_tokens, truncate, word_spans
+from imdb_sentiment.data.text import (
+    SPECIALS,
+    WordCodec,
+    mark_tokens,
+    tokenize_with,
+    truncate,
+    word_spans,
+)
 
 
 def test_marks_and_contractions_are_tokens_and_html_is_not() -> None:
@@ -63,3 +70,23 @@ def test_spans_are_not_guessed_where_lower_case_has_other_letters() -> None:
 def test_word_spans_leave_out_breaks_and_marks() -> None:
     text = "Don't<br />stop, now!"
     assert [text[a:b] for a, b in word_spans(text)] == ["Don't", "stop", "now"]
+
+
+TYPOGRAPHIC = [
+    ("I don't recommend it.", "I don\u2019t recommend it."),
+    ('A "classic" - not!', "A \u201cclassic\u201d \u2014 not\uff01"),
+    ("Well... no", "Well\u2026 no"),
+    ("caf\u00e9", "cafe\u0301"),
+]
+
+
+@pytest.mark.parametrize("plain, typographic", TYPOGRAPHIC)
+@pytest.mark.parametrize("name", ["marks", "review", "unicode"])
+def test_typographic_variants_are_the_same_words(name: str, plain: str, typographic: str) -> None:
+    tokenize = tokenize_with(name)
+    assert tokenize(typographic) == tokenize(plain)
+
+
+def test_scripts_without_spaces_are_characters_and_marks_stay_with_their_letters() -> None:
+    assert mark_tokens("很好看! OK\u3002") == ["很", "好", "看", "!", "ok", "\u3002"]
+    assert mark_tokens("हिन्दी फ़िल्म") == ["हिन्दी", "फ़िल्म"]

@@ -20,10 +20,16 @@ DESCRIPTION = "Sentiment of film reviews: from naive Bayes to pretrained encoder
 VERBS = (
     Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
     Verb("evaluate", "Measure a trained model.", "EvaluateOptions"),
-    Verb("predict", "Predict the class of texts, files, tables, standard input.", "PredictOptions"),
+    Verb(
+        "predict",
+        "Predict the class of texts, files, tables, standard input.",
+        "PredictOptions",
+        example='predict RUN "A moving film."',
+    ),
     Verb("explain", "Show which words mattered.", "ExplainOptions"),
     Verb("mistakes", "Show the most confident mistakes.", "MistakesOptions"),
     Verb("audit", "Find duplicates and leaks in the data.", "AuditOptions"),
+    Verb("inspect", "Show what a network reads.", TRAIN_CONFIG, "InspectOptions", layered=True),
     Verb("compare-models", "Train all models; one table, one page.", "CompareOptions"),
     Verb("learning-curve", "Accuracy by number of reviews.", "CurveOptions"),
     Verb("ablate", "Measure what each defect of the coursework costs.", "AblateOptions"),

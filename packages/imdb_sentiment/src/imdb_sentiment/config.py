@@ -33,9 +33,9 @@ _OF_MODELS: dict[str, tuple[str, ...]] = {
     "widths": ("cnn",),
     **dict.fromkeys(("encoder", "encoder_pooling", "lora_rank", "head_rate"), ("encoder",)),
     **dict.fromkeys(
-        ("max_tokens", "truncation", "head_size", "head_activation", "dropout", "word_dropout", "crop", "adversarial",
-         "rating_weight", "label_smoothing", "softmax_first", "optimizer", "learning_rate", "momentum", "weight_decay",
-         "batch_size", "min_steps", "bucket"),
+        ("init", "max_tokens", "truncation", "head_size", "head_activation", "dropout", "word_dropout", "crop",
+         "adversarial", "rating_weight", "label_smoothing", "softmax_first", "optimizer", "learning_rate", "momentum",
+         "weight_decay", "batch_size", "min_steps", "bucket"),
         NETWORKS,
     ),
     **dict.fromkeys(
@@ -76,6 +76,8 @@ class TrainConfig(LoopConfig):
     """Separator of a table's columns, `tab` for a tab; null: by the file's name."""
     encoding: str = "utf-8"
     """Encoding of a table."""
+    init: str | None = None
+    """Run folder of a trained model of the same kind to start from; new words and classes are added."""
     test_data: str | None = None
     """Test set: table or folder; null: the one in --data, else --test-fraction of it."""
     test_fraction: float = 0.1
@@ -92,8 +94,11 @@ class TrainConfig(LoopConfig):
 
     model: Family = "lstm"
     """Kind of model: lstm is torch's, handwritten_lstm ours, nbsvm and tfidf are linear."""
-    tokenizer: Literal["marks", "review", "word", "nltk", "nltk_lower", "space"] = "marks"
-    """How a review becomes words; marks: words and punctuation marks, review: words alone."""
+    tokenizer: Literal["marks", "review", "word", "unicode", "nltk", "nltk_lower", "space"] = (
+        "marks"
+    )
+    """How a review becomes words; marks: words and punctuation marks, Chinese and Japanese as characters; review: words
+    alone."""
     min_count: int = 2
     """Rarer words become `<unk>`, >= 1."""
     max_vocab_size: int | None = 30000

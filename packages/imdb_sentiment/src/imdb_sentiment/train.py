@@ -37,7 +37,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         from imdb_sentiment.train_linear import train_linear
 
         return train_linear(config, options)
-    if config.model == "encoder":
+    if config.model == "encoder" and config.init is None:
         from imdb_sentiment.model.hub import require_encoder
 
         require_encoder(str(config.encoder))  # before the seconds that torch and the data take

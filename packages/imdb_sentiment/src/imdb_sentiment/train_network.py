@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from imdb_sentiment.model.network import TextNetwork, padded
 from imdb_sentiment.model.trained import load, network_probabilities, save_classes
 from imdb_sentiment.run_log import say_end, say_start
 from shared.command.options import RunOptions
-from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches, padding_fraction
 from shared.text.vectors import load_pretrained
 from shared.torch.device import make_accelerator, seed_everything
@@ -60,7 +59,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
             return run.path if accelerator.is_main_process else None
         seed_everything(config.seed)  # the initial weights are the same in all processes
         classes = data.classes(config.task)
-        network, codec = make_network(config, data, len(classes), run)
+        network, codec = make_network(config, data, len(classes), run.say)
         examples = Examples(
             config, network.pad_id, codec.encode(data.train.texts), data.train, targets["train"]
         )
@@ -133,15 +132,20 @@ def distributed_probabilities(
 
 
 def make_network(
-    config: TrainConfig, data: Data, classes: int, run: RunDirectory
+    config: TrainConfig, data: Data, classes: int, say: Callable[[str], object] = print
 ) -> tuple[TextNetwork, Codec]:
     """Return an untrained network (or a pretrained encoder with an untrained head) and its codec."""
+    if config.init is not None:
+        from imdb_sentiment.model.initial import network_from_run
+
+        names = data.classes(config.task)
+        return network_from_run(config, data.train.texts, names, say)
     if config.model == "encoder":
         from imdb_sentiment.model.encoder import pretrained_encoder
 
         return pretrained_encoder(config, classes)
     codec = WordCodec.build(config, data.train.texts)
-    vectors = initial_vectors(config, codec, data, run)
+    vectors = initial_vectors(config, codec, data, say)
     return build_network(config, codec.vocabulary, classes=classes, vectors=vectors), codec
 
 
@@ -157,7 +161,7 @@ def save_description(
 
 
 def initial_vectors(
-    config: TrainConfig, codec: WordCodec, data: Data, run: RunDirectory
+    config: TrainConfig, codec: WordCodec, data: Data, say: Callable[[str], object]
 ) -> NDArray[np.float32] | None:
     """Return the pretrained vectors (V, D) of a configuration, or None for random ones.
 
@@ -177,13 +181,13 @@ def initial_vectors(
     if path == "glove":
         path = glove_file()
         if path is None:
-            run.say(
+            say(
                 "GloVe 6B 100d is not in the data root: random word vectors. `imdb-sentiment fetch --glove` gets it."
             )
     if path is None:
         return None
     vectors, coverage = load_pretrained(path, codec.vocabulary, seed=config.seed, pad=PAD)
-    run.say(f"{Path(path).name}: {coverage}")
+    say(f"{Path(path).name}: {coverage}")
     return vectors
 
 

@@ -312,6 +312,18 @@ class BenchOptions:
 
 
 @dataclass(frozen=True)
+class InspectOptions:
+    """What to show of the data."""
+
+    word: str | None = None
+    """Word whose vector is shown; default: the most frequent one."""
+    out: str | None = None
+    """Folder to write, new or empty, for stoi.json, itos.txt and vectors.txt (word2vec text); default: none."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+@dataclass(frozen=True)
 class FetchOptions(shared_options.FetchOptions):
     """What to download, and where to."""
 

@@ -118,6 +118,9 @@ def load(
         is_test = stratified_mask(whole, test_fraction)
         whole, test = _divide(whole, is_test)
     train, valid = _divide(whole, validation_mask(whole, valid_fraction))
+    if is_sample:  # recipes are made for larger data
+        limit = None if limit is None else min(limit, len(train))
+        test_limit = None if test_limit is None else min(test_limit, len(test))
     if limit is not None:
         train = subset(train, limit, seed)
     if test_limit is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from imdb_sentiment.config import TrainConfig
@@ -35,6 +36,12 @@ _BREAK = re.compile(BREAK)
 _MARKS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]+|\.\.+|[^\w\s]")
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ALPHANUMERIC = re.compile(r"[^\W_]+")
+# The same for other scripts: combining marks belong to their letters, and Chinese and Japanese, which have no spaces
+# between words, become characters, so that n-grams are character n-grams.
+_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_WIDE_WORD = rf"[[\p{{Alphabetic}}\p{{N}}]--[{_CJK}]][[\w\p{{N}}]--[_{_CJK}]]*"
+_WIDE_WORDS = regex.compile(rf"(?V1)[{_CJK}]|{_WIDE_WORD}(?:'{_WIDE_WORD})*")
+_WIDE_MARKS = regex.compile(rf"(?V1)[{_CJK}]|{_WIDE_WORD}(?:'{_WIDE_WORD})*|[!?]+|\.\.+|[^\w\s]")
 # One character for one, so that spans stay right.
 _ASCII_MARKS = str.maketrans(
     {
@@ -60,9 +67,11 @@ def plain_marks(text: str) -> str:
 def mark_tokens(text: str) -> list[str]:
     """Split a review into lower-case words and punctuation marks; HTML breaks are removed.
 
-    Marks carry opinion ("good?!", "so-called"), and "not good ." and "not . good" are different trigrams.
+    Marks carry opinion ("good?!", "so-called"), and "not good ." and "not . good" are different trigrams. Chinese and
+    Japanese are split into characters.
     """
-    tokens = _MARKS.findall(_BREAK.sub(" ", text).lower())
+    pattern = _MARKS if text.isascii() else _WIDE_MARKS
+    tokens: list[str] = pattern.findall(_BREAK.sub(" ", text).lower())
     return ["..." if t == _ELLIPSIS else t for t in tokens] if _ELLIPSIS in text else tokens
 
 
@@ -79,7 +88,8 @@ def blank_breaks(text: str) -> str:
 
 def word_spans(text: str) -> list[Span]:
     """Return (start, end) of every word of a text, HTML breaks not among them: what occlusion removes."""
-    return [match.span() for match in _WORDS.finditer(blank_breaks(text).translate(_ASCII_MARKS))]
+    pattern = _WORDS if text.isascii() else _WIDE_WORDS
+    return [match.span() for match in pattern.finditer(blank_breaks(text).translate(_ASCII_MARKS))]
 
 
 def truncate(ids: Ids, size: int, how: str) -> Ids:
@@ -161,7 +171,8 @@ class WordCodec(Codec):
 
     def spans(self, text: str) -> list[Span] | None:
         """Return (start, end) of each id; None for tokenizers whose tokens have no known position."""
-        pattern = {"marks": _MARKS, "review": _ALPHANUMERIC}.get(self.config.tokenizer)
+        marks = _MARKS if text.isascii() else _WIDE_MARKS
+        pattern = {"marks": marks, "review": _ALPHANUMERIC}.get(self.config.tokenizer)
         if pattern is None:
             return None
         plain = plain_marks(blank_breaks(text)).lower()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ class EncoderClassifier(TextNetwork):
                 "Leave it out to train all weights."
             )
         self.head = Head(config, encoder.config.hidden_size, classes)
+
+    def with_head(
+        self, config: TrainConfig, codec: EncoderCodec, classes: int
+    ) -> EncoderClassifier:
+        """Return a classifier with this encoder, LoRA included, and a new head."""
+        plain = replace(config, lora_rank=0)  # its layers are there already
+        other = EncoderClassifier(plain, self.encoder, codec, classes)
+        other.config = config
+        return other
 
     def vectors(self, ids: Tensor) -> Tensor:
         """Return the vectors (B, T, D) of subwords, before positions are added."""

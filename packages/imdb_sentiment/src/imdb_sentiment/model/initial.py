@@ -1,0 +1,111 @@
+"""Starting from a trained run: its weights, with new words and classes added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.data.text import Codec, WordCodec
+from imdb_sentiment.model.build import build_network
+from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec
+from imdb_sentiment.model.network import TextNetwork
+from imdb_sentiment.model.trained import NetworkClassifier, load
+from shared.errors import UserError
+from shared.text.vocabulary import Vocabulary
+
+HEAD = "head."
+
+
+def network_from_run(
+    config: TrainConfig,
+    texts: Sequence[str],
+    classes: tuple[str, ...],
+    say: Callable[[str], object],
+) -> tuple[TextNetwork, Codec]:
+    """Return a network that starts from the run `config.init`, and its codec.
+
+    Word vectors, layers and head are the run's. Words of the training reviews that it does not know get new vectors; a
+    head for other classes is new.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    texts : sequence of str
+        The training reviews.
+    classes : tuple of str
+    say : callable
+        Takes a line that says what is new.
+
+    Raises
+    ------
+    UserError
+        The run is no such model, tokenizes in another way, or has layers of other sizes.
+    """
+    run = str(config.init)
+    start = load(run)
+    if not isinstance(start.classifier, NetworkClassifier) or start.config.model != config.model:
+        raise UserError(
+            f"--init {run}: is a {start.config.model}. Expected a run of --model {config.model}."
+        )
+    old, codec = start.classifier.network, start.classifier.codec
+    new_words = 0
+    network: TextNetwork
+    if isinstance(codec, EncoderCodec):
+        assert isinstance(old, EncoderClassifier)
+        own = EncoderCodec(config, codec.tokenizer)
+        # Its encoder as it is; a LoRA run's layers have their low-rank parts already.
+        if start.config.lora_rank != config.lora_rank:
+            raise UserError(
+                f"--init {run}: has --lora-rank {start.config.lora_rank}, not {config.lora_rank}."
+            )
+        network = old.with_head(config, own, len(classes))
+        new_codec: Codec = own
+    else:
+        assert isinstance(codec, WordCodec)
+        if start.config.tokenizer != config.tokenizer:
+            raise UserError(
+                f"--init {run}: has --tokenizer {start.config.tokenizer}, not {config.tokenizer}."
+            )
+        vocabulary, new_words = _extended(codec.vocabulary, config, texts)
+        new_codec = WordCodec(config, vocabulary)
+        size = old.state_dict()["embedding.weight"].shape[1]
+        network = build_network(config, vocabulary, classes=len(classes), dimension=size)
+    has_new_head = start.classes != classes
+    _copy(old, network, run, has_new_head)
+    head = f"a new head for {', '.join(classes)}" if has_new_head else "its head"
+    words = f", {new_words:,} new words" if isinstance(new_codec, WordCodec) else ""
+    say(f"Starting from {run}: its weights{words}, {head}.")
+    return network, new_codec
+
+
+def _extended(old: Vocabulary, config: TrainConfig, texts: Sequence[str]) -> tuple[Vocabulary, int]:
+    """Return a vocabulary with the old words first, then the new ones of the training reviews."""
+    own = WordCodec.build(config, texts).vocabulary
+    new = [token for token in own.tokens if token not in old]
+    counts = [own.counts[own.id(token)] for token in new]
+    return Vocabulary([*old.tokens, *new], [*old.counts, *counts]), len(new)
+
+
+@torch.no_grad()
+def _copy(old: TextNetwork, network: TextNetwork, run: str, has_new_head: bool) -> None:
+    target = network.state_dict()
+    for name, weight in old.state_dict().items():
+        if has_new_head and name.startswith(HEAD):
+            continue
+        if name.startswith("head.ratings") and name not in target:
+            continue  # an auxiliary loss that is not trained any more
+        own = target.get(name)
+        is_table = name in ("embedding.weight", "prefixes.weight")
+        if own is None or own.shape[1:] != weight.shape[1:] or len(own) < len(weight):
+            raise UserError(
+                f"--init {run}: its layers have other sizes ({name}). Take its settings with --config "
+                f"{run}/config.yaml."
+            )
+        if len(own) > len(weight) and not is_table:
+            raise UserError(
+                f"--init {run}: its layers have other sizes ({name}). Take its settings with --config "
+                f"{run}/config.yaml."
+            )
+        own[: len(weight)] = weight
