@@ -12,6 +12,7 @@ from shared.command.cli import (
     report_verb,
     run_verbs,
     sample_verb,
+    teaching_verbs,
 )
 from word_lm import __version__
 
@@ -66,6 +67,7 @@ VERBS = (
     report_verb(),
     fetch_verb("Download WikiText-2."),
     sample_verb(),
+    *teaching_verbs(),
 )
 
 
