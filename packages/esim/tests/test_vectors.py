@@ -73,6 +73,9 @@ def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(
     assert "2 as written" in initial.source and "1 line" in initial.source
     with pytest.raises(UserError, match=r"vectors.txt:3: 2 numbers"):
         load_vectors(replace(config, on_bad_vector="error"), data)
+    path.write_text("dog 1 2 3\ncat 4 nan 6\n")
+    with pytest.raises(UserError, match=r"vectors.txt:2: .*--on-bad-vector skip"):
+        load_vectors(replace(config, on_bad_vector="error"), data)
 
 
 def test_vectors_auto_become_the_largest_file_of_the_data_root_or_random_and_say_so(

@@ -94,6 +94,7 @@ def load_vectors(config: TrainConfig, data: Data) -> InitialVectors:
         on_bad_line=config.on_bad_vector,
         seed=config.seed,
         pad=PADDING,
+        skip_option="--on-bad-vector skip",
     )
     return InitialVectors(matrix, f"{Path(config.vectors).name}, {coverage}")
 
