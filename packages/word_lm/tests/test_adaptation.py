@@ -139,13 +139,13 @@ def test_weights_are_restored_when_dynamic_evaluation_fails(repetitive):
     assert torch.equal(model.decoder.weight, before)
 
 
-def test_dynamic_evaluation_predicts_a_stretch_before_it_learns_from_it(repetitive):
+def test_dynamic_evaluation_predicts_a_segment_before_it_learns_from_it(repetitive):
     model = GruModel(50)
     rms = gradient_rms(model, repetitive, batch=2)
-    first = repetitive[:21]  # 20 targets: one stretch, so nothing was learned yet
+    first = repetitive[:21]  # 20 targets: one segment, so nothing was learned yet
     learned = dynamic_perplexity(model, first, rms, DynamicSettings(0.1, segment=20))
     assert learned.nll == pytest.approx(batch_1_perplexity(model, first).nll, rel=1e-6)
-    # Two stretches: how the second goes on changes nothing about the first.
+    # Two segments: how the second continues changes nothing about the first.
     longer = [np.array([*first, last, last, last]) for last in (20, 21)]
     settings = DynamicSettings(0.1, segment=20)
     plain = [dynamic_perplexity(model, text, rms, settings).nll for text in longer]
@@ -175,9 +175,9 @@ def test_the_update_is_that_of_the_paper():
     assert dynamic_perplexity(model, ids, rms, settings).nll == pytest.approx(total, rel=1e-5)
 
 
-def test_gradient_rms_is_the_root_of_the_mean_square_over_stretches():
+def test_gradient_rms_is_the_root_of_the_mean_square_over_segments():
     model = GruModel(9)
-    ids = np.random.default_rng(0).integers(0, 9, size=22)  # 2 rows of 11: 2 stretches of 5
+    ids = np.random.default_rng(0).integers(0, 9, size=22)  # 2 rows of 11: 2 segments of 5
     rms = gradient_rms(model, ids, batch=2, segment=5)
     table = torch.tensor(ids).view(2, 11).T
     model.eval()
@@ -204,7 +204,7 @@ def test_tuning_dynamic_evaluation_returns_the_best_of_all_pairs(repetitive):
     assert dict(tried)[best] == min(figure for _, figure in tried)
 
 
-def test_a_state_that_is_not_carried_is_lost_between_stretches(repetitive):
+def test_a_state_that_is_not_carried_is_lost_between_segments(repetitive):
     model = GruModel(50)
     lost = batch_1_perplexity(model, repetitive, segment=20, is_state_carried=False)
     cached = cache_perplexity(

@@ -42,7 +42,7 @@ def test_words_0_times_training_only(
 def test_their_transformer_reads_the_whole_text_for_each_word(
     words: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A clock that goes on by what is read: the seconds of a text must be those of all its words.
+    # A clock that advances by what is read: the seconds of a text must be those of all its words.
     clock = 0.0
 
     class Counting(_ExamplesModel):
@@ -59,7 +59,7 @@ def test_their_transformer_reads_the_whole_text_for_each_word(
     assert seconds == pytest.approx(words * (words + 1) / 2, rel=0.002)
 
 
-def test_their_recurrent_model_goes_on_from_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_their_recurrent_model_continues_from_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     class Watched(_ExamplesModel):

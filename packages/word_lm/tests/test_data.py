@@ -40,7 +40,7 @@ def test_real_text_has_the_courseworks_counts(real_data: Path) -> None:
     assert counts == {"train": 2_088_628, "valid": 217_646, "test": 245_569}
     assert len(text.vocabulary) == 33_278
     segments = Segments(text.splits["train"], 20, 35)
-    # The examples' log says 2983 whole batches; like theirs, ours goes on with the short last one.
+    # The examples' log says 2983 whole batches; ours too has the short last one after them.
     assert segments.steps(0) == 2984 and len(segments.columns) // 35 == 2983
 
 
@@ -109,7 +109,7 @@ def test_single_file_too_short_to_split_is_refused(tmp_path: Path) -> None:
         load_text(TrainConfig(data=str(tmp_path / "tiny.txt")))
 
 
-def test_segments_cover_every_word_once_and_go_on_where_they_ended() -> None:
+def test_segments_cover_every_word_once_and_continue_where_they_ended() -> None:
     ids = np.arange(103, dtype=np.int32)
     for vary in (False, True):
         segments = Segments(ids, 4, 7, vary=vary, seed=3)

@@ -75,7 +75,7 @@ def test_the_examples_protocol_reads_each_row_from_an_empty_state_and_carries_it
 def test_how_many_tokens_are_scored_at_once_changes_nothing(text, monkeypatch):
     model = GruModel(7)
     whole = examples_perplexity(model, text, batch=10, segment=7)
-    for count, first in ((1, 70), (100, 140), (140, 140)):  # a stretch is 70 tokens
+    for count, first in ((1, 70), (100, 140), (140, 140)):  # a segment is 70 tokens
         seen: list[int] = []
         monkeypatch.setattr("word_lm.measures.protocols._TOGETHER", count)
         result = examples_perplexity(model, text, batch=10, segment=7, progress=seen.append)
@@ -117,7 +117,7 @@ def test_batch_1_predicts_all_but_the_first_token_whatever_the_segment(text):
     assert token_nll(model, text) == pytest.approx(expected, rel=1e-4)
 
 
-def test_batch_1_without_a_carried_state_starts_anew_in_each_stretch(text):
+def test_batch_1_without_a_carried_state_starts_from_zero_in_each_segment(text):
     model = GruModel(7)
     result = batch_1_perplexity(model, text, segment=100, is_state_carried=False)
     parts = [one_by_one(model, text[start : start + 101]) for start in range(0, 522, 100)]
@@ -265,7 +265,7 @@ def test_settings_chosen_on_the_text_that_is_measured_are_said_to_be(
         assert "chosen" not in plain + ngram
 
 
-def test_a_model_that_forgets_is_measured_in_the_stretches_it_learned(
+def test_a_model_that_forgets_is_measured_in_the_segments_it_learned(
     word_lm, tmp_path, sample_folder
 ):
     size = ["--model", "transformer", "--embedding-size", 8, "--hidden-size", 8, "--heads", 1]

@@ -173,7 +173,7 @@ def test_coursework_transformer_is_torchs_encoder_and_dropout_reaches_its_layers
 
 
 def test_coursework_transformer_never_asks_for_places_beyond_its_memory() -> None:
-    """Reading on past a full cache starts anew from the last half of it."""
+    """Reading past a full cache starts again from the last half of it."""
     model = small_model("transformer", memory=6).eval()
     ids = some_ids(9)
     state = model.init_state(BATCH)

@@ -1,6 +1,6 @@
 """What goes wrong outside the program: disks, permissions, kills, damaged and hostile files, texts that are no text.
 
-Each ends with one line and nothing lost: what was saved stays whole, and the run can be gone on with, to the same bits.
+Each ends with one line and nothing lost: what was saved stays whole, and the run can be resumed, to the same bits.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [0, 16_384], ids=["for the log too", "for checkpoints only"])
-def test_disk_that_fills_up_costs_no_checkpoint_and_the_run_goes_on_to_the_same_bits(
+def test_disk_that_fills_up_costs_no_checkpoint_and_the_run_resumes_to_the_same_bits(
     size: int, runs: Runs, word_lm: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -212,7 +212,7 @@ def test_read_only_folder_is_refused_and_named(
     assert not list(holder.iterdir())
 
 
-def test_read_only_run_is_read_but_not_gone_on_with(
+def test_read_only_run_is_read_but_not_resumed(
     runs: Runs, word_lm: Caller, no_override: None, tmp_path: Path
 ) -> None:
     out = unfinished(runs.whole(), tmp_path / "run")
@@ -297,7 +297,7 @@ def interrupted(command: list[str], number: int, *, whole_group: bool) -> tuple[
     ],
     ids=["float32", "bf16"],
 )
-def test_process_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
+def test_process_that_is_told_to_stop_saves_and_resumes_to_the_same_bits(
     precision: str,
     workers: str,
     resumed_with: str,
@@ -317,7 +317,7 @@ def test_process_that_is_told_to_stop_saves_and_goes_on_to_the_same_bits(
     assert is_same(out, runs.whole("--precision", precision))
 
 
-def test_killed_while_a_checkpoint_is_written_goes_on_from_the_one_before(
+def test_killed_while_a_checkpoint_is_written_resumes_from_the_one_before(
     runs: Runs, word_lm: Caller, tmp_path: Path
 ) -> None:
     out = unfinished(runs.whole(), tmp_path / "run", last=40)

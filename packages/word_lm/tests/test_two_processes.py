@@ -1,4 +1,4 @@
-"""Two processes (torchrun, gloo) of the real command train as one does, and go on after a kill to the same bits.
+"""Two processes (torchrun, gloo) of the real command train as one does, and resume after a kill to the same bits.
 
 The loop itself is held to this by the tests of `shared`. Here it is what this package brings: columns of text that are
 dealt out, a state that each process carries for its own, clusters of words that a process may not meet, and gradients
@@ -26,7 +26,7 @@ from word_lm import train
 from word_lm.config import TrainConfig
 
 STEPS, COMPARED = 80, 20
-"""Steps of a run, so many that a signal finds it going on; and those whose losses are compared."""
+"""Steps of a run, so many that a signal comes before the end; and those whose losses are compared."""
 SECONDS = 120
 """A launch may take so long, which is many times what it needs; processes that wait for each other never end."""
 
@@ -97,7 +97,7 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batch(one: Path, two
         assert b == pytest.approx(a, abs=1e-5)
 
 
-def test_two_processes_that_are_told_to_stop_save_and_go_on_to_the_same_bits(
+def test_two_processes_that_are_told_to_stop_save_and_resume_to_the_same_bits(
     one: Path, two: Path
 ) -> None:
     out = one.with_name("torn")
@@ -113,9 +113,7 @@ def test_two_processes_that_are_told_to_stop_save_and_go_on_to_the_same_bits(
     assert records_of(out) == records_of(two)
 
 
-def test_run_of_two_processes_is_not_gone_on_with_by_one(
-    one: Path, two: Path, tmp_path: Path
-) -> None:
+def test_run_of_two_processes_is_not_resumed_by_one(one: Path, two: Path, tmp_path: Path) -> None:
     from shared.command.config import load
     from shared.errors import UserError
 

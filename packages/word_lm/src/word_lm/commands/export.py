@@ -201,7 +201,7 @@ def _flat(state: State) -> list[Tensor]:
 
 
 def _filled(shape: Any, tensors: list[Tensor]) -> State:
-    """Return a state of the same nesting made of tensors, which are taken from the front."""
+    """Return a state of the same nesting whose tensors are taken from the front of the list."""
     if isinstance(shape, Tensor):
         return tensors.pop(0)
     return tuple(_filled(part, tensors) for part in shape)

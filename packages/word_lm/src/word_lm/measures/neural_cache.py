@@ -70,7 +70,7 @@ def cache_perplexity(
     is_state_carried : bool
         See `word_lm.measures.protocols.batch_1_perplexity`. The cache is never emptied.
     progress : callable, optional
-        Told how many tokens were scored since the last call.
+        Called with the number of tokens scored since the last call.
 
     References
     ----------

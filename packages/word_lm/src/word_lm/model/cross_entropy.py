@@ -52,8 +52,7 @@ class _TotalNll(torch.autograd.Function):
             d_hidden, d_bias = torch.empty_like(rows), torch.zeros_like(bias)
             d_weight = None
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-            # A GPU has no such cache, and every piece is a dozen kernels.
-            count = max(1, _PIECE // len(weight)) if hidden.device.type == "cpu" else _ROWS
+            count = _rows_at_once(hidden.device.type, len(weight))
             for start in range(0, len(rows), _ROWS):
                 part = rows[start : start + _ROWS]
                 scores = part @ words.t()  # z without b, (n, V)
@@ -85,3 +84,8 @@ class _TotalNll(torch.autograd.Function):
         if factor.device.type != "cpu" or float(factor) != 1:
             gradients = [factor.to(gradient.dtype) * gradient for gradient in gradients]
         return *gradients, None, None
+
+
+def _rows_at_once(device: str, words: int) -> int:
+    """Return the rows of a piece: as many as fit a CPU's cache; a GPU has none, and each piece is a dozen kernels."""
+    return max(1, _PIECE // words) if device == "cpu" else _ROWS
