@@ -11,7 +11,7 @@ import pytest
 from esim.cli import VERBS
 from esim.config import TrainConfig
 from shared.errors import UserError
-from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
+from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 PAIR = ("A dog runs inside today.", "An animal runs outside.")
@@ -30,7 +30,7 @@ def test_every_verb_explains_its_options(verb: str, esim: Caller) -> None:
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, esim: Caller, tmp_path: Path
 ) -> None:
-    assert_recipe_tells(esim, "esim", TrainConfig, name, tmp_path)
+    assert_recipe_states(esim, "esim", TrainConfig, name, tmp_path)
 
 
 def test_names_for_notebooks_are_what_they_say_and_not_modules(small_run: Path) -> None:

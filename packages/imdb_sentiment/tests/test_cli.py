@@ -14,7 +14,7 @@ from conftest import write_reviews
 from imdb_sentiment.cli import VERBS
 from imdb_sentiment.commands.options import RECIPES
 from imdb_sentiment.config import TrainConfig
-from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
+from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -49,7 +49,7 @@ def test_every_verb_explains_its_options(verb: str, imdb: Caller) -> None:
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, imdb: Caller, tmp_path: Path
 ) -> None:
-    assert_recipe_tells(imdb, "imdb_sentiment", TrainConfig, name, tmp_path)
+    assert_recipe_states(imdb, "imdb_sentiment", TrainConfig, name, tmp_path)
 
 
 BAD_TRAINING = {

@@ -11,7 +11,7 @@ from PIL import Image
 from resnet_tiny.cli import VERBS
 from resnet_tiny.config import TrainConfig
 from shared.command.config import load_recipe
-from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
+from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -31,7 +31,7 @@ def test_every_verb_explains_its_options(verb: str, resnet_tiny: Caller) -> None
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, resnet_tiny: Caller, tmp_path: Path
 ) -> None:
-    assert_recipe_tells(resnet_tiny, "resnet_tiny", TrainConfig, name, tmp_path)
+    assert_recipe_states(resnet_tiny, "resnet_tiny", TrainConfig, name, tmp_path)
 
 
 def test_baseline_is_the_courseworks() -> None:

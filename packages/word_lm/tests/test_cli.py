@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
+from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 from word_lm.cli import VERBS
 from word_lm.config import TrainConfig
 
@@ -27,7 +27,7 @@ def test_every_verb_explains_its_options(verb: str, word_lm: Caller) -> None:
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, word_lm: Caller, tmp_path: Path
 ) -> None:
-    assert_recipe_tells(word_lm, "word_lm", TrainConfig, name, tmp_path)
+    assert_recipe_states(word_lm, "word_lm", TrainConfig, name, tmp_path)
 
 
 BAD_TRAINING = {

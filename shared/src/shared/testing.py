@@ -100,7 +100,7 @@ def assert_verb_explains(
     assert f"usage: {command} {verb}" in printed, printed
 
 
-def assert_recipe_tells(
+def assert_recipe_states(
     call: Callable[..., tuple[int, str, str]], package: str, config: type, name: str, folder: Path
 ) -> None:
     """Assert that a recipe is read strictly, prints as it is read, and says its command and what to expect of it.

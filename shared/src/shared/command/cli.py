@@ -77,7 +77,7 @@ class Verb:
 
     @property
     def module(self) -> str:
-        """Name of the file in `commands/` that holds its code."""
+        """Return the name of the file in `commands/` that holds its code."""
         return self.name.replace("-", "_")
 
 

@@ -20,7 +20,7 @@ from shared.command.options import RecipesOptions
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the first lines of a recipe say; empty where one does not."""
+    """The first lines of a recipe, parsed; empty where one is missing."""
 
     name: str
     purpose: str

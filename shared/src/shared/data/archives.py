@@ -151,7 +151,7 @@ def _lock_and_tidy(folder: Path) -> BaseFileLock | None:
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:
-    """Whether a path is what desktops leave in archives: `__MACOSX`, `.DS_Store`, `._*`, ..."""
+    """Return whether a path is what desktops leave in archives: `__MACOSX`, `.DS_Store`, `._*`, ..."""
     return any(part in _JUNK for part in parts) or parts[-1].startswith(("._", ".#"))
 
 
@@ -189,7 +189,7 @@ def _write_all(
 
 
 def _safe_name(archive: Path, raw: str) -> PurePosixPath | None:
-    """Relative path inside the target; None for what is left out."""
+    """Return the relative path inside the target; None for what is left out."""
     name = raw.replace("\\", "/")  # as Windows reads it, on every system
     parts = PurePosixPath(name).parts
     if PureWindowsPath(name).anchor or ".." in parts or "\0" in name:

@@ -27,12 +27,12 @@ _THREADS = 8  # small files wait for the disk more than for the processor
 
 @dataclass(frozen=True)
 class DataListing:
-    """What identifies a data set."""
+    """Name, checksum and size of a data set."""
 
     name: str
     """Name of the folder or file."""
     sha256: str
-    """Of the content: of a folder's relative file names and bytes, or of one file's bytes."""
+    """SHA-256 of the content: of a folder's relative file names and bytes, or of one file's bytes."""
     files: int
     """Number of files."""
 

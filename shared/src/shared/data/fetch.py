@@ -115,7 +115,7 @@ def fetch(
 
 
 def _try_mirrors(source: Source, part: Path, *, quiet: bool, timeout: float) -> list[str] | None:
-    """None when `part` is whole and right; else what failed, one entry per mirror."""
+    """Try the mirrors in turn; return None when `part` is complete, else what failed, an entry per mirror."""
     failures = []
     for number, url in enumerate(source.urls, start=1):
         host = urlsplit(url).netloc
@@ -155,7 +155,7 @@ def _from_mirror(url: str, part: Path, source: Source, *, quiet: bool, timeout: 
 def _transfer(
     url: str, part: Path, start: int, source: Source, *, quiet: bool, timeout: float
 ) -> None:
-    """One request; what arrives goes to the end of `part`, or replaces it when the server starts over."""
+    """Send one request; append what arrives to `part`, or replace it when the server starts over."""
     headers = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -202,7 +202,7 @@ def _transfer(
 
 
 def _read(answer: http.client.HTTPResponse, timeout: float) -> bytes:
-    """What has arrived, at most one chunk; `read` would wait for a whole one from a dripping server."""
+    """Return what has arrived, at most one chunk; `read` would wait for a whole one from a slow server."""
     try:
         return answer.read1(_CHUNK)
     except TimeoutError as error:
@@ -223,13 +223,13 @@ def _total(answer: http.client.HTTPResponse, start: int) -> int | None:
 
 
 def _is_html(first: bytes) -> bool:
-    """Judged by content: servers send archives as text/html and login pages as application/zip."""
+    """Return whether content is HTML; servers send archives as text/html and login pages as application/zip."""
     text = first[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--"))
 
 
 def _problem(path: Path, source: Source) -> str:
-    """What is wrong with a file that should be `source`; empty when nothing is."""
+    """Return what is wrong with a file that should be `source`; empty when nothing is."""
     size = path.stat().st_size
     if source.bytes is not None and size != source.bytes:
         return f"it has {size:,} bytes, expected {source.bytes:,}"
@@ -243,7 +243,7 @@ def _problem(path: Path, source: Source) -> str:
 
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[tuple[Path, bool]]:
-    """Name of the unfinished file, ours alone while the context lasts, and whether we had to wait for it."""
+    """Yield the name of the partial file, locked within the context, and whether another process held it before."""
     lock_file, has_waited = target.with_name(f".{target.name}.lock"), False
     while True:
         try:
@@ -271,7 +271,7 @@ def _part_of(target: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _reason(error: BaseException, timeout: float) -> str:
-    """The cause in a few words, on one line."""
+    """Return the cause in a few words, on one line."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return f"no answer for {timeout:g} s"

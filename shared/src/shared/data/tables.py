@@ -82,7 +82,7 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns: the header, or the keys of the first object.
+        """Return the names of the columns: the header, or the keys of the first object.
 
         Raises
         ------
@@ -102,10 +102,10 @@ class Table:
             else:
                 self._columns = list(_object_of(first, f"{self.name}:1", raise_problem) or ())
                 self._lines = chain([first], self._lines)
-            twice = {name for name in self._columns if name and self._columns.count(name) > 1}
-            if twice:
+            repeated = {name for name in self._columns if name and self._columns.count(name) > 1}
+            if repeated:
                 raise UserError(
-                    f"{self.name}:1: the column {min(twice)!r} is there twice. Rename one of them."
+                    f"{self.name}:1: the column {min(repeated)!r} is there twice. Rename one of them."
                 )
         return self._columns
 
@@ -245,13 +245,13 @@ def _lines_of(pieces: Iterable[str]) -> Iterator[str]:
 
 def _object_of(text: str, where: str, on_bad: Callable[[str], object]) -> dict[str, Any] | None:
     """Return the object of a line; None where there is none and `on_bad` did not raise."""
-    twice: list[str] = []
+    repeated: list[str] = []
 
     def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
         if len(values) < len(pairs):
             names = [name for name, _ in pairs]
-            twice.extend(name for name in values if names.count(name) > 1)
+            repeated.extend(name for name in values if names.count(name) > 1)
         return values
 
     try:
@@ -264,14 +264,14 @@ def _object_of(text: str, where: str, on_bad: Callable[[str], object]) -> dict[s
     if not isinstance(values, dict):
         on_bad(f"{where}: is a JSON {type(values).__name__}. Expected one object a line")
         return None
-    if twice:
-        on_bad(f"{where}: {twice[0]!r} is there twice")
+    if repeated:
+        on_bad(f"{where}: {repeated[0]!r} is there twice")
         return None
     return values
 
 
 def _csv_problem(message: str) -> str:
-    """Say in plain words what the csv module found."""
+    """Return an error of the csv module in plain words."""
     if "unexpected end of data" in message:
         return "a quote is opened in this row and never closed"
     if "expected after" in message:

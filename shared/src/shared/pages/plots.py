@@ -59,7 +59,7 @@ _WIDTH = 5.0  # inches: small, so that 9 point text stays readable on a phone
 
 @contextlib.contextmanager
 def _matplotlib() -> Iterator[None]:
-    """Our settings instead of the user's, and one clear error where matplotlib is missing."""
+    """Use our settings instead of the user's, and raise one clear error where matplotlib is missing."""
     try:
         import matplotlib
     except ImportError as error:
@@ -236,7 +236,7 @@ def bar_figure(values: Mapping[str, float], xlabel: str, errors: Mapping[str, fl
 
 
 def _set_scale(axis: Any, is_log: bool, is_whole: bool) -> None:
-    """Logarithmic ticks as plain numbers (2, 5, 10; not powers), whole ones without decimals."""
+    """Set logarithmic ticks as plain numbers (2, 5, 10; not powers), whole ones without decimals."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     if is_log:
@@ -261,7 +261,7 @@ def _new_figure(height: float, xlabel: str, ylabel: str) -> tuple[Figure, Any]:
 
 @_matplotlib()
 def svg(figure: Figure, title: str, prefix: str) -> str:
-    """Inline SVG of a figure: no fixed size or colors, and ids that begin with `prefix`, unique on the page."""
+    """Return a figure as inline SVG: no fixed size or colors, and ids that begin with `prefix`, unique on the page."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)

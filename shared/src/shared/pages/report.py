@@ -329,14 +329,14 @@ def _started_in(run: Path) -> Path | None:
 
 
 def _is_number(value: Any) -> bool:
-    """Numbers, and texts that start like one ("19.5 %", "-"), so that a column of them lines up."""
+    """Return whether a value is a number or a text that starts like one ("19.5 %", "-"), to align its column."""
     if value is None or isinstance(value, bool):
         return value is None
     return not isinstance(value, str) or bool(_NUMBER_LIKE.fullmatch(value.strip()))
 
 
 def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
-    """Cells as text; the numbers of a column are rounded together."""
+    """Return cells as text; the numbers of a column are rounded together."""
     texts = [[_word(value) for value in row] for row in rows]
     for i in range(len(rows[0]) if rows else 0):
         numeric = [k for k, row in enumerate(rows) if texts[k][i] == "" and row[i] != ""]
@@ -347,7 +347,7 @@ def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
 
 
 def _word(value: Any) -> str:
-    """Text of what is no number; empty for numbers."""
+    """Return the text of what is not a number; empty for numbers."""
     if value is None:
         return "–"
     if isinstance(value, bool):

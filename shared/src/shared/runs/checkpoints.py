@@ -4,7 +4,7 @@
         manifest.json   format, step, metric, the sha256 of every other file
         ...             what the task wrote
 
-A folder is written aside and renamed. The last and the best one are found by what the manifests say, not by name or
+A folder is written aside and renamed. The last and the best one are chosen by what the manifests say, not by name or
 time. A damaged one is named and the one before it is used.
 """
 
@@ -137,9 +137,9 @@ class Checkpoints:
             There are checkpoints, and all of them are damaged.
         """
         sign = -1 if highest else 1
-        found = self._manifests()
-        scored = [pair for pair in found if pair[1].get("metric") is not None]
-        others = [pair for pair in found if pair[1].get("metric") is None]
+        manifests = self._manifests()
+        scored = [pair for pair in manifests if pair[1].get("metric") is not None]
+        others = [pair for pair in manifests if pair[1].get("metric") is None]
         return self._first_whole(
             [
                 *sorted(scored, key=lambda pair: sign * pair[1]["metric"]),
@@ -169,18 +169,18 @@ class Checkpoints:
 
     def _manifests(self) -> list[tuple[Path, dict[str, Any]]]:
         """Read the manifests; a folder whose manifest cannot be read counts as damaged."""
-        found, damaged = [], []
+        readable, damaged = [], []
         for folder in sorted(self.folder.glob("[!.]*")):
             try:
-                found.append((folder, _read_manifest(folder)))
+                readable.append((folder, _read_manifest(folder)))
             except _UNREADABLE:
                 damaged.append(folder)
                 self.say(
                     f"{folder}: is damaged ({MANIFEST} cannot be read); the one before it is used."
                 )
-        if damaged and not found:
+        if damaged and not readable:
             raise self._nothing_whole()
-        return found
+        return readable
 
     def _first_whole(self, ordered: list[tuple[Path, dict[str, Any]]]) -> Checkpoint | None:
         for folder, manifest in ordered:

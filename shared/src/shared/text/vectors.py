@@ -37,7 +37,7 @@ _FORMAT_BREAKERS = re.compile(r"[ \t\n\r\v\f]")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a vocabulary a vector file covers. `<pad>` is not counted.
+    """Coverage of a vocabulary by a vector file; `<pad>` is not counted.
 
     Duplicates are the later rows of repeated tokens of the vocabulary; the first row is used.
     """
@@ -53,13 +53,13 @@ class Coverage:
 
     @property
     def type_fraction(self) -> float:
-        """Fraction of the vocabulary's types that have a vector, 0 to 1."""
+        """Return the fraction of the vocabulary's types that have a vector, 0 to 1."""
         covered = self.exact + self.lowercased
         return covered / max(1, covered + self.missing)
 
     @property
     def token_fraction(self) -> float:
-        """Fraction of the text's tokens (types weighted by their counts) that have a vector, 0 to 1."""
+        """Return the fraction of the text's tokens (types weighted by their counts) that have a vector, 0 to 1."""
         return self.tokens_covered / max(1, self.tokens)
 
     def __str__(self) -> str:

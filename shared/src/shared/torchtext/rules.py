@@ -40,20 +40,20 @@ def basic_english_tokens(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class TextField:
-    """What a sequential `Field` does to texts.
+    """Settings and methods of a sequential `Field`.
 
     Its unknown token is the vocabulary's.
     """
 
     vocabulary: Vocabulary
     tokenize: Callable[[str], Iterable[str]] = space_tokens
-    """From a text without line feeds at its end to tokens."""
+    """Maps a text without line feeds at its end to tokens."""
     lower: bool = False
     """Lower the case of tokens."""
     init_token: str | None = None
-    """Stands before every example."""
+    """Added before every example."""
     eos_token: str | None = None
-    """Stands behind every example."""
+    """Added after every example."""
     pad_token: str = "<pad>"
     """Fills what is left of a row."""
     fix_length: int | None = None
@@ -61,7 +61,7 @@ class TextField:
     pad_first: bool = False
     """Padding comes before the example."""
     truncate_first: bool = False
-    """An example longer than `fix_length` loses its beginning, not its end."""
+    """Truncate an example longer than `fix_length` at its beginning, not its end."""
     stop_words: frozenset[str] = frozenset()
     """Tokens to leave out, looked for after `lower`."""
     preprocessing: Callable[[list[str]], Sequence[str]] | None = None
