@@ -19,6 +19,7 @@ from resnet_tiny.data.transforms import center_crop, normalize
 from resnet_tiny.measure import (
     Predictions,
     confusions,
+    evaluation_of,
     examples,
     measure,
     measure_with_flip,
@@ -132,6 +133,34 @@ def test_classes_confusions_and_worst_mistakes_of_known_answers() -> None:
     assert per_class(found, 10)[:3] == [(3, 1, 3, 1), (2, 1, 2, 3), (1, 1, 1, 2)]
     assert confusions(found, 5) == [(0, 1, 2), (1, 2, 1)]
     assert worst_mistakes(found, 2).tolist() == [4, 2]
+
+
+def test_calibration_compares_the_confidence_with_how_often_the_first_class_is_right(
+    images: Images,
+) -> None:
+    labels = images.val.labels.tolist()
+    first = [label if number % 2 else (label + 1) % 10 for number, label in enumerate(labels)]
+    half_right = answers(labels, first, [0.9] * 30)
+    figures = evaluation_of(half_right, half_right, images.val, images.classes)
+    assert figures["val_top1"] == 0.5
+    assert figures["calibration_error"] == pytest.approx(0.4, abs=1e-6)
+    (one,) = figures["reliability"]
+    assert (one["images"], one["accuracy"]) == (30, 0.5) and one["confidence"] == pytest.approx(0.9)
+    assert np.array(figures["confusion_matrix"]).sum() == 30
+    assert np.trace(np.array(figures["confusion_matrix"])) == 15
+
+
+def test_loss_of_a_certain_mistake_is_not_cut_off(images: Images) -> None:
+    class Certain(nn.Module):
+        def forward(self, shown: Tensor) -> Tensor:
+            logits = torch.zeros(len(shown), 10)
+            logits[:, 0] = 1000
+            return logits
+
+    found, flipped = measure_with_flip(Certain(), images.val, device=CPU)
+    wrong = images.val.labels != 0
+    assert found.losses[wrong] == pytest.approx(1000) and found.losses[~wrong] == pytest.approx(0)
+    assert flipped.losses[wrong] == pytest.approx(1000)
 
 
 def test_examples_are_the_most_confident_mistakes_and_correct_ones(images: Images) -> None:

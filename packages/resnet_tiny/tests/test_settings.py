@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -347,3 +348,48 @@ def test_best_checkpoint_is_reported_and_not_the_last(
     assert losses["best"] != pytest.approx(losses["last"])
     assert summary["metrics"]["val_loss"] == pytest.approx(losses["best"])
     shutil.rmtree(out)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_only_training_images_are_trained_on(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: set[bytes] = set()
+    loss = train.BatchLoss.__call__
+
+    def noting(self: Any, model: Any, batch: Any) -> Any:
+        trained.update(image.numpy().tobytes() for image in batch["pixels"])
+        return loss(self, model, batch)
+
+    monkeypatch.setattr(train.BatchLoss, "__call__", noting)
+    config = replace(BASE, data=str(sample_folder), steps=None, epochs=2)
+    train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    images = train.load_images(config)
+    own = {
+        name: {one.numpy().tobytes() for one in subset.pixels(np.arange(len(subset)))}
+        for name, subset in (
+            ("train", images.train),
+            ("holdout", images.holdout),
+            ("val", images.val),
+        )
+    }
+    assert len(own["train"]) == 60 and trained <= own["train"]
+    assert not trained & (own["holdout"] | own["val"])
+    assert len(trained) > 48  # each epoch has three batches of 16, of an order of its own
+
+
+@pytest.mark.parametrize("precision, dtype", [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_muon_computes_in_the_precision_of_the_run(
+    precision: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    real = train.Muon
+
+    def noting(*parts: Any, **settings: Any) -> Any:
+        given.append(settings["dtype"])
+        return real(*parts, **settings)
+
+    monkeypatch.setattr(train, "Muon", noting)
+    config = replace(BASE, optimizer="muon", precision=precision)  # type: ignore[arg-type]
+    train.make_optimizers(config, Tiny("x", 10))
+    assert given == [dtype]

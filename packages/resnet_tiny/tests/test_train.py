@@ -160,11 +160,11 @@ def test_summary_reports_best_and_last_on_val_and_what_chose(small_run: Path) ->
 def test_val_is_measured_only_after_training(
     tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[str] = []
+    seen: list[tuple[str, int]] = []
 
     def noting(real: Any) -> Any:
         def measured(model: Any, subset: Any, **settings: Any) -> Any:
-            seen.append(subset.pack.listing.split)
+            seen.append((subset.pack.listing.split, len(subset)))
             return real(model, subset, **settings)
 
         return measured
@@ -173,8 +173,9 @@ def test_val_is_measured_only_after_training(
     monkeypatch.setattr(train, "measure_with_flip", noting(train.measure_with_flip))
     config = replace(CONFIG, data=str(sample_folder))
     train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
-    first_val = seen.index("val")
-    assert seen[:first_val] == ["train"] * 3 and set(seen[first_val:]) == {"val"}
+    first_val = seen.index(("val", 30))
+    # 20 of the training images are held out; the other 60 choose nothing.
+    assert seen[:first_val] == [("train", 20)] * 3 and set(seen[first_val:]) == {("val", 30)}
 
 
 @pytest.mark.parametrize("selection", ["val", "last"])

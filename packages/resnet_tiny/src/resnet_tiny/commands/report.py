@@ -74,9 +74,12 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     page.heading("Training")
     prefix = "val" if config.selection == "val" else "valid"
     chooser = {"holdout": "hold-out", "val": "val"}.get(config.selection, "")
+    # A point an epoch, where whole epochs were trained and this version logged them.
+    has_epochs = bool(curve(records, "epoch_train_acc")[0])
+    train = "epoch_train" if has_epochs else "train"
     for title, unit, keys, scale in (
-        ("Top-1 accuracy", "percent", ("train_acc", f"{prefix}_acc"), 100),
-        ("Loss", "nats", ("train_loss", f"{prefix}_loss"), 1),
+        ("Top-1 accuracy", "percent", (f"{train}_acc", f"{prefix}_acc"), 100),
+        ("Loss", "nats", (f"{train}_loss", f"{prefix}_loss"), 1),
     ):
         curves = {
             name: curve(records, key, scale)
@@ -85,7 +88,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         }
         if curves:
             png = out.parent / "accuracy.png" if title.startswith("Top") else None
-            page.lines(title, "epoch", unit, curves, caption=_caption(config), png=png)
+            page.lines(title, "epoch", unit, curves, caption=_caption(config, has_epochs), png=png)
     page.learning_rate(records)
     _add_images(page, run.path)
     _add_classes(page, figures)
@@ -135,7 +138,7 @@ def _grid(rows: list[dict[str, Any]], *, is_wrong: bool) -> str:
     cells = []
     for row in rows:
         label, predicted = html.escape(row["label"]), html.escape(row["predicted"])
-        confidence = f"{100 * row['probability']:.0f} %"
+        confidence = f"{100 * row['probability']:.0f}&nbsp;%"
         text = f"{label}<br>predicted <b>{predicted}</b>" if is_wrong else f"<b>{predicted}</b>"
         cells.append(
             '<figure style="margin:0;width:8.2rem">'
@@ -199,8 +202,9 @@ def _add_classes(page: Report, figures: dict[str, Any]) -> None:
     )
 
 
-def _caption(config: TrainConfig) -> str:
-    train = "Train: mean since the previous line of the log, on augmented images."
+def _caption(config: TrainConfig, has_epochs: bool) -> str:
+    since = "of each epoch" if has_epochs else "since the previous line of the log"
+    train = f"Train: mean {since}, on augmented images."
     other = {
         "holdout": " Hold-out: training images that are not trained on; they choose the best checkpoint.",
         "val": " Val: also chooses the best checkpoint.",
