@@ -17,7 +17,7 @@ from shared.torch import plan as plan_module
 from shared.torch.plan import Costs, Pace, Plan, stage_ends, steps_that_fit, stretched
 from shared.torch.timing import time_stages
 
-MINUTES = 0.025
+MINUTES = 0.04
 
 
 class Machine:

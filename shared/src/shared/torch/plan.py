@@ -219,7 +219,8 @@ class Pace:
         left -= self.after * evaluation
         total = step + steps_that_fit(left, step_seconds, evaluation, between, until_evaluation)
         missed = abs(total - plan.total_steps) * step_seconds
-        is_near = missed <= self.TOLERANCE * max(self.seconds, 5 * (self.seconds - now))
+        allowed = self.TOLERANCE * max(self.seconds, 5 * (self.seconds - now))
+        is_near = missed <= max(allowed, 1.5 * step_seconds)  # a plan consists of whole updates
         return None if is_near else total
 
     def _slowdown(self, left: float) -> float:

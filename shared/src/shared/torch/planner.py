@@ -85,10 +85,14 @@ class Planner:
     def __init__(self, training: Planned, began: float) -> None:
         self._training, self._began = training, began
         self._pace: Pace | None = None
-        # Read before the journal drops the records past the checkpoint: a resumed run replays its plans.
-        records = [r for r in training.run.metrics.records() if "planned_steps" in r]
-        self._records = from_first(training.accelerator, records)
+        # Read before the journal drops the records past the checkpoint: a resumed run replays its plans, and makes no
+        # others up to where it was stopped.
+        records = training.run.metrics.records()
+        self._reached = max((r["step"] for r in records), default=0)
+        records = [r for r in records if "planned_steps" in r]
+        self._records, self._reached = from_first(training.accelerator, (records, self._reached))
         self._replays: dict[int, int] = {}
+        self._is_proposed = False
 
     def start(self) -> None:
         """Fix the plan before the first update, or restore it."""
@@ -114,13 +118,17 @@ class Planner:
             return
         now, at = training.seconds(), training.at
         pace.updated(progress, now)
-        if not training.accelerator.is_main_process or self._replays:
+        if not training.accelerator.is_main_process or self._is_proposed:
+            return
+        if at.step <= self._reached:
             return
         size = training.epoch_steps(at.epoch)
         every = training.plan.evaluate_every
         until = every - at.step % every if every else size - at.epoch_step
-        # The proposal goes round the processes with the next update's sums, so all of them change plans together.
-        training.meter.propose(pace.proposal(training.plan, at.step, until, every or size, now))
+        total = pace.proposal(training.plan, at.step, until, every or size, now)
+        # It goes round the processes with the next update's sums, so all of them change plans together.
+        training.meter.propose(total)
+        self._is_proposed = total is not None
 
     def evaluated(self, seconds: float) -> None:
         """Note what an evaluation took, with the checkpoint it led to."""
@@ -131,9 +139,10 @@ class Planner:
         """Take up a plan that was proposed, or that an earlier process of this run took up at this step."""
         training = self._training
         proposed = training.meter.proposal()
-        total = self._replays.pop(training.at.step, None) if self._replays else proposed
+        total = self._replays.get(training.at.step, proposed)
         if total is None:
             return
+        self._is_proposed = False
         before = training.plan.total_steps
         training.plan = training.plan.replaced(training.at.step, total)
         self._write(training.at.step)
