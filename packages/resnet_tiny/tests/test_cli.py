@@ -116,6 +116,8 @@ def test_bad_files_are_refused_in_one_line(
         (("predict", small_run, "text.png"), "text.png: is not an image"),
         (("predict", small_run, "none.png"), "none.png: not found"),
         (("export", small_run, "--out", tmp_path), "is not empty"),
+        (("evaluate", small_run, "--device", "mps"), "--device is mps, but torch"),
+        (("predict", small_run, "text.png", "--device", "mps"), "--device is mps, but torch"),
         (("report", "none"), "none: is not a run"),
         (("bench", "--recipe", "none"), "--recipe none does not exist"),
     ]

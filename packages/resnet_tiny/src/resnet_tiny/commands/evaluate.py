@@ -33,11 +33,11 @@ def run(options: EvaluateOptions) -> int:
     trained = load_run(options.run, checkpoint=options.checkpoint)
     config = trained.config
     # The option is read below; a run's own precision need not be one that this device has.
-    accelerator = make_accelerator(replace(config, device="auto", precision="float32"))
+    accelerator = make_accelerator(replace(config, device=options.device, precision="float32"))
     is_first = accelerator.is_main_process
     subset = val_subset(trained, options, accelerator)
     name = config.precision if options.precision == "run" else options.precision
-    precision = choose_precision(name, choose_device("auto"))
+    precision = choose_precision(name, choose_device(options.device))
     model = trained.model.to(accelerator.device)
     crop = options.evaluation_crop or config.evaluation_crop
     bar = progress_bar(len(subset), label="val", unit="image", quiet=options.json or not is_first)

@@ -8,6 +8,8 @@ from typing import Literal
 from resnet_tiny.config import PackSettings, Stem
 from shared.command.config import Problems, positional
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
 
 @dataclass(frozen=True)
 class PackOptions(PackSettings):
@@ -36,6 +38,8 @@ class EvaluateOptions:
     """What to do with bad images; each one is named."""
     checkpoint: str = "best"
     """best, last, or the name of a folder in checkpoints/ (epoch-0005)."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     precision: Literal["run", "float32", "bf16"] = "run"
     """Number format of the forward pass; run: that of training."""
     evaluation_crop: float | None = None
@@ -70,6 +74,8 @@ class PredictOptions:
     """Classes to print, most probable first, >= 1."""
     checkpoint: str = "best"
     """best, last, or the name of a folder in checkpoints/."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     json: bool = False
     """Print one JSON object a line instead of text."""
 

@@ -11,10 +11,9 @@ from resnet_tiny.data.listing import image_paths
 def run(options: PredictOptions) -> int:
     """Classify image files (verb `predict`)."""
     paths = image_paths(options.images)  # before torch is imported: a missing file is named at once
-    from resnet_tiny.model.trained import load_run
-    from resnet_tiny.predict import predict
+    from resnet_tiny.predict import load, predict
 
-    trained = load_run(options.run, checkpoint=options.checkpoint)
+    trained = load(options.run, checkpoint=options.checkpoint, device=options.device)
     for prediction in predict(trained, paths):
         top = prediction.top(options.top)
         if options.json:
