@@ -19,7 +19,7 @@ MARK = ".dltasks-sample"
 Write = Callable[[Path], object]
 
 NOTICE = (
-    "No --data is given and there is none in the default folder: this is a small made-up sample. "
+    "The data is the small made-up sample, used where --data names it or there is no other. "
     "`{command} fetch` downloads the real data."
 )
 
