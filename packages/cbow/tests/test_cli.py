@@ -11,7 +11,7 @@ import pytest
 
 from cbow.cli import VERBS
 from cbow.config import TrainConfig
-from shared.testing import assert_help_is_light, assert_recipe_tells, assert_verb_explains
+from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -37,7 +37,7 @@ def test_every_verb_explains_its_options(verb: str, cbow: Caller) -> None:
 def test_recipe_reads_strictly_and_says_what_to_expect(
     name: str, cbow: Caller, tmp_path: Path
 ) -> None:
-    assert_recipe_tells(cbow, "cbow", TrainConfig, name, tmp_path)
+    assert_recipe_states(cbow, "cbow", TrainConfig, name, tmp_path)
 
 
 def line_of(run: Path, text: str) -> Path:
@@ -286,10 +286,25 @@ def test_sample_is_the_same_each_time_and_never_overwrites(cbow: Caller, tmp_pat
     assert "a: is not empty" in error
 
 
+def test_load_reads_a_run_a_folder_of_runs_and_a_file(small_run: Path) -> None:
+    import cbow as package
+
+    vectors = package.load(small_run)
+    for other in (str(small_run), small_run.parent, small_run / "vectors.safetensors"):
+        again = package.load(other)
+        assert again.tokens == vectors.tokens
+        assert again.matrix.tobytes() == vectors.matrix.tobytes()
+    assert set(package.__all__) <= set(dir(package))
+    word = vectors.tokens[30]
+    assert word in vectors
+    assert vectors[word].shape == (20,)
+
+
 def test_page_can_be_made_again(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     assert cbow("report", small_run, "--out", "page.html")[0] == 0
     assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()
-    assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    for name in ("loss.png", "recall.png", "words.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_explained_step_is_the_reference_step(cbow: Caller) -> None:

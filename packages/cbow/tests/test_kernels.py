@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, Engine, stream_key
-from cbow.kernels.arithmetic import exp32
+from cbow.kernels.arithmetic import compiled, exp32, is_cached
 from cbow.kernels.lines import keep_probability, split_at_lines
 from cbow.kernels.logistic import alias_table
 from cbow.model import reference
@@ -595,3 +595,18 @@ def test_cached_machine_code_is_not_used_after_an_edit_of_what_a_kernel_calls(tm
             text=True,
         ).stdout.splitlines()
     assert printed == ["20 0", "20 1", "30 0"]
+
+
+def test_disk_that_is_full_does_not_stop_a_compilation(tmp_path, monkeypatch):
+    def callee(x):
+        return x + 1
+
+    kernel = compiled()(callee)
+    assert is_cached(kernel)
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("numba.core.caching.FunctionCache.save_overload", full)
+    assert kernel(1) == 2
+    assert not is_cached(kernel)

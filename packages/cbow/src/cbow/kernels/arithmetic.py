@@ -51,7 +51,7 @@ def compiled(
     return decorate
 
 
-def is_kept(kernel: Any) -> bool:
+def is_cached(kernel: Any) -> bool:
     """Return whether the machine code of a compiled function is on disk for later runs."""
     return isinstance(kernel._cache, _Cache) and not kernel._cache.has_failed
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cbow.kernels.arithmetic import aligned_zeros, is_kept
+from cbow.kernels.arithmetic import aligned_zeros, is_cached
 from cbow.kernels.lines import (
     DIVERGED,
     END,
@@ -162,9 +162,9 @@ class Engine:
         self._inputs[:, :dimension] = U
 
     @property
-    def is_kept(self) -> bool:
+    def is_cached(self) -> bool:
         """The kernel's machine code is on disk for later runs."""
-        return is_kept(train_softmax if self.objective == "softmax" else train_logistic)
+        return is_cached(train_softmax if self.objective == "softmax" else train_logistic)
 
     def weights(self) -> tuple[Weights, Weights]:
         """Return copies of U (T R, D) and V (D, V), float32."""

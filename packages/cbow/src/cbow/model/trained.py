@@ -13,6 +13,7 @@ from cbow.config import TrainConfig
 from cbow.model.vectors import WordVectors
 from shared.command import config as configuration
 from shared.errors import UserError
+from shared.runs.listing import newest_run
 from shared.runs.run_directory import RunDirectory
 from shared.text.vocabulary import Vocabulary
 
@@ -43,7 +44,8 @@ def load(run: str | Path) -> WordVectors:
     Parameters
     ----------
     run : str or Path
-        A folder that `cbow train` wrote; or `.npz`, `.safetensors`, GloVe text, word2vec text or binary.
+        A folder that `cbow train` wrote, or a folder of such folders: its newest; or a file: `.npz`, `.safetensors`,
+        GloVe text, word2vec text or binary.
 
     Raises
     ------
@@ -53,9 +55,9 @@ def load(run: str | Path) -> WordVectors:
     path = Path(run)
     if not path.is_dir():
         return WordVectors.load(path)
-    folder = RunDirectory.read(path, task="cbow")
+    folder = RunDirectory.read(newest_run(path, "cbow"), task="cbow")
     folder.summary()  # says how to finish a run that did not end
-    return WordVectors.load(path / VECTORS)
+    return WordVectors.load(folder.path / VECTORS)
 
 
 def load_weights(run: str | Path) -> TrainedWeights:
@@ -66,7 +68,7 @@ def load_weights(run: str | Path) -> TrainedWeights:
     UserError
         It is no run, has no checkpoint, or has trained two models (`twin`), of which only one is there.
     """
-    folder = RunDirectory.read(run, task="cbow")
+    folder = RunDirectory.read(newest_run(Path(run), "cbow"), task="cbow")
     config = configuration.load(TrainConfig, folder.path / "config.yaml")
     if config.twin:
         raise UserError(f"{run}: has trained two models. Expected a run without --twin.")
