@@ -6,7 +6,6 @@ Two reviews are duplicates when their words are equal, whatever the case, punctu
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -156,7 +155,7 @@ def lengths_of(sizes: list[int]) -> Lengths:
     """Return the statistics of the lengths (N,) of reviews, N >= 1."""
     ordered = np.sort(sizes)
     mean, deviation = float(ordered.mean()), float(ordered.std())
-    limit = math.floor(mean + 2 * deviation)
+    limit = round(mean + 2 * deviation)
     return Lengths(
         shortest=int(ordered[0]),
         median=int(ordered[len(ordered) // 2]),
