@@ -90,6 +90,9 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             highest=True,
             extras=lambda path: data.vocabulary.save(path / VOCABULARY),
             describe=_describe,
+            # What is measured after training; `--minutes` leaves time for it.
+            evaluations_after=sum(len(data.splits[name]) for name in KEYS if name in data.splits)
+            / len(data.splits["dev"]),
             data=facts,
             started=began,
         )

@@ -91,6 +91,8 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
             state=getattr(network, "carried", None),
             extras=lambda path: save_description(network, codec, classes, path),
             describe=describe,
+            # Valid and test are measured after training; `--minutes` leaves time for both.
+            evaluations_after=1 + len(data.test.texts) / max(1, len(data.valid.texts)),
             data=data.facts(),
             started=began,
         )
