@@ -222,6 +222,7 @@ def test_a_file_without_questions_is_refused(tmp_path, content):
         "word1\tword2\tPOS\tSimLex999\tconc\ntiger\tcat\tN\t7.35\t1\nbook\tpaper\tN\t7.46\t2\n",
         "# a comment\ntiger cat 7.35\n\nbook paper 7.46",  # MEN
         "\ufefftiger,cat,7.35\r\nbook,paper,7.46\r\n",
+        'word1,word2,score\n"tiger","cat","7.35"\n"book",paper,7.46\n',
     ],
 )
 def test_word_pairs_are_read_as_they_are_published(tmp_path, content):
@@ -235,6 +236,7 @@ def test_word_pairs_are_read_as_they_are_published(tmp_path, content):
     [
         ("tiger,cat,7\nbook,paper,high\n", r"pairs\.txt:2: expected two words and a score"),
         ("tiger,cat,7\nbook,paper\n", r"pairs\.txt:2"),
+        ('tiger,cat,7\n"book,paper,7\n', r"pairs\.txt:2: .*quotation mark"),
         ("a,b,score\ntiger,cat\n", r"pairs\.txt:2"),
         ("tiger,cat,7\nbook,paper,nan\n", r"pairs\.txt:2"),
         ("tiger,cat,7\n,paper,3\n", r"pairs\.txt:2"),

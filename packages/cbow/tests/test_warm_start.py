@@ -113,6 +113,21 @@ def test_weights_of_another_size_are_refused(train: Callable[..., Path], tmp_pat
             set_trained_weights(config, vocabulary, None, U, V)
 
 
+def test_what_cannot_start_a_training_is_refused_before_a_folder_is_made(
+    train: Callable[..., Path], cbow: Caller, tmp_path: Path
+) -> None:
+    train(TEXT, "old")
+    WordVectors(["sea"], np.eye(1)).save(tmp_path / "v.npz")
+    (tmp_path / "glove.txt").write_text("sea 1\n")
+    for init in ("old", "v.npz", "glove.txt", "nowhere"):
+        code, _, error = cbow(
+            "train", "--data", "old.txt", "--init", init, "--dimension", 5, "--out", "new"
+        )
+        assert (code, error.count("\n")) == (2, 1), error
+        assert init in error
+        assert not (tmp_path / "new").exists()
+
+
 def test_run_of_two_models_is_refused(train: Callable[..., Path]) -> None:
     run = train(TEXT, "both", *NGRAMS, "--twin")
     with pytest.raises(UserError, match="two models"):

@@ -26,9 +26,9 @@ from cbow.data.synonyms import load_synonyms
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.measure import recall_lines, synonym_recall
-from cbow.model.trained import SYNONYMS, VECTORS, VOCABULARY, load_weights
+from cbow.model.trained import SYNONYMS, VECTORS, VOCABULARY
 from cbow.model.vectors import WordVectors, joined
-from cbow.model.warm_start import set_trained_weights
+from cbow.model.warm_start import check_source, set_trained_weights
 from cbow.model.weights import final_vectors, first_weights, models_of, subwords_of
 from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
@@ -77,8 +77,7 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
     if options.resume and options.out and saved.is_file():
         vocabulary = Vocabulary.load(saved)
     else:
-        is_run = config.init is not None and Path(config.init).is_dir()
-        known = load_weights(config.init).vocabulary if is_run and config.init else None
+        known = check_source(config) if config.init is not None else None
         say = None if options.quiet else print
         vocabulary = count_words(corpus, config, known, say=say, quiet=options.quiet)
     if config.minutes is not None:

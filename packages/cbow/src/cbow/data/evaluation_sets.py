@@ -5,6 +5,7 @@ WordSim-353, SimLex-999 and MEN are read as they are published.
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +61,7 @@ def load_word_pairs(path: Path | str) -> list[WordPair]:
     for position, (number, line) in enumerate(_lines(path)):
         if position == 0:
             mark = "\t" if "\t" in line else "," if "," in line else None
-        cells = [cell.strip() for cell in line.split(mark)]
+        cells = [cell.strip() for cell in _cells(line, mark, f"{path}:{number}")]
         if column < 0:
             numbers = [i for i in range(2, len(cells)) if _number(cells[i]) is not None]
             if not numbers and position == 0:
@@ -73,6 +74,15 @@ def load_word_pairs(path: Path | str) -> list[WordPair]:
     if not pairs:
         raise UserError(f"{path}: no pair. Expected lines of two words and a score.")
     return pairs
+
+
+def _cells(line: str, mark: str | None, where: str) -> list[str]:
+    if mark is None:
+        return line.split()
+    try:
+        return next(csv.reader([line], delimiter=mark, strict=True))
+    except csv.Error as problem:
+        raise UserError(f"{where}: {problem}. Close or double the quotation mark.") from None
 
 
 def _number(cell: str) -> float | None:

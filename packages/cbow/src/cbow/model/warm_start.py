@@ -20,6 +20,29 @@ from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
 
+def check_source(config: TrainConfig) -> Vocabulary | None:
+    """Check what `config.init` names before any work begins; return the vocabulary of a run, None of a vector file.
+
+    Raises
+    ------
+    UserError
+        There is nothing of that name, or it has another size.
+    """
+    assert config.init is not None
+    path = Path(config.init)
+    if path.is_dir():
+        source = load_weights(path)
+        _check_sizes(source.config, config)
+        return source.vocabulary
+    if path.suffix in (".npz", ".safetensors") or not path.is_file():
+        _load_vectors(path, config.dimension)
+    else:
+        from shared.text.vector_files import sniff
+
+        _check_width(path, sniff(str(path), None).dimension, config.dimension)
+    return None
+
+
 def set_trained_weights(
     config: TrainConfig,
     vocabulary: Vocabulary,
@@ -62,14 +85,7 @@ def _from_run(
     V: NDArray[Any],
 ) -> int:
     """Copy the rows of words and n-grams that both have; return the number of words."""
-    for name, theirs, ours in (
-        ("--dimension", source.config.dimension, config.dimension),
-        ("--positions with --window", input_tables(source.config), input_tables(config)),
-    ):
-        if theirs != ours:
-            raise UserError(
-                f"--init {config.init}: was trained with {name} {theirs}, now it is {ours}. Give the same."
-            )
+    _check_sizes(source.config, config)
     new, old = _common(vocabulary.tokens, source.vocabulary.tokens)
     their_subwords = subwords_of(source.config, source.vocabulary)
     ngrams = _common(
@@ -91,12 +107,7 @@ def _from_vectors(path: Path, config: TrainConfig, vocabulary: Vocabulary, U: ND
     dimension = config.dimension
     own = U.reshape(input_tables(config), -1, dimension)  # (T, R, D), a view
     if path.suffix in (".npz", ".safetensors"):
-        vectors = WordVectors.load(path)
-        width = vectors.matrix.shape[1]
-        if width != dimension:
-            raise UserError(
-                f"--init {path}: vectors of {width} numbers, but --dimension is {dimension}. Give the same."
-            )
+        vectors = _load_vectors(path, dimension)
         new, old = _common(vocabulary.tokens, vectors.tokens)
         own[:, new] = vectors.matrix[old]
         return len(new)
@@ -107,6 +118,30 @@ def _from_vectors(path: Path, config: TrainConfig, vocabulary: Vocabulary, U: ND
     )
     own[:, : len(vocabulary)] = matrix  # words that the file lacks: drawn with its deviation
     return coverage.exact + coverage.lowercased
+
+
+def _load_vectors(path: Path, dimension: int) -> WordVectors:
+    vectors = WordVectors.load(path)
+    _check_width(path, vectors.matrix.shape[1], dimension)
+    return vectors
+
+
+def _check_width(path: Path, width: int, dimension: int) -> None:
+    if width != dimension:
+        raise UserError(
+            f"--init {path}: vectors of {width} numbers, but --dimension is {dimension}. Give the same."
+        )
+
+
+def _check_sizes(theirs: TrainConfig, ours: TrainConfig) -> None:
+    for name, their_size, our_size in (
+        ("--dimension", theirs.dimension, ours.dimension),
+        ("input tables (--positions, --window):", input_tables(theirs), input_tables(ours)),
+    ):
+        if their_size != our_size:
+            raise UserError(
+                f"--init {ours.init}: was trained with {name} {their_size}, now it is {our_size}. Give the same."
+            )
 
 
 def _common(new: Any, old: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
