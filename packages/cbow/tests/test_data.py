@@ -122,6 +122,17 @@ def test_words_that_are_cut_are_told_with_the_option(tmp_path: Path) -> None:
     assert told == [expected]
 
 
+def test_words_forgotten_while_counting_are_told_in_a_line(tmp_path: Path) -> None:
+    told: list[str] = []
+    text = "a a a a " + " ".join(f"w{i}" for i in range(20)) + "\n"
+    config = replace(write(tmp_path / "a.txt", text), prune_above=4)
+    count_words(find_corpus(config), config, say=told.append)
+    assert len(told) == 1
+    assert "rare ones were forgotten" in told[0]
+    with pytest.warns(UserWarning, match="rare ones were forgotten"):
+        count_words(find_corpus(config), config)
+
+
 def test_words_of_a_run_to_start_from_stay_and_new_ones_follow(tmp_path: Path) -> None:
     known = Vocabulary(["<unk>", "old", "b"], [1, 5, 2])
     config = replace(write(tmp_path / "a.txt", "b new new other\n"), max_vocab_size=4)

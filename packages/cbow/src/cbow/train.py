@@ -304,7 +304,7 @@ class _Training:
 
     def _say_start(self) -> None:
         data, state = self._data(), self.state
-        if data["is_sample"]:
+        if data["is_sample"] and self.config.data is None:
             self.run.say(NOTICE.format(command="cbow"))
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
         if self.corpus.ignored:

@@ -7,6 +7,7 @@ after each line) are on disk.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def count_words(
     known : Vocabulary, optional
         Of a run to start from: its words stay, before those of the corpus, and counts add up.
     say : callable, optional
-        Told how many words are left out.
+        Called with a line about words that are left out or were forgotten while counting.
     quiet : bool
         No bar.
 
@@ -177,13 +178,20 @@ def count_words(
             bar.update(len(line))  # type: ignore[attr-defined]
             yield line
 
-    with progress_bar(None, label="counting words", unit="token", quiet=quiet) as bar:
+    with (
+        progress_bar(None, label="counting words", unit="token", quiet=quiet) as bar,
+        warnings.catch_warnings(record=say is not None) as caught,
+    ):
+        if say is not None:
+            warnings.simplefilter("always")
         vocabulary = Vocabulary.build(
             itertools.chain.from_iterable(tokens(bar)),
             min_count=config.min_count,
             specials=("<unk>",),
             prune_above=config.prune_above,
         )
+    for warning in caught or ():
+        say(str(warning.message))  # type: ignore[misc]
     name = corpus.files[0] if len(corpus.files) == 1 else corpus.files[0].parent
     if len(vocabulary) < 2:
         rare = f" seen at least {config.min_count} times" if config.min_count > 1 else ""
