@@ -13,6 +13,7 @@ from shared.command.cli import (
     report_verb,
     run_verbs,
     sample_verb,
+    teaching_verbs,
 )
 
 DESCRIPTION = "Image classification on Tiny ImageNet, or on your own images: ResNet-18 and any other torchvision model."
@@ -46,6 +47,7 @@ VERBS = (
     report_verb(),
     fetch_verb("Download Tiny ImageNet."),
     sample_verb(),
+    *teaching_verbs(),
 )  # fmt: skip
 
 
