@@ -222,6 +222,40 @@ def test_network_recipes_run(name: str, imdb: Caller, tmp_path: Path) -> None:
         assert f"{summary['metrics']['padding']:.0%} of what is computed" in page
 
 
+def test_ablation_trains_each_variant_once_and_compares(
+    imdb: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imdb_sentiment.commands import ablate
+
+    for split in ("train", "test"):
+        write_reviews(tmp_path, split, ["good film"] * 20, ["bad film, no"] * 20)
+    names = ("baseline, all four defects", "no defect")
+    monkeypatch.setattr(ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in names})
+    words = ("ablate", "--data", ".", "--epochs", 1, "--limit", 16, "--test-limit", 8, "--max-tokens", 9,
+             "--seeds", "1,2", "--threads", 1, "--out", "a")  # fmt: skip
+    code, printed, error = imdb(*words)
+    assert (code, error) == (0, "")
+    assert "no defect" in printed and " ± " in printed
+    table = json.loads((tmp_path / "a/ablate.json").read_text())["trials"]
+    assert [len(row["test_accuracies"]) for row in table] == [2, 2]
+    config = (tmp_path / "a/no-defect-seed2/config.yaml").read_text()
+    assert "softmax_first: false" in config and "padding: batch" in config
+    before = (tmp_path / "a/no-defect-seed2/summary.json").stat().st_mtime_ns
+    assert imdb(*words)[0] == 0
+    assert (tmp_path / "a/no-defect-seed2/summary.json").stat().st_mtime_ns == before
+
+
+def test_every_variant_of_ablate_and_study_is_a_configuration() -> None:
+    from dataclasses import replace
+
+    from imdb_sentiment.commands import ablate, study
+    from imdb_sentiment.commands.recipe_runs import recipe
+
+    for name, variants in (("baseline", ablate.VARIANTS), *study.RECIPES.values()):
+        configs = {key: replace(recipe(name), **changes) for key, changes in variants.items()}
+        assert len(set(configs.values())) == len(configs), name
+
+
 def test_learning_curve_rises_with_the_reviews(
     imdb: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -234,6 +268,9 @@ def test_learning_curve_rises_with_the_reviews(
         n: np.mean([p["test_accuracy"] for p in points if p["reviews"] == n]) for n in (20, 720)
     }
     assert mean[720] > mean[20] + 0.05
+    for run in (tmp_path / "curve").glob("nbsvm-*"):  # nothing of valid is trained on
+        summary = json.loads((run / "summary.json").read_text())
+        assert summary["trained_on"] == summary["data"]["reviews"]["train"]
     assert (tmp_path / "curve/learning-curve.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -11,7 +11,7 @@ from imdb_sentiment.commands.audit import audit
 from imdb_sentiment.data import sample
 from imdb_sentiment.data.dataset import load, read_split
 from imdb_sentiment.data.reviews import RATINGS, Reviews
-from imdb_sentiment.data.splits import subset, validation_mask
+from imdb_sentiment.data.splits import stratified_mask, subset, validation_mask
 from shared.errors import UserError
 
 
@@ -181,3 +181,79 @@ def test_real_reviews_are_what_their_makers_say(real_data: Path) -> None:
     assert len(found.train) + len(found.valid) == 25000
     assert not set(found.train.films) & set(found.valid.films)
     assert sorted(set(found.test.ratings.tolist())) == list(RATINGS)
+
+
+def test_class_folders_without_a_test_set_are_split_stratified_and_duplicates_stay_together(
+    tmp_path: Path,
+) -> None:
+    for kind, count in (("a", 60), ("b", 20)):
+        (tmp_path / kind).mkdir()
+        for number in range(count):
+            (tmp_path / kind / f"{kind}-{number}.txt").write_text(f"{kind} {number // 2}")
+    found = load(str(tmp_path), valid_fraction=0.2, limit=None, seed=1, test_fraction=0.2)
+    assert found.train.classes == ("a", "b")
+    assert not found.has_test
+    parts = [found.train, found.valid, found.test]
+    for part in parts:
+        share = (part.labels == 0).mean()
+        assert 0.6 < share < 0.9
+    assert sum(map(len, parts)) == 80
+    texts = [set(part.texts) for part in parts]
+    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
+    assert found.facts()["test_split"] == found.facts()["split"] == "stratified by class"
+    again = load(str(tmp_path), valid_fraction=0.2, limit=None, seed=9, test_fraction=0.2)
+    assert again.test.names == found.test.names  # no seed changes what is measured
+
+
+def test_stratified_split_depends_on_the_texts_alone() -> None:
+    texts = [f"text {i}" for i in range(100)]
+    zeros, labels = np.zeros(100, int), np.arange(100) % 2
+
+    def chosen(order: np.ndarray) -> set[str]:
+        own = [texts[i] for i in order.tolist()]
+        reviews = Reviews(own, labels[order], zeros, [""] * 100, own)
+        mask = stratified_mask(reviews, 0.3)
+        return {text for text, is_chosen in zip(own, mask.tolist(), strict=True) if is_chosen}
+
+    shuffled = np.random.default_rng(0).permutation(100)
+    assert chosen(np.arange(100)) == chosen(shuffled)
+    assert len(chosen(shuffled)) == 30
+
+
+def test_packed_and_upper_case_text_files_are_read_and_others_named(tmp_path: Path) -> None:
+    import bz2
+    import gzip
+
+    for kind in ("good", "bad"):
+        (tmp_path / kind).mkdir()
+        for number in range(8):
+            (tmp_path / kind / f"{number}.txt").write_text(f"{kind} {number}")
+    (tmp_path / "good/a.TXT").write_text("upper")
+    (tmp_path / "good/b.txt.bz2").write_bytes(bz2.compress(b"packed"))
+    (tmp_path / "good/c.txt.gz").write_bytes(gzip.compress(b"packed too"))
+    texts = read_split(tmp_path, "train").texts
+    assert {"upper", "packed", "packed too"} <= set(texts)
+    (tmp_path / "bad/notes.docx").write_text("x")
+    with pytest.raises(UserError, match="notes.docx: is not a text file"):
+        read_split(tmp_path, "train")
+    (tmp_path / "bad/notes.docx").unlink()
+    (tmp_path / "bad/more").mkdir()
+    with pytest.raises(UserError, match="more: is not a text file"):
+        read_split(tmp_path, "train")
+
+
+def test_train_and_test_tables_in_a_folder_are_its_splits(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "fine\t1\ndull\t0\n" * 30)
+    (tmp_path / "test.jsonl").write_text('{"text": "fine", "label": 1}\n' * 3)
+    found = load(str(tmp_path), valid_fraction=0.2, limit=None, seed=1)
+    assert found.has_test and found.test.labels.tolist() == [1, 1, 1]
+    assert found.train.classes == ("0", "1")
+    (tmp_path / "test.jsonl").write_text('{"text": "fine", "label": null}\n')
+    with pytest.raises(UserError, match="test.jsonl:1: the label is None"):
+        load(str(tmp_path), valid_fraction=0.2, limit=None, seed=1)
+
+
+def test_subset_takes_from_the_larger_classes_what_a_small_one_lacks() -> None:
+    labels = np.array([0] * 50 + [1] * 5 + [2] * 50)
+    reviews = Reviews(["x"] * 105, labels, labels * 0, [""] * 105, ["n"] * 105, ("a", "b", "c"))
+    assert np.bincount(subset(reviews, 45, seed=1).labels).tolist() == [20, 5, 20]

@@ -15,6 +15,7 @@ from imdb_sentiment.data.reviews import Reviews
 from imdb_sentiment.model import trained as model_module
 from imdb_sentiment.model.build import build_network, prefix_numbers
 from imdb_sentiment.model.network import Network
+from imdb_sentiment.model.recurrent import RecurrentClassifier
 from imdb_sentiment.model.trained import network_probabilities
 from imdb_sentiment.train_network import Examples, Loss, make_optimizers, with_min_steps
 from shared.errors import UserError
@@ -284,3 +285,42 @@ def test_settings_that_contradict_each_other_are_refused_at_once() -> None:
         TrainConfig(model="cnn", pooling="last", padding="front")
     with pytest.raises(UserError, match="--encoder is missing"):
         TrainConfig(model="encoder")
+
+
+def test_carried_state_starts_a_batch_where_the_last_one_ended_in_training_alone() -> None:
+    settings = {"model": "lstm", "padding": "front", "pooling": "last_position", "max_tokens": 6}
+    model = network(**settings, carry_state=True)
+    assert isinstance(model, RecurrentClassifier) and model.carried is not None
+    first, second = sequences(4, 1), sequences(3, 2)
+    fresh = model(*model.batch(second))[0]
+    model.train()
+    model.head.eval()
+    assert torch.allclose(model(*model.batch(second))[0], fresh, atol=1e-6)  # nothing before it
+    model.carried.state = None
+    model(*model.batch(first))
+    h, c = model.carried.state
+    assert h.shape == (2, 4, 10) and not h.requires_grad
+    after = model(*model.batch(second))[0]
+    assert not torch.allclose(after, fresh, atol=1e-4)
+    model.carried.load_state_dict({"h": h, "c": c})
+    assert torch.equal(model(*model.batch(second))[0], after)
+    model.eval()
+    assert torch.allclose(model(*model.batch(second))[0], fresh, atol=1e-6)
+
+
+def test_softmax_before_cross_entropy_has_a_floor() -> None:
+    model = network(model="lstm", softmax_first=True)
+    sure = torch.tensor([[40.0, -40.0]])
+    batch = {"targets": torch.tensor([0])}
+    loss = Loss(model.config, model, UNK)._loss(sure, None, batch)
+    assert loss.item() == pytest.approx(0.3133, abs=1e-4)
+    plain = Loss(replace(model.config, softmax_first=False), model, UNK)._loss(sure, None, batch)
+    assert plain.item() == 0
+
+
+def test_frozen_word_vectors_are_no_parameters_of_the_optimizer() -> None:
+    model = network(model="lstm", vector_rate=0.0, prefix_letters=3)
+    (optimizer,) = make_optimizers(model.config, model)
+    weights = {id(w) for group in optimizer.param_groups for w in group["params"]}
+    assert id(model.embedding.weight) not in weights
+    assert id(model.lstm.get_parameter("weight_hh_l0")) in weights  # type: ignore[operator]

@@ -137,6 +137,39 @@ def test_best_weights_are_chosen_on_valid_and_test_is_not_looked_at(
     assert summary_of(run)["metrics"]["valid_accuracy"] == max(history)
 
 
+def test_best_weights_are_measured_and_kept_not_the_last_ones(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder))
+    real, seen = train_network.measure, []
+
+    def scripted(probabilities: np.ndarray, reviews: Any, *rest: Any) -> Any:
+        """The second of three evaluations is made out to be the best."""
+        seen.append(probabilities)
+        figures = real(probabilities, reviews, *rest)
+        accuracy = {1: 0.5, 2: 0.9, 3: 0.7}.get(len(seen), figures["accuracy"])
+        return {**figures, "accuracy": accuracy}
+
+    monkeypatch.setattr(train_network, "measure", scripted)
+    run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert run is not None
+    assert summary_of(run)["best_step"] == 16
+    assert np.allclose(seen[3], seen[1], atol=1e-6)  # valid after training: the weights of step 16
+    assert not np.allclose(seen[3], seen[2], atol=1e-4)
+    reviews = read_part(config, "valid")
+    assert np.allclose(load(run).probabilities(reviews.texts), seen[1], atol=1e-6)
+
+
+def test_reviews_without_ratings_train_without_the_auxiliary_loss(tmp_path: Path) -> None:
+    lines = [f'"fine film {i}",good\n"dull film {i}",bad\n' for i in range(40)]
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(lines))
+    config = replace(CONFIG, data=str(tmp_path / "d.csv"), limit=None, rating_weight=0.5, steps=2)
+    run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert run is not None
+    assert "no ratings" in (run / "log.txt").read_text()
+    assert load(run).config.rating_weight == 0
+
+
 def test_vocabulary_is_of_training_reviews_only(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(CONFIG, data=str(sample_folder), steps=1, min_count=1)
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
@@ -232,6 +265,8 @@ def test_figures_are_what_they_are_called(sample_folder: Path) -> None:
     assert figures["negative_accuracy"] == 0.5
     assert figures["positive_accuracy"] == 1.0
     assert figures["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean())
+    # One answer of four is wrong; it is said with 0.6. Bins: 0.6, 0.7, 0.8, 0.9, each of one review.
+    assert figures["calibration_error"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)
     eight = np.eye(8)
     assert positive_probability(eight).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     figures = measure(eight[[0, 1, 6, 7]], reviews, TrainConfig(task="rating"))

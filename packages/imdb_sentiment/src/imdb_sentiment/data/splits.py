@@ -50,22 +50,30 @@ def validation_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
 def stratified_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
     """Choose a fraction of each class, the same reviews in every run and in whatever order they come.
 
-    They come in the order of a hash of their texts, and equal texts stay together, so no duplicate is on both sides.
+    They come in the order of a hash of their texts, and equal texts stay together, so that no duplicate is on both
+    sides; unless a class has hardly any other text.
 
     Returns
     -------
     bool array (N,)
         At least one review of each class that has two.
     """
-    hashes = np.array([_hash(" ".join(text.lower().split())) for text in reviews.texts])
+    hashes = [_hash(" ".join(text.lower().split())) for text in reviews.texts]
     mask = np.zeros(len(reviews), dtype=bool)
     for label in range(len(reviews.classes)):
-        own = np.flatnonzero(reviews.labels == label)
+        own = np.flatnonzero(reviews.labels == label).tolist()
         if len(own) < 2:
             continue
-        ordered = np.sort(hashes[own])
-        count = min(max(1, round(fraction * len(own))), len(own) - 1)
-        mask[own] = hashes[own] <= ordered[count - 1]
+        wanted = min(max(1, round(fraction * len(own))), len(own) - 1)
+        groups: dict[bytes, list[int]] = {}
+        for index in sorted(own, key=lambda i: hashes[i]):
+            groups.setdefault(hashes[index], []).append(index)
+        chosen: list[int] = []
+        for group in groups.values():
+            room = wanted - len(chosen)
+            if len(group) <= room or (not chosen and len(group) <= len(own) // 2):
+                chosen += group
+        mask[chosen or own[:wanted]] = True
     return mask
 
 

@@ -166,7 +166,9 @@ class Network(TextNetwork):
                     table.weight[table.padding_idx].zero_()  # type: ignore[index]
         # Frozen vectors are no parameters of the optimizer, and DDP does not wait for them.
         if config.vector_rate == 0:
-            self.embedding.weight.requires_grad = False
+            for table in (self.embedding, self.prefixes):
+                if table is not None:
+                    table.weight.requires_grad = False
         self.head = Head(config, pooled_size, sizes.classes)
         self.register_load_state_dict_pre_hook(_rename_former)
 
