@@ -10,11 +10,14 @@ from importlib.util import find_spec
 
 from shared.openmp import let_waiting_threads_sleep
 
-_found = find_spec("torch")
-# A folder that happens to be called `torch` on the path is found too, but has no file of its own.
-if _found is None or _found.origin is None:
+_torch = find_spec("torch")
+# A folder that happens to be called `torch` on the path has a specification too, but no file.
+if _torch is None or _torch.origin is None:
+    from shared.extras import install_command
+
     raise ModuleNotFoundError(
-        'shared.torch needs torch, which is not installed. Install it with: pip install "dltasks-shared[torch]"',
+        "shared.torch needs torch, not installed. Run: "
+        + install_command("dltasks-shared", "torch"),
         name="torch",
     )
 

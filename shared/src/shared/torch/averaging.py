@@ -1,6 +1,6 @@
 """An average of the weights over training, which often does better than the last ones.
 
-The average lives beside the model and takes its place for evaluation and saving only.
+The average lives beside the model and is put into it for evaluation and saving only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the model's present weights."""
+        """Add the model's present weights to the average."""
         self.updates += 1
         if self.decay is None:
             new = 1 / (self.updates + 1)  # the starting weights are the first of the mean
@@ -47,7 +47,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the average into the model for a while."""
+        """Put the average into the model in the context, and the raw weights back after it."""
         self._swap()
         try:
             yield
@@ -60,7 +60,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         for name, tensor in self._mean.items():
             tensor.copy_(state[name])
         self.updates = int(state["updates"])

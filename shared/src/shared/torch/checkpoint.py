@@ -3,7 +3,7 @@
     step-00001000/
         manifest.json        position, plan, history, sha256 of the files
         model.safetensors    the weights to use: those that were evaluated
-        trained.safetensors  the weights to go on with, where an average took their place above
+        trained.safetensors  the weights to continue from, where the ones above are an average
         training.pt          optimizers, average, as tensors and plain values
         process-0.pt ...     each process' random states and the task's own state
         ...                  what the task adds: vocabulary, configuration
@@ -135,7 +135,7 @@ def load_checkpoint(
     if before != accelerator.num_processes:
         raise UserError(
             f"{folder}: was written by {before} process(es), now there are {accelerator.num_processes}. "
-            "Go on with the same number."
+            "Resume with the same number."
         )
     trained = folder / TRAINED
     _load_model(trained if trained.exists() else folder / MODEL, model)
@@ -163,7 +163,7 @@ def load_checkpoint(
 def require_same_data(
     run: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None
 ) -> None:
-    """Refuse to go on with other data than a run began with.
+    """Refuse to resume a run with other data.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def _written(path: Path, write: Callable[[Path], Any]) -> None:
     except (SafetensorError, RuntimeError):
         raise UserError(
             f"{path.parent.parent}: a checkpoint cannot be written (at {path.name}). Earlier ones are kept. "
-            "Check that the disk has space, and go on with --resume."
+            "Check that the disk has space, and continue with --resume."
         ) from None
 
 

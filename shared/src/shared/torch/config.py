@@ -86,7 +86,7 @@ class LoopConfig:
     """NT-ASGD: average the weights from when the metric has not improved for this many evaluations, and evaluate and
     keep the average, >= 1; null: never."""
     patience: int | None = None
-    """Stop after this many evaluations in a row without a new best, >= 1; null: never."""
+    """Stop after this many evaluations without a new best, >= 1; null: never."""
     evaluate_every: int = 0
     """Steps between evaluations, >= 0; 0: at the end of each epoch. The last step is always evaluated."""
 

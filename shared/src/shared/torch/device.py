@@ -171,7 +171,7 @@ def require_compiler(device: torch.device) -> None:
     names = [os.environ.get("CXX"), "g++", "clang++", "cl"]
     if device.type == "cpu" and not any(name and shutil.which(name) for name in names):
         raise UserError(
-            "--compile on a CPU needs a C++ compiler (g++ or clang++), and none is found. Install one or leave it out."
+            "--compile on a CPU needs a C++ compiler (g++ or clang++), and there is none. Install one or leave it out."
         )
 
 
@@ -185,7 +185,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
 def seed_everything(seed: int, *key: int) -> None:
     """Seed the global generators of Python, numpy and torch (every device).
 
-    Our own code draws from generators of its own; dropout and other people's code draw from these.
+    Our own code has generators for itself; dropout and other people's code draw from these.
 
     Parameters
     ----------
@@ -203,13 +203,13 @@ def seed_everything(seed: int, *key: int) -> None:
 def random_states() -> dict[str, Any]:
     """Return the states of the global generators as tensors and plain values, which load without unpickling."""
     version, words, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     states: dict[str, Any] = {
         "python": [version, list(words), gauss],
         "numpy": [
             kind,
             torch.from_numpy(np.asarray(keys).astype(np.int64)),
-            place,
+            position,
             has_gauss,
             cached,
         ],
@@ -223,11 +223,11 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Put back what `random_states` returned."""
+    """Restore what `random_states` returned."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
-    kind, keys, place, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])

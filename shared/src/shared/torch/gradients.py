@@ -12,8 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 class SparseExchange:
     """Averages the sparse gradients of embeddings over processes, by dense collectives.
 
-    NCCL has no sparse reduction, and gloo's crashed now and then, so DDP must not see these gradients. What goes round
-    is which rows any process has met, and then these rows. Their optimizer sees sparse gradients, as with one process.
+    NCCL has no sparse reduction, and gloo's crashed now and then, so DDP must not see these gradients. The processes
+    exchange which rows any of them has met, and then these rows. Their optimizer sees sparse gradients, as with one
+    process.
 
     Parameters
     ----------
@@ -43,11 +44,11 @@ class SparseExchange:
                 is_met[own.indices()[0]] = 1
             torch.distributed.all_reduce(is_met, torch.distributed.ReduceOp.MAX)
             rows = is_met.nonzero().flatten()  # (n,), the same in all processes
-            place = torch.empty(len(table), dtype=torch.int64, device=table.device)
-            place[rows] = torch.arange(len(rows), device=table.device)
+            position = torch.empty(len(table), dtype=torch.int64, device=table.device)
+            position[rows] = torch.arange(len(rows), device=table.device)
             values = table.new_zeros(len(rows), *table.shape[1:])
             if own is not None:
-                values[place[own.indices()[0]]] = own.values()
+                values[position[own.indices()[0]]] = own.values()
             torch.distributed.all_reduce(values)
             values /= self._processes
             table.grad = torch.sparse_coo_tensor(

@@ -71,8 +71,8 @@ class Journal:
 class Curves:
     """Scalars for TensorBoard.
 
-    `torch.utils.tensorboard.SummaryWriter` writes from a thread: on a full disk that thread ends with a traceback of
-    its own, and the error reaches training later, from a place that has nothing to do with it. Here the same records
+    `torch.utils.tensorboard.SummaryWriter` writes from a thread: on a full disk that thread ends with a traceback,
+    and the error reaches training later, from a place that has nothing to do with it. Here the same records
     are written where they are added.
 
     Parameters

@@ -181,7 +181,7 @@ class Training:
             self._tried = None
 
     def _epoch(self) -> None:
-        """Train to the end of the epoch or of the run, from wherever in the epoch training stands."""
+        """Train to the end of the epoch or of the run, from the present step on."""
         k, size = self.config.accumulation, self.epoch_steps(self.at.epoch)
         self._wrapped.train()
         with closing(self._batches(self.at.epoch, self.at.epoch_step * k, size * k)) as batches:
@@ -213,7 +213,7 @@ class Training:
         self._sparse.over_processes()
         sums = self.meter.over_processes(parts)
         # g / n with n the count over micro-batches and processes: every token weighs the same, whatever batch it was
-        # in. DDP has taken the mean of the processes' gradients where their sum is wanted, so their number comes in.
+        # in. DDP has taken the mean of the processes' gradients where their sum is wanted, so their number is a factor.
         scale = self.accelerator.num_processes / sums["count"].clamp(min=1)
         # g * min(1, c / |g|)
         norm = scale_and_clip(self._wrapped.parameters(), scale.float(), self.config.clip_norm)
@@ -333,7 +333,7 @@ class Training:
     def _settle_buckets(self) -> None:
         """Run one backward pass whose gradients are dropped.
 
-        DDP puts gradients into buckets, and deals them out anew after the first backward pass. That changes the order
+        DDP puts gradients into buckets, and makes new buckets after the first backward pass. That changes the order
         in which a sum of three or more processes is rounded. So each start makes that first pass with the same batch,
         and all updates, before and after a resume, have the same buckets.
         """

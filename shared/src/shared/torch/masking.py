@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def mask_from_lengths(lengths: Tensor, size: int, *, front: bool = False) -> Tensor:
-    """Tell the real positions of padded sequences.
+    """Return which positions of padded sequences hold a token.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def mask_from_lengths(lengths: Tensor, size: int, *, front: bool = False) -> Ten
         A length is below 0 or above T.
     """
     _check_lengths(lengths, 0, size)
-    places = torch.arange(size, device=lengths.device)
+    positions = torch.arange(size, device=lengths.device)
     if front:
-        return places >= size - lengths[:, None]
-    return places < lengths[:, None]
+        return positions >= size - lengths[:, None]
+    return positions < lengths[:, None]
 
 
 def masked_softmax(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
-    """Softmax over the places where `mask` is True; 0 elsewhere, and 0 everywhere if there is no such place.
+    """Softmax over the positions where `mask` is True; 0 elsewhere, and 0 everywhere if there is no such position.
 
     Parameters
     ----------

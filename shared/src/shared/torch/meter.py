@@ -68,7 +68,7 @@ class Meter:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew."""
+        """Reset everything."""
         self._unread: tuple[int, list[str], Reading] | None = None
         self._sums: dict[str, float] = {}
         self._updates = 0
@@ -152,7 +152,7 @@ class Meter:
         self._is_asked = False
 
     def take(self) -> dict[str, float]:
-        """Return the figures since the last call, and start anew.
+        """Return the figures since the last call, and reset them.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class Meter:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self._sums, self._updates = dict(state["sums"]), state["updates"]
         self._seconds, self._waited = state["seconds"], state["waited"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 MOST_EVALUATION = 0.1
 """Fraction of the time that is spent on evaluating, at most: the steps between evaluations are stretched for it."""
 LEAST_STEPS = 20
-"""Updates (or those of one epoch, if these are fewer) below which training for so short a time is refused."""
+"""Updates (or those of one epoch, if these are fewer) below which training is refused as too short."""
 GRID = 256
 """Points at which a run is asked for its stage."""
 
@@ -31,7 +31,7 @@ class Plan:
     evaluate_every : int
         Updates between evaluations; 0: at the end of each epoch.
     from_step : int
-        The update before which this plan took the place of another; 0: it is the first.
+        The update before which this plan replaced another; 0: it is the first.
     from_progress : float
         How much of the run was done by then, 0 to 1.
     """
@@ -45,7 +45,7 @@ class Plan:
         """Return where a schedule stands before an update: its position, and its length in updates.
 
         With the first plan these are `step` and `total_steps`. A plan that replaces another keeps the progress made,
-        so learning rates do not jump; only how fast they go on changes.
+        so learning rates do not jump; only how fast they change from there.
         """
         length = max(self.total_steps - self.from_step, 1) / (1 - self.from_progress)
         return self.from_progress * length + step - self.from_step, length
@@ -56,7 +56,7 @@ class Plan:
         return min(1.0, position / length)
 
     def replaced(self, step: int, total_steps: int) -> Plan:
-        """Return the plan that goes on from `step` with another number of updates in all, at least `step`."""
+        """Return the plan that continues from `step` with another number of updates in all, at least `step`."""
         # Just below 1, so that a plan which ends where it begins has a length.
         progress = min(self.progress(step), 1 - 1e-9)
         return Plan(max(total_steps, step), self.evaluate_every, step, progress)
@@ -235,7 +235,7 @@ class Pace:
 
 
 def refusal(minutes: float, least_seconds: float, steps: int) -> str:
-    """Return why training for so short a time is refused.
+    """Return why training is refused as too short.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where a run stands, and what it came to. Imports no torch."""
+"""Position and result of a training run. Imports no torch."""
 
 from __future__ import annotations
 

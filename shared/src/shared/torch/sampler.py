@@ -295,7 +295,7 @@ def _mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 @contextmanager
 def _seeded(seed: int, *key: int) -> Iterator[None]:
-    """Seed the global generators of the CPU for a while, then put them back."""
+    """Seed the global generators of the CPU for a while, then restore them."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = [int(word) for word in seed_sequence(seed, *key).generate_state(3)]
     random.seed(words[0])

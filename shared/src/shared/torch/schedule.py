@@ -114,7 +114,7 @@ def inverse_sqrt(warmup: float) -> Schedule:
 
 
 def plateau(factor: float, patience: int = 0) -> Schedule:
-    """Multiply by `factor` each time more than `patience` evaluations in a row gave no new best.
+    """Multiply by `factor` each time more than `patience` consecutive evaluations gave no new best.
 
     With factor 0.25 and patience 0 it is the quartering of pytorch/examples' word_language_model.
     """
