@@ -307,6 +307,15 @@ def test_page_can_be_made_again(cbow: Caller, small_run: Path, tmp_path: Path) -
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("text", ["a b\nb c\n", "ab ab\n", "ab cd\n", "a $_$ \\frac {x} ^^\n"])
+def test_page_of_few_or_odd_words_can_be_made(text: str, cbow: Caller, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    words = ("--epochs", 1, "--dimension", 2, "--tokenizer", "space", "--out", "run", "--quiet")
+    code, _, error = cbow("train", "--data", "a.txt", *words)
+    assert (code, error) == (0, "")
+    assert "</html>" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_explained_step_is_the_reference_step(cbow: Caller) -> None:
     printed = cbow("explain", "--line", "b a b a", "--position", 1, "--window", 3)[1]
     assert "(2 x)" in printed  # b stands twice in the context

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import csv
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,17 @@ from shared.teaching.handout import write_handout
 from shared.teaching.probe import choose
 from shared.teaching.sandbox import Limits, Sandbox
 from shared.teaching.selftest import grade_hostile, load_mutants
-from shared.teaching.student import LocalStudent
 from shared.teaching.submissions import Submission
+from shared.teaching.testing import (
+    defined_by,
+    require_enough_mutants,
+    require_handout,
+    require_mutant,
+    require_solution_and_gaps,
+    run_solution_notebook,
+    total,
+)
+from shared.teaching.testing import grade_here as grade_in_this_process
 from shared.text.tokenizers import coursework_tokens
 from shared.text.vocabulary import Vocabulary
 
@@ -33,25 +41,8 @@ EMPTY = ASSIGNMENT.edition.source(with_solution=False)
 MUTANTS = load_mutants(ASSIGNMENT)
 
 
-def names_of(code: str) -> dict:
-    """Return what a file defines, without running what it calls."""
-    tree = ast.parse(code)
-    tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]
-    names: dict = {}
-    exec(compile(tree, "submission.py", "exec"), names)
-    return names
-
-
 def grade_here(code: str, seed: int = 0) -> dict:
-    student = LocalStudent(names_of(code))
-    scores: dict = {}
-    for check in ASSIGNMENT.checks:
-        scores.update(ASSIGNMENT.run(check, student, seed))
-    return scores
-
-
-def total(scores: dict) -> float:
-    return sum(score.points for score in scores.values())
+    return grade_in_this_process(ASSIGNMENT, code, seed)
 
 
 @pytest.fixture(scope="module")
@@ -64,42 +55,22 @@ def sandbox() -> Iterator[Sandbox]:
     sandbox.close()
 
 
-def test_the_solution_gets_all_points_for_any_seed() -> None:
-    for seed in range(5):
-        scores = grade_here(SOLUTION, seed)
-        assert total(scores) == 15
-        assert not any(score.remarks for score in scores.values())
-
-
-def test_the_empty_handout_gets_none() -> None:
-    scores = grade_here(EMPTY)
-    assert total(scores) == 0
-    assert {r.key for s in scores.values() for r in s.remarks} <= {"gap", "step_unfinished"}
+def test_the_solution_gets_all_points_and_the_handout_none() -> None:
+    assert sum(ASSIGNMENT.points.values()) == 15
+    require_solution_and_gaps(ASSIGNMENT)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_classic_mistake_costs_its_own_part_and_is_named(mutant) -> None:
-    scores = grade_here(mutant.code(SOLUTION), seed=3)
-    for name, score in scores.items():
-        expected = ASSIGNMENT.points[name] - mutant.lost.get(name, 0)
-        assert abs(score.points - expected) <= 0.25, (name, score)
-    assert (total(scores) < 15) == bool(mutant.lost)
-    remarks = [remark for score in scores.values() for remark in score.remarks]
-    assert set(mutant.remarks) <= {remark.key for remark in remarks}
-    for remark in remarks:
-        english, chinese = (ASSIGNMENT.text(remark, language) for language in ("en", "zh"))
-        assert re.search("[a-z]{3}", english)
-        assert re.search("[\u4e00-\u9fff]{2}", chinese)
+    require_mutant(ASSIGNMENT, mutant)
 
 
 def test_there_are_enough_mistakes_and_every_part_has_some() -> None:
-    assert sum(bool(mutant.lost) for mutant in MUTANTS) >= 40
-    assert sum(not mutant.lost for mutant in MUTANTS) >= 8
-    assert {name for mutant in MUTANTS for name in mutant.lost} == set(ASSIGNMENT.points)
+    require_enough_mutants(ASSIGNMENT, MUTANTS)
 
 
 def test_edition_is_the_packages_own_algorithm() -> None:
-    names = names_of(SOLUTION)
+    names = defined_by(ASSIGNMENT, SOLUTION)
     lines = ["It's  useful. ", "a b c a b a", "one", "", "the end of the end"]
     for line in lines:
         assert names["tokenizer"](line) == coursework_tokens(line)
@@ -133,31 +104,8 @@ def handout(folder: Path, **options) -> list[Path]:
     return write_handout(ASSIGNMENT, folder, sample.write, requirement="dltasks-cbow", **options)
 
 
-def test_handout_is_the_same_bytes_twice_and_holds_no_solution_for_students(tmp_path: Path) -> None:
-    first, second = handout(tmp_path / "a"), handout(tmp_path / "b")
-    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    solved = {
-        ast.dump(statement)
-        for todo in ASSIGNMENT.edition.todos().values()
-        for statement in ast.parse("if True:\n" + indent(todo.code)).body[0].body  # type: ignore[attr-defined]
-    }
-    for path in (tmp_path / "a" / "student").rglob("*"):
-        if path.suffix == ".py":
-            codes = [path.read_text(encoding="utf-8")]
-        elif path.suffix == ".ipynb":
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-        else:
-            continue
-        for code in codes:
-            statements = {ast.dump(node) for node in ast.walk(ast.parse(code))}
-            assert not statements & solved, path
-
-
-def indent(code: str) -> str:
-    import textwrap
-
-    return textwrap.indent(textwrap.dedent(code), "    ")
+def test_handout_is_well_formed_and_holds_no_solution(tmp_path: Path) -> None:
+    require_handout(ASSIGNMENT, tmp_path, sample.write)
 
 
 def test_notebooks_and_course_formats_are_well_formed(tmp_path: Path) -> None:
@@ -179,13 +127,6 @@ def test_notebooks_and_course_formats_are_well_formed(tmp_path: Path) -> None:
     assert {entry["schema_version"] for entry in graded} == {3}
     with zipfile.ZipFile(tmp_path / "h" / "teacher" / "gradescope.zip") as archive:
         assert sorted(archive.namelist()) == ["run_autograder", "setup.sh"]
-
-
-def test_notebook_is_in_the_language_it_is_named_by(tmp_path: Path) -> None:
-    handout(tmp_path / "h")
-    for language, is_chinese in (("en", False), ("zh", True)):
-        text = (tmp_path / "h" / "student" / f"cbow.{language}.ipynb").read_text(encoding="utf-8")
-        assert bool(re.search("[\u4e00-\u9fff]", text)) is is_chinese
 
 
 def test_sandboxed_grades_are_those_of_this_process(sandbox: Sandbox) -> None:
@@ -300,13 +241,5 @@ def test_hostile_submissions_are_contained(sandbox: Sandbox) -> None:
 
 @pytest.mark.reliability
 def test_student_notebook_with_the_solution_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    handout(tmp_path / "h")
-    book = nbformat.read(tmp_path / "h" / "teacher" / "solution.en.ipynb", 4)
-    nbformat.validate(book)
-    folder = tmp_path / "h" / "student"
-    nbclient.NotebookClient(
-        book, timeout=120, resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    text = "".join(o.get("text", "") for c in book.cells for o in c.get("outputs", ()))
-    assert "Recall rate" in text
+    pytest.importorskip("nbclient")
+    assert "Recall rate" in run_solution_notebook(ASSIGNMENT, tmp_path, sample.write)

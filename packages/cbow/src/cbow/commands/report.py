@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,37 +81,37 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
             caption=caption,
             png=out.parent / "recall.png",
         )
-    page.heading("Words")
-    page.table(["word", "nearest words"], _neighbors(vectors), caption="Neighbors by cosine")
-    words, xs, ys = word_map(vectors)
-    page.scatter(
-        "Map of words",
-        xs,
-        ys,
-        words,
-        caption="The first two principal components of frequent words' vectors; distances are approximate.",
-        png=out.parent / "words.png",
-    )
+    if words := _frequent(vectors):  # none in a text of single letters
+        page.heading("Words")
+        table = _neighbors(vectors)
+        page.table(["word", "nearest words"], table, caption="Neighbors by cosine")
+        xs, ys = word_map(vectors, words[:WORDS_ON_MAP])
+        page.scatter(
+            "Map of words",
+            xs,
+            ys,
+            words[:WORDS_ON_MAP],
+            caption="The first two principal components of frequent words' vectors; distances are approximate.",
+            png=out.parent / "words.png",
+        )
     page.run_again(command(summary.get("processes", 1)), run, config)
     return page.save(out)
 
 
-def word_map(vectors: WordVectors) -> tuple[list[str], list[float], list[float]]:
-    """Project frequent words to the plane by principal component analysis.
+def word_map(vectors: WordVectors, words: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Project words to the plane by principal component analysis of their vectors, scaled to length 1.
 
     Returns
     -------
-    words : list of str
     xs, ys : list of float
-        Coordinates of each, for rows scaled to length 1.
+        Coordinates of each.
     """
-    words = _frequent(vectors)[:WORDS_ON_MAP]
     rows = vectors.unit[[vectors.row(word) for word in words]]  # (W, D)
     centered = rows - rows.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    plane = np.zeros((len(words), 2))  # a vector of size 1 has one component only
+    plane = np.zeros((len(words), 2))  # one word, or vectors of size 1, have one component only
     plane[:, : min(2, len(sizes))] = left[:, :2] * sizes[:2]
-    return words, plane[:, 0].tolist(), plane[:, 1].tolist()
+    return plane[:, 0].tolist(), plane[:, 1].tolist()
 
 
 def _frequent(vectors: WordVectors) -> list[str]:
