@@ -10,14 +10,18 @@ import ast
 import json
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.teaching.assignment import Assignment, Score
+from shared.teaching.grade import grade_one
 from shared.teaching.handout import write_handout
+from shared.teaching.probe import choose
+from shared.teaching.sandbox import Limits
 from shared.teaching.selftest import Mutant
 from shared.teaching.student import LocalStudent
+from shared.teaching.submissions import Submission
 
 NEAR = 0.25
 """A mistake may cost a quarter of a point more or less than is written."""
@@ -73,6 +77,48 @@ def require_mutant(assignment: Assignment, mutant: Mutant, seed: int = 3) -> Non
     for remark in remarks:
         assert re.search("[a-z]{3}", assignment.text(remark, "en"))
         assert re.search("[\u4e00-\u9fff]{2}", assignment.text(remark, "zh"))
+
+
+def require_enough_mutants(assignment: Assignment, mutants: Sequence[Mutant]) -> None:
+    """There are forty mistakes or more, every TODO has some, and there are accepted variants."""
+    assert sum(bool(mutant.lost) for mutant in mutants) >= 40
+    assert sum(not mutant.lost for mutant in mutants) >= 8
+    assert {name for mutant in mutants for name in mutant.lost} == set(assignment.points)
+
+
+def require_sandbox_agrees(assignment: Assignment, mutant: Mutant) -> None:
+    """A mistake costs in the sandbox what it costs here.
+
+    Raises
+    ------
+    UserError
+        No sandbox works on this machine.
+    """
+    sandbox = choose(assignment.distributions, Limits(seconds=60, memory=8 << 30))
+    code = mutant.code(assignment.edition.source(with_solution=True))
+    try:
+        result = grade_one(assignment, Submission("1", Path("1.py"), code), sandbox)
+    finally:
+        sandbox.close()
+    here = grade_here(assignment, code)
+    assert {n: s.points for n, s in result.scores.items()} == {n: s.points for n, s in here.items()}
+
+
+def run_solution_notebook(
+    assignment: Assignment, folder: Path, write_data: Callable[[Path], object]
+) -> str:
+    """Execute the solution's notebook beside the students' data, from top to bottom, and return what it printed."""
+    import nbclient
+    import nbformat
+
+    write_handout(assignment, folder / "h", write_data, requirement="dltasks")
+    book = nbformat.read(folder / "h" / "teacher" / "solution.en.ipynb", 4)
+    nbformat.validate(book)
+    resources = {"metadata": {"path": str(folder / "h" / "student")}}
+    nbclient.NotebookClient(book, timeout=120, resources=resources).execute()
+    return "".join(
+        output.get("text", "") for cell in book.cells for output in cell.get("outputs", ())
+    )
 
 
 def require_handout(
