@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -158,6 +159,17 @@ def test_occupied_folder_is_refused_before_the_verb_begins(
     assert not began
     monkeypatch.setenv("RANK", "1")  # another process may have made the folder
     assert command(["go", "--out", str(tmp_path)], began.append) == 0
+
+
+def test_stream_that_cannot_be_changed_stays_as_it_is(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stubborn(io.StringIO):
+        def reconfigure(self, **settings: str) -> None:
+            raise OSError(errno.ESPIPE, "Illegal seek")
+
+    monkeypatch.setattr("sys.stderr", Stubborn())
+    assert command(["greet", "Ada"]) == 0
 
 
 UNPRINTABLE = """

@@ -25,7 +25,9 @@ def use_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a notebook's stream has none
         if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="dltasks")
+            # A stream whose file has been exchanged under it may refuse; then it stays as it is.
+            with contextlib.suppress(OSError, ValueError):
+                reconfigure(encoding="utf-8", errors="dltasks")
 
 
 def _surrogates_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
