@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from resnet_tiny.cli import main
 from resnet_tiny.data import sample
@@ -69,3 +71,42 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> 
 def real_data() -> Path:
     """Return the folder of the real images; tests that need it skip where it is not."""
     return require_data("tiny-imagenet-200", "wnids.txt", "resnet-tiny")
+
+
+COLORS = {
+    "amber": (250, 190, 0),
+    "blue": (0, 0, 220),
+    "cyan": (0, 220, 220),
+    "dark": (20, 20, 20),
+    "else": (200, 0, 90),
+}
+
+
+def paint(path: Path, color: tuple[int, int, int], seed: int, size: int = 96) -> None:
+    noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
+    pixels = (np.array(color) + noise).clip(0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return five classes of 96x96 PNGs, without a split, some of them in a subfolder."""
+    root = tmp_path_factory.mktemp("own") / "photos"
+    for name, color in COLORS.items():
+        for number in range(20):
+            folder = root / name / ("more" if number % 4 == 0 else ".")
+            paint(folder / f"{number}.png", color, number)
+    return root
+
+
+@pytest.fixture(scope="session")
+def own_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("own-run") / "run"
+    words = (
+        "train", "--data", photos, "--resize", "--image-size", 32, "--arch", "squeezenet1_1", "--optimizer", "adamw",
+        "--learning-rate", 0.001, "--epochs", 6, "--batch-size", 16, "--holdout-per-class", 3, "--device", "cpu",
+        "--threads", 1, "--out", out, "--quiet",
+    )  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    return out

@@ -22,19 +22,19 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def test_onnx_file_takes_bytes_and_answers_as_predict_does(
     resnet_tiny: Callable[..., tuple[int, str, str]],
-    small_run: Path,
-    sample_folder: Path,
+    own_run: Path,
+    photos: Path,
     tmp_path: Path,
 ) -> None:
-    code, printed, error = resnet_tiny("export", small_run, "--out", "onnx")
+    code, printed, error = resnet_tiny("export", own_run, "--out", "onnx")
     assert (code, error) == (0, "") and "logits are torch's to" in printed
-    image = next(sample_folder.glob("test/images/*"))
+    image = next(photos.glob("cyan/*.png"))
     session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "model.onnx"))
-    (logits,) = session.run(None, {"pixels": decode(image, 64)[None]})
+    (logits,) = session.run(None, {"pixels": decode(image, 32, resize=True)[None]})
     chances = np.exp(logits[0] - logits[0].max())
     chances /= chances.sum()
     names = json.loads((tmp_path / "onnx" / "classes.json").read_text())["names"]
-    found = json.loads(resnet_tiny("predict", small_run, image, "--json", "--top", 1)[1])
+    found = json.loads(resnet_tiny("predict", own_run, image, "--json", "--top", 1)[1])
     best = found["classes"][0]
     assert names[int(chances.argmax())] == best["name"]
     assert float(chances.max()) == pytest.approx(best["probability"], abs=1e-3)

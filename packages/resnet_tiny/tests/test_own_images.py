@@ -19,31 +19,8 @@ from resnet_tiny.predict import load
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
-COLORS = {
-    "amber": (250, 190, 0),
-    "blue": (0, 0, 220),
-    "cyan": (0, 220, 220),
-    "dark": (20, 20, 20),
-    "else": (200, 0, 90),
-}
-
-
-def paint(path: Path, color: tuple[int, int, int], seed: int, size: int = 96) -> None:
-    noise = np.random.default_rng(seed).integers(-20, 20, (size, size, 3))
-    pixels = (np.array(color) + noise).clip(0, 255).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-@pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return five classes of 96x96 PNGs, without a split, some of them in a subfolder."""
-    root = tmp_path_factory.mktemp("own") / "photos"
-    for name, color in COLORS.items():
-        for number in range(20):
-            folder = root / name / ("more" if number % 4 == 0 else ".")
-            paint(folder / f"{number}.png", color, number)
-    return root
+COLORS = ("amber", "blue", "cyan", "dark", "else")
+"""The classes of the fixture `photos`."""
 
 
 def test_a_fifth_of_each_class_is_set_aside_where_there_is_no_split(photos: Path) -> None:
@@ -67,7 +44,7 @@ def test_folders_for_train_and_val_are_read_as_they_are(photos: Path, tmp_path: 
 
 
 def keep_one_class(root: Path) -> None:
-    for name in list(COLORS)[1:]:
+    for name in COLORS[1:]:
         shutil.rmtree(root / name)
 
 
@@ -109,20 +86,6 @@ def test_images_of_another_size_are_trained_on_with_advice(photos: Path, tmp_pat
         UserError, match="class 'amber' has only 16 training images. Hold fewer out"
     ):
         load_images(TrainConfig(data=str(photos), holdout_per_class=16, resize=True))
-
-
-@pytest.fixture(scope="session")
-def own_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from resnet_tiny.cli import main
-
-    out = tmp_path_factory.mktemp("own-run") / "run"
-    words = (
-        "train", "--data", photos, "--resize", "--image-size", 32, "--arch", "squeezenet1_1", "--optimizer", "adamw",
-        "--learning-rate", 0.001, "--epochs", 6, "--batch-size", 16, "--holdout-per-class", 3, "--device", "cpu",
-        "--threads", 1, "--out", out, "--quiet",
-    )  # fmt: skip
-    assert main([str(word) for word in words]) == 0
-    return out
 
 
 def test_folders_are_predicted_image_by_image(

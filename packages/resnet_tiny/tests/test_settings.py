@@ -24,6 +24,7 @@ from resnet_tiny.model import resnet
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.testing import records_of
+from shared.torch.config import LoopConfig
 
 BASE = TrainConfig(
     device="cpu", threads=1, precision="float32", batch_size=16, steps=4, holdout_per_class=2, log_every=2,
@@ -184,7 +185,17 @@ def test_every_setting_is_in_the_table() -> None:
     assert set(ELSEWHERE.values()) <= globals().keys()
 
 
-@pytest.mark.parametrize("name", CHANGES)
+LOOPS_OWN = {field.name for field in fields(LoopConfig)}
+"""Settings of the loop, which other packages try too: here they are left to `make reliability`."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.reliability] if name in LOOPS_OWN else [])
+        for name in CHANGES
+    ],
+)
 @pytest.mark.usefixtures("tiny")
 def test_setting_changes_the_run(
     name: str, tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -68,7 +68,7 @@ def test_resnet_takes_the_matrix_where_maps_are_small_and_trains_alike(
 ) -> None:
     torch.manual_seed(0)
     model = build_model("resnet18", 10).double()
-    images = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     fast = use_small_maps(copy.deepcopy(model))
     gradients = []
     for each in (model, fast):

@@ -64,7 +64,7 @@ def scaled_down(config: TrainConfig, options: StudyOptions) -> TrainConfig:
         holdout_per_class=options.holdout_per_class,
         selection="holdout",
         epochs=options.epochs,
-        decay_epochs=max(1, options.epochs // 3),  # three learning rates, as in 90 epochs
+        decay_epochs=-(-options.epochs // 3),  # three learning rates, as in 90 epochs
         batch_size=options.batch_size,
         learning_rate=config.learning_rate * options.batch_size / config.batch_size,
         precision="auto",
