@@ -36,14 +36,25 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"precision": "bf16", "tied": True},
-        {"model": "awd_lstm", "weight_dropout": 0.3, "vary_bptt": True, "asgd_window": 1},
-        {"model": "modern_transformer", "memory": 40, "layers": 2},
-        {"model": "transformer", "carry": False, "optimizer": "sgd", "schedule": "plateau"},
-        {"model": "gated_cnn", "workers": 2},
+        pytest.param({"precision": "bf16", "tied": True}, id="lstm-bf16"),
+        pytest.param({}, id="lstm", marks=LONG),
+        pytest.param(
+            {"model": "awd_lstm", "weight_dropout": 0.3, "vary_bptt": True, "asgd_window": 1},
+            id="awd_lstm",
+            marks=LONG,
+        ),
+        pytest.param(
+            {"model": "modern_transformer", "memory": 40, "layers": 2},
+            id="modern_transformer",
+            marks=LONG,
+        ),
+        pytest.param(
+            {"model": "transformer", "carry": False, "optimizer": "sgd", "schedule": "plateau"},
+            id="transformer",
+            marks=LONG,
+        ),
+        pytest.param({"model": "gated_cnn", "workers": 2}, id="gated_cnn", marks=LONG),
     ],
-    ids=lambda changes: changes.get("model", "lstm") + changes.get("precision", ""),
 )
 def test_killed_mid_epoch_and_resumed_is_bit_identical(
     changes: dict[str, Any], tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +97,7 @@ def test_output_biases_begin_at_the_frequencies_of_the_training_text_alone(
     torch.testing.assert_close(found, counts / counts.sum(), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.reliability  # the demo trains longer on the sample, and compares
 def test_training_reaches_what_the_sample_promises(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(
         CONFIG, data=str(sample_folder), embedding_size=64, hidden_size=64, steps=None, epochs=8,
