@@ -94,19 +94,18 @@ def _probe_checkpoints(best):
     import os
     import tempfile
 
-    folder = tempfile.mkdtemp(dir=os.getcwd())
     written = []
-    times = {}
-    for epoch, is_best in enumerate(best):
-        save_checkpoints({"epoch": epoch}, epoch, is_best, folder)
-        row = []
-        for name in sorted(os.listdir(folder)):
-            try:
-                number = int(torch.load(os.path.join(folder, name), weights_only=True)["epoch"])
-            except Exception:
-                number = -1
-            row.append([name, number])
-        written.append(row)
+    with tempfile.TemporaryDirectory() as folder:
+        for epoch, is_best in enumerate(best):
+            save_checkpoints({"epoch": epoch}, epoch, is_best, folder)
+            row = []
+            for name in sorted(os.listdir(folder)):
+                try:
+                    number = int(torch.load(os.path.join(folder, name), weights_only=True)["epoch"])
+                except Exception:
+                    number = -1
+                row.append([name, number])
+            written.append(row)
     return written
 
 
