@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TASKS = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 HOW_TO = (
     "own-data",
+    "teaching",
     "several-gpus",
     "what-grows",
     "from-the-assignments",
