@@ -18,7 +18,14 @@ from shared.command.cli import (
 DESCRIPTION = "Sentiment of film reviews: from naive Bayes to pretrained encoders."
 
 VERBS = (
-    Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
+    Verb(
+        "train",
+        "Train a model.",
+        TRAIN_CONFIG,
+        RUN_OPTIONS,
+        layered=True,
+        example="train --recipe nbsvm",
+    ),
     Verb("evaluate", "Measure a trained model.", "EvaluateOptions"),
     Verb(
         "predict",

@@ -60,6 +60,87 @@ class TrainConfig(LoopConfig):
         "stem_letters": "prefix_letters",
         "least_steps": "min_steps",
     }
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *(
+            "recipe",
+            "data",
+            "text_column",
+            "label_column",
+            "init",
+            "limit",
+            "model",
+            "encoder",
+            "vectors",
+        ),
+        *(
+            "epochs",
+            "minutes",
+            "batch_size",
+            "learning_rate",
+            "seed",
+            "device",
+            "out",
+            "resume",
+            "quiet",
+        ),
+    )
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": (
+            *(
+                "data",
+                "text_column",
+                "label_column",
+                "separator",
+                "encoding",
+                "test_data",
+                "test_fraction",
+            ),
+            *("task", "limit", "test_limit", "valid_fraction"),
+        ),
+        "text": (
+            *(
+                "tokenizer",
+                "min_count",
+                "max_vocab_size",
+                "prefix_letters",
+                "max_tokens",
+                "truncation",
+            ),
+            *("padding", "vectors"),
+        ),
+        "networks": (
+            *(
+                "init",
+                "model",
+                "embedding_size",
+                "hidden_size",
+                "layers",
+                "bidirectional",
+                "widths",
+                "pooling",
+            ),
+            *("carry_state", "head_size", "head_activation"),
+        ),
+        "encoders": ("encoder", "encoder_pooling", "lora_rank", "head_rate"),
+        "regularization and loss": (
+            *("dropout", "input_dropout", "word_dropout", "crop", "adversarial", "rating_weight"),
+            *("label_smoothing", "softmax_first"),
+        ),
+        "optimization": (
+            *(
+                "optimizer",
+                "learning_rate",
+                "vector_rate",
+                "momentum",
+                "weight_decay",
+                "batch_size",
+            ),
+            *("min_steps", "bucket"),
+        ),
+        "linear models": (
+            *("ngrams", "min_reviews", "term_frequency", "penalty_inverse", "smoothing", "refit"),
+        ),
+    }
     ONLY_WITH: ClassVar[OnlyWith] = {
         name: {**_OF_THE_LOOP.get(name, {}), **_OF_SETTINGS.get(name, {}), "model": models}
         for name, models in _OF_MODELS.items()

@@ -5,6 +5,8 @@ N counts reviews, C classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def measure(
     probabilities: NDArray[np.float64],
     reviews: Reviews,
     config: TrainConfig,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the figures of predictions.
 
     Parameters
@@ -34,17 +36,21 @@ def measure(
     Returns
     -------
     dict
-        `accuracy`, `loss` (nats per review), `calibration_error` (0 to 1), `reviews`; for classes the accuracy of each
-        that occurs; for ratings also `polarity_accuracy` and `mean_absolute_error` (stars) of the expected rating.
+        `accuracy`, `loss` (nats per review), `calibration_error` (0 to 1), `reviews`, `confusion` (rows: targets,
+        columns: predictions); for classes the accuracy of each that occurs; for ratings also `polarity_accuracy` and
+        `mean_absolute_error` (stars) of the expected rating.
     """
     targets = reviews.targets(config.task)
     is_right = probabilities.argmax(1) == targets
     of_target = np.maximum(probabilities[np.arange(len(targets)), targets], SMALLEST)
-    figures = {
+    count = probabilities.shape[1]
+    pairs = np.bincount(targets * count + probabilities.argmax(1), minlength=count * count)
+    figures: dict[str, Any] = {
         "accuracy": float(is_right.mean()),
         "loss": float(-np.log(of_target).mean()),
         "calibration_error": calibration_error(reliability(probabilities.max(1), is_right)),
         "reviews": len(reviews),
+        "confusion": pairs.reshape(count, count).tolist(),
     }
     if config.task == "polarity":
         for label, name in enumerate(reviews.classes):
@@ -74,6 +80,6 @@ def positive_probability(probabilities: NDArray[np.float64]) -> NDArray[np.float
     return probabilities[:, np.array(RATINGS) > 5].sum(1)
 
 
-def figures_for_summary(split: str, figures: dict[str, float]) -> dict[str, float]:
+def figures_for_summary(split: str, figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures under the names that `summary.json` has: `test_accuracy` and so on."""
     return {f"{split}_{key}": value for key, value in figures.items()}

@@ -78,7 +78,7 @@ def train_linear(config: TrainConfig, options: RunOptions) -> Path:
 
 def fit_and_validate(
     config: TrainConfig, data: Data
-) -> tuple[linear.LinearClassifier, dict[str, float]]:
+) -> tuple[linear.LinearClassifier, dict[str, Any]]:
     """Return the model to keep, and the figures on valid of one that was fitted on train alone.
 
     Reviews are counted once. The n-grams that validation may know are those of the training reviews: columns that are

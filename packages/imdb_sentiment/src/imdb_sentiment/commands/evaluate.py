@@ -27,6 +27,15 @@ def run(options: EvaluateOptions) -> int:
     for name, value in figures.items():
         if name.endswith("accuracy") or name == "calibration_error":
             print(f"  {name:<22} {100 * value:.2f} %")
-        elif name != "reviews":
+        elif name not in ("reviews", "confusion"):
             print(f"  {name:<22} {value:.4f}")
+    print_confusion(figures["confusion"], trained.classes)
     return 0
+
+
+def print_confusion(table: list[list[int]], classes: tuple[str, ...]) -> None:
+    """Print how often each class (row) was predicted as which (column)."""
+    width = max(9, *map(len, classes))
+    print("  " + "  ".join(f"{name:>{width}}" for name in ("predicted", *classes)))
+    for name, row in zip(classes, table, strict=True):
+        print("  " + "  ".join([f"{name:>{width}}", *(f"{count:>{width},}" for count in row)]))

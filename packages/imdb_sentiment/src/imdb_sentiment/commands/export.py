@@ -47,7 +47,10 @@ def run(options: ExportOptions) -> int:
         from imdb_sentiment.commands.export_pretrained import export_pretrained
 
         line, difference = export_pretrained(trained, out)
-        print(f"{out}: transformers.{line} loads it, with probabilities equal to {difference:.1e}.")
+        print(f"transformers.{line} loads it.")
+        print(
+            f"Its probabilities differ from ours by at most {difference:.1e}; {out / 'README.md'} is its card."
+        )
         return 0
     difference = export_onnx(classifier, out)
     print(

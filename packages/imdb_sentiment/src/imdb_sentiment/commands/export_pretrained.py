@@ -206,6 +206,8 @@ def _card(model: TrainedModel, line: str) -> str:
             f"{metrics[f'{name}_reviews']:,} |"
             for name in ("valid", "test")
         ]
+    # A folder's last two parts tell enough; the rest is this machine's.
+    name = "/".join(str(config.encoder).replace("\\", "/").strip("/").split("/")[-2:])
     code = line.replace("AutoModelFor", "transformers.AutoModelFor")
     remote = ", trust_remote_code=True" if "trust_remote_code" in line else ""
     folder = line.split('"')[1]
@@ -217,7 +219,7 @@ def _card(model: TrainedModel, line: str) -> str:
             "---",
             f"# Text classification: {', '.join(model.classes)}",
             "",
-            f"{config.encoder} fine-tuned on {data}, seed {config.seed}, by `imdb-sentiment train`.",
+            f"{name} fine-tuned on {data}, seed {config.seed}, by `imdb-sentiment train`.",
             "",
             "```python",
             "import transformers",

@@ -58,7 +58,7 @@ class EvaluateOptions(MeasuredOptions):
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Which reviews to judge."""
+    """Which reviews to classify."""
 
     run: str = positional()
     """Run folder."""

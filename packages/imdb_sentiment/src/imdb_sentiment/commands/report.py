@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from imdb_sentiment.config import LINEAR, TrainConfig
+from imdb_sentiment.data.reviews import CLASSES, task_classes
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
+from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
 STRONGEST = 20
+MOST_CLASSES = 30
+"""More would not fit into a table."""
 DEFECTS = {
     "padding": (
         "front",
@@ -83,6 +87,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         _strongest(page, run.path)
     else:
         _curves(page, run.metrics.records(), out.parent)
+    _confusion(page, summary, config)
     page.run_again("imdb-sentiment train", run, config)
     return page.save(out)
 
@@ -118,6 +123,22 @@ def _curves(page: Report, records: list[dict[str, Any]], folder: Path) -> None:
     }
     page.lines("Loss", "epoch", "nats per review", losses)
     page.learning_rate(records)
+
+
+def _confusion(page: Report, summary: dict[str, Any], config: TrainConfig) -> None:
+    table = summary["metrics"].get("test_confusion")  # runs of earlier versions have none
+    if table is None or len(table) > MOST_CLASSES:
+        return
+    classes = task_classes(config.task, summary["data"].get("classes", CLASSES))
+    fractions = [[count / max(1, sum(row)) for count in row] for row in table]
+    texts = [[f"{count:,}" for count in row] for row in table]
+    page.heading("Confusion on test")
+    page.html(STYLE)
+    page.html(
+        heat_map(
+            "Rows: class of the review. Columns: predicted.", classes, classes, fractions, texts
+        )
+    )
 
 
 def _strongest(page: Report, path: Path) -> None:

@@ -14,9 +14,9 @@ from imdb_sentiment.data.text import Ids
 from shared.text.cooccurrence import cooccurrence_counts, positive_pmi
 
 WINDOW = 5
-"""Words to each side that count as near; one at distance d counts 1 / d."""
+"""Context words to each side; one at distance d counts 1 / d."""
 TRUSTED = 40
-"""Occurrences at which a word's vector has half of its full length: the neighbours of a rarer one are chance."""
+"""Occurrences at which a word's vector has half of its full length: the neighbors of a rarer one are chance."""
 SPREAD = 0.6
 """Root mean square of the numbers of the result, over all words of the reviews as they come."""
 
@@ -51,15 +51,15 @@ def vectors_of(
     from sklearn.utils.extmath import randomized_svd
 
     pmi = positive_pmi(cooccurrence_counts(sequences, size, window=WINDOW, specials=specials))
-    found = np.zeros((size, dimension), dtype=np.float32)
+    vectors = np.zeros((size, dimension), dtype=np.float32)
     rank = min(dimension, size - 1)
     if pmi.nnz == 0 or rank < 1:
-        return found
+        return vectors
     u, s, _ = randomized_svd(pmi, rank, n_iter=3, random_state=seed)
-    found[:, :rank] = u * np.sqrt(s)
-    found[:specials] = 0
+    vectors[:, :rank] = u * np.sqrt(s)
+    vectors[:specials] = 0
     counts = np.bincount(np.concatenate(sequences), minlength=size).astype(np.float32)
     lengths = counts / (counts + TRUSTED)
-    found *= (lengths / np.maximum(np.linalg.norm(found, axis=1), 1e-9))[:, None]
-    of_words = counts[specials:] @ np.square(found[specials:]).mean(1) / counts[specials:].sum()
-    return found * np.float32(SPREAD / np.sqrt(of_words))
+    vectors *= (lengths / np.maximum(np.linalg.norm(vectors, axis=1), 1e-9))[:, None]
+    of_words = counts[specials:] @ np.square(vectors[specials:]).mean(1) / counts[specials:].sum()
+    return vectors * np.float32(SPREAD / np.sqrt(of_words))

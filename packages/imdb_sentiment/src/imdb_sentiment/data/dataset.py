@@ -240,7 +240,7 @@ def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> R
                     f"{path}:1: has no column {name!r}. Name it with {flag}; its columns: "
                     f"{', '.join(map(repr, table.columns[:20]))}."
                 )
-    texts, found, names = [], [], []
+    texts, given, names = [], [], []
     for line, (text, label) in table.rows([columns.text, columns.label]):
         if not isinstance(text, str):
             raise UserError(f"{path}:{line}: the text is {text!r}. Expected a string.")
@@ -249,20 +249,20 @@ def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> R
                 f"{path}:{line}: the label is {label!r}. Expected a class, as text or whole number."
             )
         texts.append(text)
-        found.append(str(label).strip())
+        given.append(str(label).strip())
         names.append(f"{path.name}:{line}")
-    known = tuple(classes) if classes is not None else _sorted_classes(set(found))
+    known = tuple(classes) if classes is not None else _sorted_classes(set(given))
     if len(known) < 2:
         raise UserError(f"{path}: has {len(known)} classes. Expected two or more different labels.")
     number_of = {name: number for number, name in enumerate(known)}
-    for label, name in zip(found, names, strict=True):
+    for label, name in zip(given, names, strict=True):
         if label not in number_of:
             raise UserError(
                 f"{path.parent / name}: the label {label!r} is not a class of the training reviews. "
                 f"Expected {', '.join(known)}."
             )
     zeros = np.zeros(len(texts), dtype=np.int64)
-    labels = np.array([number_of[label] for label in found], dtype=np.int64)
+    labels = np.array([number_of[label] for label in given], dtype=np.int64)
     return Reviews(texts, labels, zeros, [""] * len(texts), names, known)
 
 
@@ -276,13 +276,13 @@ def _table_of(folder: Path, split: str) -> Path | None:
     """Return the table of a split in a folder: `train.csv`, `test.jsonl` and the like."""
     if not folder.is_dir():
         return None
-    found = [p for p in sorted(folder.glob(f"{split}.*")) if p.is_file() and is_table(p)]
-    if len(found) > 1:
+    tables = [p for p in sorted(folder.glob(f"{split}.*")) if p.is_file() and is_table(p)]
+    if len(tables) > 1:
         raise UserError(
-            f"{folder}: has {found[0].name} and {found[1].name}. Expected one {split} table "
+            f"{folder}: has {tables[0].name} and {tables[1].name}. Expected one {split} table "
             f"({', '.join(SUFFIXES)})."
         )
-    return found[0] if found else None
+    return tables[0] if tables else None
 
 
 def _sorted_classes(labels: set[str]) -> tuple[str, ...]:

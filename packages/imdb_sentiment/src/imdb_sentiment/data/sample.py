@@ -1,10 +1,9 @@
 """Made-up reviews in the publisher's layout, from a known rule.
 
-A film has a name of its own, which its reviews mention and which says nothing of the class. A review is a few
-sentences: some are about the story, some judge. A judgement is a word of praise or blame, plain or turned round by
-"not", so that single words mislead in a known share of sentences and pairs of words do not. In a known share of the
-reviews the judging sentences lean the other way than the class, which no model can see through: those are `HARD`.
-All of it follows from `SEED`.
+A film has a name of its own, which its reviews mention and which says nothing about the class. A review is a few
+sentences: some tell the story, some give an opinion. An opinion is a word of praise or blame, plain or negated by
+"not", so that unigrams mislead in a known fraction of the sentences and bigrams do not. In a known fraction of the
+reviews, `HARD`, the opinions contradict the class, which no model can see. Everything follows from `SEED`.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from shared.files import whole_file
 SEED = 11
 FILMS = {"train": 80, "test": 40}
 REVIEWS_OF_A_FILM = 5
-"""Of each class; so train has 800 reviews, test 400."""
+"""In each class; so train has 800 reviews, test 400."""
 NEGATED = 0.35
-"""Share of judgements that are turned round."""
+"""Fraction of the opinions that are negated."""
 HARD = 0.06
-"""Share of reviews that say the contrary of their class."""
+"""Fraction of the reviews that contradict their class."""
 EXPECTED_ACCURACY = (0.84, 0.97)
-"""Of a trained model on the test reviews; one that knew the rule would have about 1 - HARD."""
+"""Range for a trained model on the test reviews; one that knew the rule would have about 1 - HARD."""
 
 _LETTERS = ("bdfgklmnprstvz", "aeiou")
 _GOOD = ("brilliant", "moving", "charming", "superb", "funny", "clever", "gripping", "lovely")
@@ -58,14 +57,14 @@ def _name(random: np.random.Generator) -> str:
 
 
 def _review(random: np.random.Generator, film: str, is_positive: bool, rating: int) -> str:
-    """Return a review: strong ratings judge more often."""
+    """Return a review; those with strong ratings have more opinions."""
     if random.random() < HARD:
         is_positive = not is_positive
-    judgements = 3 if rating in (1, 2, 9, 10) else 2
+    opinions = 3 if rating in (1, 2, 9, 10) else 2
     sentences = [_plot(random, film) for _ in range(int(random.integers(2, 6)))]
-    for _ in range(judgements):
-        place = int(random.integers(len(sentences) + 1))
-        sentences.insert(place, _judgement(random, is_positive))
+    for _ in range(opinions):
+        position = int(random.integers(len(sentences) + 1))
+        sentences.insert(position, _opinion(random, is_positive))
     middle = len(sentences) // 2
     return " ".join(sentences[:middle]) + "<br /><br />" + " ".join(sentences[middle:])
 
@@ -87,7 +86,7 @@ def _plot(random: np.random.Generator, film: str) -> str:
     )
 
 
-def _judgement(random: np.random.Generator, is_positive: bool) -> str:
+def _opinion(random: np.random.Generator, is_positive: bool) -> str:
     is_negated = random.random() < NEGATED
     word = _one(random, _GOOD if is_positive != is_negated else _BAD)
     middle = "is not" if is_negated else "is"

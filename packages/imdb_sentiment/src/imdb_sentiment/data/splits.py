@@ -105,9 +105,9 @@ def _equal_sizes(count: int, most: list[int]) -> list[int]:
     sizes = [0] * len(most)
     while count:
         open_ = [i for i, size in enumerate(sizes) if size < most[i]]
-        share, extra = divmod(count, len(open_))
+        equal, extra = divmod(count, len(open_))
         for position, i in enumerate(open_):
-            added = min(share + (position < extra), most[i] - sizes[i])
+            added = min(equal + (position < extra), most[i] - sizes[i])
             sizes[i] += added
             count -= added
     return sizes

@@ -51,7 +51,7 @@ class Classifier(ABC):
         Raises
         ------
         TypeError
-            `texts` is one string, which would be judged letter by letter, or holds something other than strings.
+            `texts` is one string, which is a sequence of letters, or holds something other than strings.
         """
         if isinstance(texts, str):
             raise TypeError("texts is a str, expected a list of them: [text]")

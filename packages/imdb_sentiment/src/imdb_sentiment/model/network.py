@@ -1,4 +1,4 @@
-"""What the LSTM and the CNN share: word vectors, pooling over time, a head with the classes.
+"""The common parts of the LSTM and the CNN: word vectors, pooling over time, a head with the classes.
 
 Shapes: B batch, T time in tokens, D dimension of a word vector, H size of a hidden state, C classes, V vocabulary size.
 """

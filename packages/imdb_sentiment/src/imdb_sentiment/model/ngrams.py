@@ -30,7 +30,7 @@ FORMER_NAMES = {"prefixes": "stems"}
 class FeatureCounter:
     """Counts n-grams of words, and unigrams and bigrams of word prefixes beside them if wanted.
 
-    Prefixes stand in for stems: "disappointing" and "disappointed" share a feature, which rare forms gain by.
+    Prefixes stand in for stems: "disappointing" and "disappointed" have a feature in common, which helps rare forms.
 
     Parameters
     ----------
