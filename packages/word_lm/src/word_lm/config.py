@@ -28,7 +28,21 @@ MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
 class TrainConfig(LoopConfig):
     """Settings of a training run; the defaults are a small LSTM for a laptop."""
 
-    COMMON: ClassVar[tuple[str, ...]] = ("tokenizer", "tied", "layers", "bptt")
+    COMMON: ClassVar[tuple[str, ...]] = (
+        *(
+            "recipe",
+            "data",
+            "tokenizer",
+            "init",
+            "model",
+            "hidden_size",
+            "layers",
+            "tied",
+            "dropout",
+            "minutes",
+        ),
+        *("epochs", "batch_size", "bptt", "learning_rate"),
+    )
     RENAMED: ClassVar[dict[str, str]] = {"embedding_range": "init_range"}
     ONLY_WITH: ClassVar[OnlyWith] = {
         "heads": {"model": TRANSFORMERS},
