@@ -32,11 +32,7 @@ from shared.runs.run_directory import RunDirectory
 from shared.torch.averaging import WeightAverage
 from shared.torch.checkpoint import load_checkpoint, require_same_data, save_checkpoint
 from shared.torch.config import LoopConfig
-from shared.torch.device import (
-    require_compiler,
-    seed_everything,
-    to_device,
-)
+from shared.torch.device import require_compiler, seed_everything, to_device
 from shared.torch.evaluation import evaluating
 from shared.torch.gradients import SparseExchange, scale_and_clip
 from shared.torch.journal import Journal, profiler
@@ -145,15 +141,14 @@ class Training:
             planner = self._planner = Planner(self, began)
             self._resume_or_start()
             self.journal = Journal(self.run, is_first, self.at.step, self.describe)
-            is_hidden = self.run.quiet or not is_first
-            bar = progress_bar(None, label="training", unit="step", quiet=is_hidden)
-            with bar as self.bar:
+            quiet = self.run.quiet or not is_first
+            with progress_bar(None, label="training", unit="step", quiet=quiet) as self.bar:
                 self._began = time.monotonic() - self.at.seconds
                 planner.start()
                 with profiler(self.run, self.config.profile_steps, is_first) as self._profile:
                     while not self._is_done():
                         self._epoch()
-        return self._outcome()
+        return self.at.outcome(self.plan.total_steps, self.seconds(), highest=self.highest)
 
     def progress(self) -> float:
         """Return how much of the run is done, 0 to 1; while updates are only timed, what they are timed for."""
@@ -403,15 +398,3 @@ class Training:
     def say(self, text: str, figures: Mapping[str, Any] | None = None) -> None:
         """Log a line with the position of training."""
         self.journal.say(self.at, self.plan.total_steps, text, figures)
-
-    def _outcome(self) -> Outcome:
-        history = self.at.history
-        return Outcome(
-            steps=self.at.step,
-            epochs=self.at.epoch,
-            best=history[best_index(history, highest=self.highest)] if history else None,
-            last=history[-1] if history else None,
-            history=tuple(history),
-            is_stopped_early=self.at.step < self.plan.total_steps,
-            seconds=self.seconds(),
-        )

@@ -41,6 +41,29 @@ class Position:
         self.epochs = self.epoch + self.epoch_step / epoch_steps
         return is_epoch_end
 
+    def outcome(self, total_steps: int, seconds: float, *, highest: bool) -> Outcome:
+        """Return the result of a run that ends here.
+
+        Parameters
+        ----------
+        total_steps : int
+            Updates that were planned.
+        seconds : float
+            Spent on training.
+        highest : bool
+            Higher metrics are better.
+        """
+        history = self.history
+        return Outcome(
+            steps=self.step,
+            epochs=self.epoch,
+            best=history[best_index(history, highest=highest)] if history else None,
+            last=history[-1] if history else None,
+            history=tuple(history),
+            is_stopped_early=self.step < total_steps,
+            seconds=seconds,
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
