@@ -234,7 +234,9 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert vectors(tmp_path / "run").tobytes() == whole.tobytes()
 
 
-def test_resume_on_other_data_is_refused(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
+def test_resume_on_other_content_is_refused_and_under_another_name_is_not(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
     text = (sample_folder / "treebank.txt").read_text()
     (tmp_path / "a.txt").write_text(text)
     words = ("train", "--epochs", 1, "--out", tmp_path / "run", "--quiet")
@@ -244,6 +246,12 @@ def test_resume_on_other_data_is_refused(cbow: Caller, sample_folder: Path, tmp_
     code, _, error = cbow(*words, "--data", tmp_path / "a.txt", "--resume")
     assert code == 2
     assert "with other content" in error
+    changed = text.replace("film", "mlif")  # as many bytes
+    (tmp_path / "a.txt").write_text(changed)
+    assert cbow(*words, "--data", tmp_path / "a.txt", "--resume")[0] == 2
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "b.txt").write_text(text)
+    assert cbow(*words, "--data", tmp_path / "moved" / "b.txt", "--resume")[0] == 0
 
 
 def test_huge_learning_rate_is_stopped_and_named_with_the_last_good_state_kept(

@@ -45,7 +45,7 @@ class TrainingState:
 
 
 def model_of(record: dict[str, Any]) -> int:
-    """Return the model that a record of `metrics.jsonl` is about; runs before 0.2 call it `member`."""
+    """Return the model that a record of `metrics.jsonl` is about; older runs call it `member`."""
     return record.get("model", record.get("member", 0))
 
 
@@ -86,13 +86,13 @@ def restore(
         raise UserError(
             f"{checkpoint.folder}: is no checkpoint of cbow. Restore it or train again."
         )
-    if data != listing:
+    if data["sha256"] != listing["sha256"]:  # its name may be another
         raise UserError(
             f"{run.path}: was trained on {data['name']} with other content (sha256 "
             f"{data['sha256'][:12]}..., now {listing['sha256'][:12]}...). Give the same --data."
         )
     arrays = read_arrays(checkpoint.folder / WEIGHTS)
-    if "member" in facts:  # a checkpoint from before 0.2
+    if "member" in facts:  # an older checkpoint
         facts["model"] = facts.pop("member")
     state = TrainingState(**facts, control=arrays.get("control"))
     if state.processes != processes:
