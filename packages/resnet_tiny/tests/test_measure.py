@@ -219,6 +219,18 @@ def test_any_folder_with_val_can_be_evaluated(
     assert code == 0 and json.loads(printed)["images"] == 5
 
 
+def test_images_of_other_sizes_are_evaluated_where_asked(
+    resnet_tiny: Caller, small_run: Path, broken: Path
+) -> None:
+    path = next(broken.glob("val/images/*"))
+    with Image.open(path) as image:
+        image.convert("RGB").resize((128, 128)).save(path, "JPEG")
+    code, _, error = resnet_tiny("evaluate", small_run, "--data", broken, "--json")
+    assert code == 2 and "is 128x128 pixels" in error and "--resize" in error
+    code, printed, _ = resnet_tiny("evaluate", small_run, "--data", broken, "--json", "--resize")
+    assert code == 0 and json.loads(printed)["images"] == 30
+
+
 def test_evaluation_lists_image_class_answer_and_verdict(
     resnet_tiny: Caller, small_run: Path, sample_folder: Path
 ) -> None:

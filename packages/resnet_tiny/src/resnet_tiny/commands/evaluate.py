@@ -87,7 +87,10 @@ def val_subset(trained: TrainedModel, options: EvaluateOptions, accelerator: Any
         classes = every if every.ids[: len(classes)] == classes.ids else classes
     listing = val_images(root, classes)
     settings = replace(
-        config, cache=options.cache or config.cache, on_bad_image=options.on_bad_image
+        config,
+        cache=options.cache or config.cache,
+        resize=config.resize or options.resize,
+        on_bad_image=options.on_bad_image,
     )
     say = (lambda line: None) if options.json else print
     (pack,) = on_first(

@@ -34,6 +34,8 @@ class EvaluateOptions:
     """Folder with val/, in Tiny ImageNet's layout or with a folder for each class; default: the data of the run."""
     cache: str | None = None
     """Folder for the decoded images; default: the run's."""
+    resize: bool = False
+    """Accept images of any size, also where training did not."""
     on_bad_image: Literal["fail", "skip"] = "fail"
     """What to do with bad images; each one is named."""
     checkpoint: str = "best"

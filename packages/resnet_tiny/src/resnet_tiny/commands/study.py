@@ -38,8 +38,10 @@ VARIANTS: Mapping[str, dict[str, Any]] = {
 def run(options: StudyOptions) -> int:
     """Time the devices, train with and without augmentation, write table, plots and page (verb `study`)."""
     out = Path(options.out or f"runs/resnet_tiny/study-{datetime.datetime.now():%Y%m%d-%H%M%S}")
-    base = scaled_down(load_recipe(TrainConfig, "resnet_tiny", options.recipe), options)
-    devices = time_devices(base, options) if options.steps else []
+    recipe = load_recipe(TrainConfig, "resnet_tiny", options.recipe)
+    recipe = replace(recipe, data=options.data, cache=options.cache)
+    base = scaled_down(recipe, options)
+    devices = time_devices(recipe, options) if options.steps else []
     runs = {}
     for name, changes in VARIANTS.items():
         print(f"== {name}", flush=True)
@@ -58,8 +60,6 @@ def scaled_down(config: TrainConfig, options: StudyOptions) -> TrainConfig:
     """Return a recipe for a few classes and epochs: same network and optimizer, the checkpoint chosen on a hold-out."""
     return replace(
         config,
-        data=options.data,
-        cache=options.cache,
         only_classes=options.only_classes,
         holdout_per_class=options.holdout_per_class,
         selection="holdout",
@@ -75,12 +75,8 @@ def scaled_down(config: TrainConfig, options: StudyOptions) -> TrainConfig:
 
 
 def time_devices(config: TrainConfig, options: StudyOptions) -> list[dict[str, Any]]:
-    """Time a few steps on each device of this machine."""
-    images = load_images(
-        replace(config, only_classes=None),
-        say=lambda line: print(line, file=sys.stderr),
-        quiet=options.quiet,
-    )
+    """Time a few steps of the recipe, as it is, on each device of this machine."""
+    images = load_images(config, say=lambda line: print(line, file=sys.stderr), quiet=options.quiet)
     config = replace(config, batch_size=min(config.batch_size, len(images.train)))
     before, rows = torch.get_num_threads(), []
     cores = os.cpu_count() or 1
@@ -116,7 +112,7 @@ def write_study(out: Path, devices: list[dict[str, Any]], runs: Mapping[str, Run
                 ]
                 for row in devices
             ],
-            caption=f"Full run: the projected time of {devices[0]['epochs']} epochs of all classes.",
+            caption=f"Full run: the projected time of the recipe's {devices[0]['epochs']} epochs.",
         )  # fmt: skip
     page.heading("Overfitting")
     curves, rows = {}, []

@@ -74,19 +74,19 @@ def folder_images(root: Path, classes: Classes, split: str) -> ImageFiles:
             )
         folder = there[0]
     numbers = {name: label for label, name in enumerate(classes.ids)}
-    found = subfolders(folder)
-    if unknown := [name for name in found if name not in numbers]:
+    folders = subfolders(folder)
+    if unknown := [name for name in folders if name not in numbers]:
         raise UserError(
             f"{folder / unknown[0]}: is not among the {len(numbers)} classes known ({few(sorted(numbers))}). "
             "Remove the folder or correct its name."
         )
     labelled: list[tuple[Entry, int]] = []
     ignored: Counter[str] = Counter()
-    for name in found:
+    for name in folders:
         entries, others = scan(folder / name, root, nested=True)
         if not entries:
-            kinds = f" (only {', '.join(sorted(others))})" if others else ""
-            raise UserError(f"{folder / name}: the class holds no image{kinds}. Add some.")
+            endings = f" (only {', '.join(sorted(others))})" if others else ""
+            raise UserError(f"{folder / name}: the class holds no image{endings}. Add some.")
         if not has_split(root):
             entries = _part(folder / name, entries, split)
         labelled += [(entry, numbers[name]) for entry in entries]

@@ -166,8 +166,8 @@ def image_paths(names: Iterable[str]) -> list[Path]:
             continue
         entries, others = scan(path, path, nested=True)
         if not entries:
-            kinds = f", only {', '.join(sorted(others))}" if others else ""
-            raise UserError(f"{path}: holds no image{kinds}. Name images or a folder of images.")
+            endings = f", only {', '.join(sorted(others))}" if others else ""
+            raise UserError(f"{path}: holds no image{endings}. Name images or a folder of images.")
         paths += [path / entry.path for entry in entries]
     return paths
 

@@ -131,9 +131,9 @@ def _class_images(root: Path, folder: Path) -> tuple[list[Entry], Counter[str]]:
         raise UserError(f"{folder}: is half unpacked: images/ is missing. {AGAIN}.")
     entries, others = scan(images, root)
     if not entries:
-        kinds = f" (only {', '.join(sorted(others))})" if others else ""
+        endings = f" (only {', '.join(sorted(others))})" if others else ""
         raise UserError(
-            f"{images}: the class holds no image{kinds}. {AGAIN}, or take {wnid} out of {WNIDS}."
+            f"{images}: the class holds no image{endings}. {AGAIN}, or take {wnid} out of {WNIDS}."
         )
     boxes = folder / f"{wnid}_boxes.txt"
     if boxes.is_file():
