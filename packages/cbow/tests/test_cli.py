@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cbow.cli import VERBS
+from cbow.commands import study
 from cbow.config import TrainConfig
 from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
@@ -328,6 +329,18 @@ def test_explained_step_is_the_reference_step(cbow: Caller) -> None:
     assert after < before
 
 
+@pytest.mark.parametrize(
+    ("change", "reported"), [({}, "5.05"), ({"epochs": 3}, None), ({"data": {"sha256": "0"}}, None)]
+)
+def test_courseworks_figures_stand_beside_its_own_corpus_and_epochs_only(
+    change: dict[str, object], reported: str | None
+) -> None:
+    metrics = {"train_loss": 5.0461, "recall_at_40": 0.1982}
+    summary = {"data": {"sha256": study.TREEBANK}, "metrics": metrics, "seconds": 1.0, "epochs": 10}
+    summary |= change
+    assert study._row("lr 0.1", summary, summary["data"])[2] == reported  # type: ignore[arg-type]
+
+
 def test_study_makes_both_plots_and_goes_on_where_it_was(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -337,5 +350,6 @@ def test_study_makes_both_plots_and_goes_on_where_it_was(
     assert {"loss.png", "recall.png", "report.html", "study.json"} <= names
     assert len(json.loads((tmp_path / "study" / "study.json").read_text())) == 6
     page = (tmp_path / "study" / "report.html").read_text()
+    assert ">5.05<" not in page  # the coursework's figures are for its own corpus and epochs
     assert cbow(*words, "--resume")[0] == 0
     assert (tmp_path / "study" / "report.html").read_text() == page
