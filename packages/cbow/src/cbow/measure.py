@@ -115,7 +115,7 @@ def synonym_recall(
     resamples : int
         Bootstrap samples of the query words.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Raises
     ------

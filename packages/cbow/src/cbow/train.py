@@ -1,8 +1,8 @@
 """The training loop: epochs over blocks of the corpus, with a bar, checkpoints, and an exact resume.
 
 Random draws are a pure function of seed, epoch and position in the corpus, so configuration, weights and
-`TrainingState` (`checkpoint.py`) are all that a resume needs. Of several processes (`processes/`) the first one runs
-this file. One step of SGD is in `model/reference.py`, to be read, and in `kernels/`, compiled.
+`TrainingState` (`checkpoint.py`) are all that a resume needs. With several processes (`processes/`) the first one
+runs this file. One step of SGD is in `model/reference.py`, to be read, and in `kernels/`, compiled.
 
 With `twin` a run trains two models one after the other. They have nothing in common but the corpus, so each is what a
 run of its own with its settings would be. The vectors of the first lie in the run folder until both are joined.

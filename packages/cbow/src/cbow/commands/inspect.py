@@ -1,4 +1,4 @@
-"""The verb `inspect`: what a run was trained on and what it has learned, piece by piece."""
+"""The verb `inspect`: samples, word indices and vector rows of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.text.vocabulary import Vocabulary
 
 FIRST_WORDS = 5
 NUMBERS = 8
-"""Of a vector, printed in a line; JSON has all of them."""
+"""Numbers of a vector that are printed in a line; JSON has all of them."""
 
 
 def run(options: InspectOptions) -> int:

@@ -158,7 +158,7 @@ def count_words(
     corpus : Corpus
     config : TrainConfig
     known : Vocabulary, optional
-        Of a run to start from: its words stay, before those of the corpus, and counts add up.
+        Vocabulary of a run to start from: its words come first, and counts add up.
     say : callable, optional
         Called with a line about words that are left out or were forgotten while counting.
     quiet : bool

@@ -222,7 +222,7 @@ class Engine:
         learning_rate, rate_slope : float
             The learning rate at position p of `ids` is learning_rate + rate_slope p.
         key : uint64
-            Of this block's random draws, see `stream_key`.
+            Key of this block's random draws, see `stream_key`.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class Engine:
                     *settings,
                 )
             if control[thread, STATUS] == DIVERGED:
-                control[:, STOP] = 1  # the other threads need not go on
+                control[:, STOP] = 1  # the other threads can stop
 
         if self.threads == 1:
             work(0)

@@ -32,7 +32,7 @@ class CBOW:
     dimension : int
         Size of a word vector, >= 1.
     seed : int
-        Of the first weights.
+        Seed of the initial weights.
 
     Attributes
     ----------

@@ -198,7 +198,7 @@ class WordVectors:
     def _cosines(self, target: Floats) -> Floats:
         """Return the cosines (V,) of all words with a vector (D,) of length 1.
 
-        Of a large matrix, which may be a file mapped to memory, a block of rows is scaled at a time.
+        A large matrix, which may be a memory-mapped file, is scaled block by block.
         """
         if self.matrix.nbytes <= _CACHED_BYTES:
             return cast(Floats, self.unit @ target)

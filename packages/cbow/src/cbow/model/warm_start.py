@@ -145,8 +145,8 @@ def _check_sizes(theirs: TrainConfig, ours: TrainConfig) -> None:
 
 
 def _common(new: Any, old: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of the names that both sequences have, in each of them."""
+    """Return the indices, in each of two sequences, of the names that both have."""
     ids = {name: number for number, name in enumerate(old)}
     pairs = [(number, ids[name]) for number, name in enumerate(new) if name in ids]
-    places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return places[:, 0], places[:, 1]
+    indices = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return indices[:, 0], indices[:, 1]

@@ -144,7 +144,7 @@ def default_merge_every(words: int, replicas: int) -> int:
     Parameters
     ----------
     words : int
-        Of the corpus.
+        Words of the corpus.
     replicas : int
     """
     return max(30_000, words // (4 * replicas))
