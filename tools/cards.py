@@ -109,6 +109,7 @@ section h2 span { color: var(--quiet); font-weight: 400; margin-left: .3rem; }
 figure { margin: 0 0 .8rem; }
 figure svg { display: block; width: 100%; height: auto; }
 svg.plot text { font-family: inherit !important; fill: currentColor; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .check { font-size: .9rem; color: var(--quiet); }
 .check b { color: var(--good); }
 .check b.OFF { color: var(--bad); }
