@@ -142,6 +142,10 @@ def test_neutral_folder_beside_pos_and_neg_is_a_class(imdb: Caller, tmp_path: Pa
     model = load(tmp_path / "run")
     assert model.classes == ("neg", "neu", "pos")
     assert [p.label for p in model.predict(["good film", "so so", "bad"])] == ["pos", "neu", "neg"]
+    code, printed, _ = imdb("explain", "run", "so so, perhaps", "--out", "e.html")
+    assert (code, "probability of neu" in printed) == (0, True)
+    code, printed, _ = imdb("mistakes", "run", "--out", "m.html")
+    assert (code, "of 60 predictions are wrong" in printed) == (0, True)
 
 
 def test_one_text_gives_one_prediction_and_letters_are_never_judged(linear_run: Path) -> None:

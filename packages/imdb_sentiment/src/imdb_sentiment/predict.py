@@ -5,7 +5,7 @@ N counts words of one text. Effects are in log-odds, so that they compare wherev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imdb_sentiment.data.reviews import RATINGS
+from imdb_sentiment.data.reviews import CLASSES, RATINGS
 from imdb_sentiment.data.text import Span, word_spans
 from imdb_sentiment.model.base import Classifier
 from imdb_sentiment.model.trained import NetworkClassifier, Prediction, TrainedModel
@@ -75,9 +75,9 @@ def explain(
     spans : list of (start, end)
         Positions of N words in the text.
     effects : float64 array (N,)
-        Above 0: the word raises the log-odds of a positive review.
+        Above 0: the word raises the log-odds of `explained_class`.
     probability : float
-        Probability that the review is positive.
+        Probability of that class.
 
     Raises
     ------
@@ -89,27 +89,31 @@ def explain(
     Zeiler and Fergus 2014, arXiv 1311.2901, section 4.1 (occlusion); Shrikumar et al. 2016, arXiv 1605.01713
     (gradient times input).
     """
-    probability = float(probability_of(classifier, [text])[0])
+    is_target = _is_target(classifier, text)
+    probability = float(classifier.probabilities([text])[0, is_target].sum())
     if method == "gradient":
         if not isinstance(classifier, NetworkClassifier):
             raise UserError(
                 f"--method gradient: {classifier.config.model} is linear. Use --method occlusion."
             )
-        spans, effects = _gradient_times_input(classifier, text)
+        spans, effects = _gradient_times_input(classifier, text, is_target)
         return spans[:most], effects[:most], probability
     spans = word_spans(text)[:most]
     effects = np.zeros(len(spans))
     for start in range(0, len(spans), BATCH):
         part = spans[start : start + BATCH]
         without = [text[:a] + text[b:] for a, b in part]
-        change = log_odds(np.array(probability)) - log_odds(probability_of(classifier, without))
+        others = classifier.probabilities(without)[:, is_target].sum(1)
+        change = log_odds(np.array(probability)) - log_odds(others)
         effects[start : start + len(part)] = change
     return spans, effects, probability
 
 
-def probability_of(classifier: Classifier, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the probability (N,) that each text is positive: the last class, or more than 5 stars."""
-    return classifier.probabilities(texts)[:, _is_positive(classifier)].sum(1)
+def explained_class(classifier: Classifier, text: str) -> str:
+    """Return the class that `explain` explains: the second of two (positive), or the predicted one of more."""
+    if classifier.config.task == "rating":
+        return CLASSES[-1]
+    return classifier.classes[_is_target(classifier, text).index(True)]
 
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,14 +122,17 @@ def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
-def _is_positive(classifier: Classifier) -> list[bool]:
+def _is_target(classifier: Classifier, text: str) -> list[bool]:
+    """Return which columns of the probabilities are of the explained class."""
     if classifier.config.task == "rating":
         return [stars > 5 for stars in RATINGS]
-    return [False] * (len(classifier.classes) - 1) + [True]
+    count = len(classifier.classes)
+    target = 1 if count == 2 else int(classifier.probabilities([text])[0].argmax())
+    return [number == target for number in range(count)]
 
 
 def _gradient_times_input(
-    classifier: NetworkClassifier, text: str
+    classifier: NetworkClassifier, text: str, is_target: list[bool]
 ) -> tuple[list[Span], NDArray[np.float64]]:
     import torch
 
@@ -140,9 +147,9 @@ def _gradient_times_input(
     device = next(network.parameters()).device
     vectors = network.vectors(ids.to(device)).detach().requires_grad_()  # (1, T, D)
     logits, _ = network.from_vectors(vectors, lengths.to(device))
-    is_positive = torch.tensor(_is_positive(classifier))
+    chosen = torch.tensor(is_target)
     scores: Tensor = logits[0].float()
-    score = scores[is_positive].logsumexp(0) - scores[~is_positive].logsumexp(0)  # log-odds
+    score = scores[chosen].logsumexp(0) - scores[~chosen].logsumexp(0)  # log-odds
     (gradient,) = torch.autograd.grad(score, vectors)
     effects = (gradient * vectors).sum(-1)[0].detach().cpu().double().numpy()
     own = effects[-len(spans) :] if network.config.padding == "front" else effects[: len(spans)]

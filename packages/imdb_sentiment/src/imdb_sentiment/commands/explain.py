@@ -13,7 +13,7 @@ from imdb_sentiment.commands.options import ExplainOptions
 from imdb_sentiment.data.dataset import read_part
 from imdb_sentiment.data.text import Span
 from imdb_sentiment.model.trained import TrainedModel, load
-from imdb_sentiment.predict import explain
+from imdb_sentiment.predict import explain, explained_class
 from shared.pages.report import Report
 from shared.text.text_files import read_pieces
 
@@ -31,9 +31,10 @@ def run(options: ExplainOptions) -> int:
         spans, effects, probability = explain(
             trained.classifier, text, method=options.method, most=options.words
         )
-        print(f"{name}: {_verdict(probability)}; {_strongest(text, spans, effects)}")
+        verdict = f"probability of {explained_class(trained.classifier, text)} {probability:.4f}"
+        print(f"{name}: {verdict}; {_strongest(text, spans, effects)}")
         page.heading(name)
-        page.text(f"{_verdict(probability)}.")
+        page.text(f"{verdict}.")
         page.html(colored(text, spans, effects))
         page.table(["word", "effect on the log-odds"], _rows(text, spans, effects))
     page.save(out)
@@ -84,12 +85,8 @@ def _subtitle(options: ExplainOptions, trained: TrainedModel) -> str:
     }
     return (
         f"{trained.config.model}: {how[options.method]}, in log-odds. "
-        "Blue speaks for a positive review, orange against."
+        "Blue raises the probability, orange lowers it."
     )
-
-
-def _verdict(probability: float) -> str:
-    return f"{'positive' if probability > 0.5 else 'negative'}, probability of positive {probability:.4f}"
 
 
 def _strongest(text: str, spans: Sequence[Span], effects: NDArray[np.float64]) -> str:

@@ -94,8 +94,12 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
 
 def defects_of(config: TrainConfig) -> dict[str, str]:
     """Return the settings of a run that reproduce mistakes of the coursework, and what is wrong with each."""
-    names = ("encoder_pooling",) if config.model == "encoder" else tuple(DEFECTS)[:-1]
-    names = () if config.model in LINEAR else (*names, "softmax_first")
+    if config.model in LINEAR:
+        return {}
+    other = (
+        {"padding", "pooling", "carry_state"} if config.model == "encoder" else {"encoder_pooling"}
+    )
+    names = [name for name in DEFECTS if name not in other]
     return {name: DEFECTS[name][1] for name in names if getattr(config, name) == DEFECTS[name][0]}
 
 
