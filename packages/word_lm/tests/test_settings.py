@@ -184,3 +184,14 @@ def test_double_precision_is_the_hosts_alone() -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             assert ".double()" not in line or ".cpu().double()" in line, (path, line)
             assert "torch.float64" not in line or "device" not in line, (path, line)
+
+
+def test_learning_rate_of_a_varied_segment_is_scaled_by_its_length(tmp_path: Path) -> None:
+    write_texts(tmp_path)
+    config = replace(BASE, data=str(tmp_path / "text.txt"), vary_bptt=True, bptt=20, steps=6)
+    records = figures_of(config, tmp_path / "run")[0]
+    rates = [record["learning_rate"] for record in records if "learning_rate" in record]
+    ids = train.load_text(config).splits["train"]
+    segments = train.Segments(ids, config.batch_size, config.bptt, vary=True, seed=config.seed)
+    expected = [config.learning_rate * segments.rate_factor(0, step) for step in range(6)]
+    assert rates == pytest.approx(expected) and len(set(rates)) > 2
