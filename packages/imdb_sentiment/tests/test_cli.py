@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -331,7 +332,15 @@ def test_report_makes_the_same_page_again(
 ) -> None:
     for run in (linear_run, lstm_run):
         assert imdb("report", run, "--out", "page.html")[0] == 0
-        assert (tmp_path / "page.html").read_text() == (run / "report.html").read_text()
+        page = (tmp_path / "page.html").read_text()
+        assert page == (run / "report.html").read_text()
+        accuracies = re.findall(r"test accuracy[^<]*", page)
+        assert accuracies == [
+            "test accuracy",
+            "test accuracy of negative reviews",
+            "test accuracy of positive reviews",
+        ]
+        assert "Confusion on test" in page
 
 
 def test_sample_never_overwrites(imdb: Caller) -> None:

@@ -175,7 +175,7 @@ def _facts(summary: dict[str, Any], config: TrainConfig) -> list[tuple[str, Any]
     metrics = summary["metrics"]
     rows: list[tuple[str, Any]] = [("valid accuracy", percent(metrics["valid_accuracy"]))]
     for key, value in metrics.items():
-        if not (key.startswith("test_") and key.endswith("_accuracy")):
+        if key == "test_accuracy" or not (key.startswith("test_") and key.endswith("_accuracy")):
             continue
         name = key.removeprefix("test_").removesuffix("_accuracy")
         about = "as negative or positive" if name == "polarity" else f"of {name} reviews"
