@@ -22,7 +22,7 @@ from cbow.model import reference
 from shared.teaching.assignment import AnyStudent, Assignment, Check, Score, call
 from shared.teaching.student import Answer, CallFailed, Failure
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 _CLOSE = 1e-6
 
 
