@@ -59,6 +59,7 @@ class TrainConfig(LoopConfig):
         "valid_share": "valid_fraction",
         "stem_letters": "prefix_letters",
         "least_steps": "min_steps",
+        "pooling=last_place": "last_position",
     }
     COMMON: ClassVar[tuple[str, ...]] = (
         *(

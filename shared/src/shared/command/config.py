@@ -290,13 +290,14 @@ def _layered_defaults(
 def _settings_in(path: Path, cls: type) -> dict[str, Any]:
     """Return the settings of a YAML file under their present names.
 
-    `RENAMED`, a class variable of `cls` or of a class above it, maps names of earlier versions to those of today, so
-    that old run folders stay readable.
+    `RENAMED`, a class variable of `cls` or of a class above it, maps names of earlier versions to those of today, and
+    `name=value` to the value of today (`"pooling=last_place": "last_position"`), so that old run folders stay readable.
     """
     renamed: dict[str, str] = {}
     for base in cls.__mro__:
         renamed |= vars(base).get("RENAMED", {})
     values = {renamed.get(name, name): value for name, value in read_mapping(path).items()}
+    values = {name: renamed.get(f"{name}={value}", value) for name, value in values.items()}
     _refuse_unknown(values, [f.name for f in dataclasses.fields(typing.cast(Any, cls))], path)
     return values
 
