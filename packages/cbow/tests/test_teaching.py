@@ -22,7 +22,7 @@ from shared.teaching.handout import write_handout
 from shared.teaching.probe import choose
 from shared.teaching.sandbox import Limits, Sandbox
 from shared.teaching.selftest import grade_hostile, load_mutants
-from shared.teaching.submissions import Submission
+from shared.teaching.submissions import Submission, read_code
 from shared.teaching.testing import (
     defined_by,
     require_enough_mutants,
@@ -229,6 +229,13 @@ def test_student_is_told_what_the_visible_checks_say(
     assert "softmax  ok" in out
     path.write_text(SOLUTION, encoding="utf-8")
     assert cli.main(["check", str(path)]) == 0
+
+
+def test_solution_notebook_is_graded_without_a_problem(tmp_path: Path, sandbox: Sandbox) -> None:
+    write_handout(ASSIGNMENT, tmp_path / "h", sample.write, requirement="dltasks-cbow")
+    path = tmp_path / "h" / "teacher" / "solution.zh.ipynb"
+    result = grade_one(ASSIGNMENT, Submission("1", path, read_code(path)), sandbox)
+    assert (result.total, result.notes) == (15, [])
 
 
 @pytest.mark.reliability

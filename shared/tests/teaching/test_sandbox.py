@@ -219,6 +219,16 @@ def test_training_at_the_end_of_a_file_is_not_run(sandbox: Sandbox) -> None:
         assert calls.value("f") == 5
 
 
+def test_what_needs_a_line_that_was_left_out_is_left_out_too(sandbox: Sandbox) -> None:
+    code = "class A:\n    def f(self):\n        return 1\n"
+    code += "model = A()\nvalues = [model.f() for _ in range(3)]\nk = values[0]\n"
+    code += "n = 4\ndef g():\n    return n\n"
+    with Student.of_code(sandbox, "", code) as student:
+        assert student.problems == []
+        with student.check() as calls:
+            assert calls.value("g") == 4
+
+
 def test_where_no_sandbox_works_grading_is_refused_unless_trusted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -223,12 +223,15 @@ def write_grades(
     return out / GRADES
 
 
-def frequent_remarks(results: Sequence[Result]) -> list[tuple[str, str, int]]:
-    """Return (TODO, key of the remark, students), most frequent first."""
+def frequent_remarks(
+    results: Sequence[Result], points: Mapping[str, float]
+) -> list[tuple[str, str, int]]:
+    """Return (TODO, key of the remark, students) of what cost points, most frequent first."""
     counts = Counter(
         (name, key)
         for result in results
         for name, score in result.scores.items()
+        if score.points < points[name]
         for key in {remark.key for remark in score.remarks}
     )
     return [

@@ -15,18 +15,18 @@ WORDS = {
         "points": "points", "of": "of {most} points", "part": "part", "remarks": "remarks", "full": "all right",
         "mean": "mean", "median": "median", "submissions": "submissions", "by_part": "By part",
         "fraction": "fraction of the points", "mistakes": "Frequent mistakes", "mistake": "mistake",
-        "students": "students", "unreadable": "Could not be graded", "student": "student", "reason": "reason",
+        "students": "students", "unreadable": "Problems while a file was loaded", "student": "student", "reason": "reason",
         "similar": "Look alike", "similarity": "similarity", "grades": "Grades", "total": "total",
-        "similar_text": "Fraction of the smaller submission's token fingerprints that both have; the handout's code "
-        "and what a fifth of the class has in common do not count. The solution is public, so `(solution)` is among "
-        "them. A reason to look, not a verdict.",
+        "similar_text": "Similarity: the fraction of the smaller submission's code, in runs of 12 tokens, that the "
+        "other one has too. Code of the handout is left out, and so is code that a fifth of the class has. (solution) "
+        "is the published solution. A reason to look, not a verdict.",
         "by_hand": "{parts}: graded by hand, not in these points.",
     },
     "zh": {
         "points": "得分", "of": "满分 {most}", "part": "部分", "remarks": "评语", "full": "全部正确",
         "mean": "平均分", "median": "中位数", "submissions": "提交数", "by_part": "各部分",
         "fraction": "得分率", "mistakes": "常见错误", "mistake": "错误",
-        "students": "人数", "unreadable": "无法评分", "student": "学号", "reason": "原因",
+        "students": "人数", "unreadable": "加载文件时的问题", "student": "学号", "reason": "原因",
         "similar": "相似的提交", "similarity": "相似度", "grades": "成绩", "total": "总分",
         "similar_text": "两份提交中较短一份的词法指纹有多少在另一份中出现；讲义中的代码，"
         "以及五分之一以上同学共有的部分不计。参考答案是公开的，因此也在比较之列，"
@@ -49,7 +49,11 @@ def write_student_page(assignment: Assignment, result: Result, page: Path, langu
     for name, score in result.scores.items():
         remarks = "; ".join(assignment.text(remark, language) for remark in score.remarks)
         rows.append(
-            (name, f"{score.points:g} / {assignment.points[name]:g}", remarks or words["full"])
+            (
+                name,
+                f"{score.points:g}\u00a0/\u00a0{assignment.points[name]:g}",
+                remarks or words["full"],
+            )
         )
     report.table([words["part"], words["points"], words["remarks"]], rows)
     if assignment.by_hand:
@@ -86,7 +90,6 @@ def write_class_page(
             for name in todos
         ]
         report.table([words["part"], words["fraction"]], fractions)
-    report.heading(words["mistakes"])
     samples: dict[tuple[str, str], Remark] = {
         (name, remark.key): remark
         for r in results
@@ -95,9 +98,11 @@ def write_class_page(
     }
     rows = [
         (name, assignment.text(samples[name, key], language), str(students))
-        for name, key, students in frequent_remarks(results)[:30]
+        for name, key, students in frequent_remarks(results, assignment.points)[:30]
     ]
-    report.table([words["part"], words["mistake"], words["students"]], rows)
+    if rows:
+        report.heading(words["mistakes"])
+        report.table([words["part"], words["mistake"], words["students"]], rows)
     broken = [
         (r.student, "; ".join(assignment.text(note, language) for note in r.notes))
         for r in results

@@ -138,7 +138,8 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run the definitions of the handout, then those of a submission; return the names and what failed.
 
     Only imports, functions, classes and assignments are run: a submission may train for half an hour where it is not
-    asked to. An assignment that calls one of its own functions is left out for the same reason.
+    asked to. An assignment that calls one of its own functions is left out for the same reason, and so is one that needs
+    what was left out.
     """
     namespace: dict[str, Any] = {"__name__": "submission", "__builtins__": __builtins__}
     problems: list[dict[str, Any]] = []
@@ -153,13 +154,18 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return namespace, problems
     definitions = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
     own = {node.name for node in tree.body if isinstance(node, definitions)}
+    left_out: set[str] = set()
     for node in tree.body:
         if not isinstance(
             node, (*definitions, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
         ):
             continue
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and own & called(node):
-            continue
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+            read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+            if own & called(node) or left_out & read:
+                left_out |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+                continue
         try:
             exec(compile(ast.Module([node], []), FILE, "exec"), namespace)
         except (Exception, SystemExit) as error:
