@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from conftest import write_reviews
 
 from imdb_sentiment.cli import VERBS
@@ -359,3 +360,12 @@ def test_damaged_checkpoint_is_named_and_a_changed_file_never_used(
     code, _, error = imdb("predict", run, "good")
     assert code == 2
     assert "every checkpoint in it is damaged" in error
+
+
+@pytest.mark.parametrize("name", ["bilstm", "cnn", "encoder", "handwritten"])
+def test_typed_epochs_are_kept_where_the_recipe_has_min_steps(name: str, imdb: Caller) -> None:
+    words = ["train", "--recipe", name, *(["--encoder", "folder"] if name == "encoder" else [])]
+    recipe = yaml.safe_load(imdb(*words, "--print-config")[1])
+    assert recipe["min_steps"] > 0
+    typed = yaml.safe_load(imdb(*words, "--epochs", 2, "--print-config")[1])
+    assert typed == recipe | {"epochs": 2, "min_steps": 0}

@@ -166,8 +166,24 @@ def test_reviews_without_ratings_train_without_the_auxiliary_loss(tmp_path: Path
     config = replace(CONFIG, data=str(tmp_path / "d.csv"), limit=None, rating_weight=0.5, steps=2)
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert run is not None
-    assert "no ratings" in (run / "log.txt").read_text()
+    assert "no star ratings" in (run / "log.txt").read_text()
     assert load(run).config.rating_weight == 0
+    run = train.train(
+        replace(config, rating_weight=0), RunOptions(out=str(tmp_path / "plain"), quiet=True)
+    )
+    assert run is not None
+    assert "ratings" not in (run / "log.txt").read_text()
+
+
+def test_more_epochs_for_min_steps_are_announced(tmp_path: Path, sample_folder: Path) -> None:
+    config = replace(
+        CONFIG, data=str(sample_folder), steps=None, epochs=1, limit=32, batch_size=8, min_steps=7
+    )
+    run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert run is not None
+    line = "2 epochs instead of 1, to reach 7 updates (--min-steps)"
+    assert line in (run / "log.txt").read_text()
+    assert summary_of(run)["steps"] == 8
 
 
 def test_vocabulary_is_of_training_reviews_only(tmp_path: Path, sample_folder: Path) -> None:

@@ -33,6 +33,7 @@ class DemoConfig:
     COMMON: ClassVar[tuple[str, ...]] = ("shrink",)
     GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {"shape of the model": ("widths", "names")}
     RENAMED: ClassVar[dict[str, str]] = {"step_size": "learning_rate"}
+    RESETS: ClassVar[dict[str, str]] = {"epochs": "negatives"}
 
     recipe: str | None = None
     """Settings by name."""
@@ -117,6 +118,15 @@ def test_saved_yaml_reads_back_equal_with_every_field_written_out(tmp_path: Path
 def test_file_of_an_earlier_version_is_read_under_todays_names(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text("step_size: 0.5\n")
     assert load(DemoConfig, tmp_path / "old.yaml").learning_rate == 0.5
+
+
+def test_typed_flag_resets_the_setting_of_a_recipe_that_contradicts_it(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text("objective: negative\nepochs: 9\nnegatives: 70\n")
+    words = ["--recipe", "long"]
+    assert demo(words, {"long": path}).negatives == 70
+    assert demo([*words, "--epochs", "2"], {"long": path}).negatives == 5
+    assert demo([*words, "--epochs=2", "--negatives=8"], {"long": path}).negatives == 8
 
 
 def test_underscores_are_accepted_and_booleans_have_a_no(recipes: dict[str, Path]) -> None:

@@ -142,11 +142,15 @@ class TrainConfig(LoopConfig):
             *("ngrams", "min_reviews", "term_frequency", "penalty_inverse", "smoothing", "refit"),
         ),
     }
+    RESETS: ClassVar[dict[str, str]] = {"epochs": "min_steps"}
     ONLY_WITH: ClassVar[OnlyWith] = {
         name: {**_OF_THE_LOOP.get(name, {}), **_OF_SETTINGS.get(name, {}), "model": models}
         for name, models in _OF_MODELS.items()
     }
 
+    epochs: int = 10
+    """Passes over the training data, >= 1; --steps and --minutes take precedence. On the command line it also
+    takes precedence over a recipe's `min_steps`."""
     data: str | None = None
     """Folder with {train,test}/{pos,neg}/<id>_<rating>.txt, or your own: a CSV, TSV or JSONL file, or a folder of text
     files for each class; default: $DLTASKS_DATA/aclImdb, else a small made-up sample."""
@@ -261,7 +265,8 @@ class TrainConfig(LoopConfig):
     batch_size: int = 32
     """Reviews in a batch, >= 1."""
     min_steps: int = 0
-    """Least number of updates, >= 0: --epochs is raised where there are few reviews."""
+    """Least number of updates, >= 0: where there are few reviews, a recipe's epochs are raised, and a line says so.
+    --epochs on the command line sets it to 0; --steps and --minutes take precedence."""
     bucket: bool = True
     """Batches of reviews of similar length, which saves padding."""
 

@@ -47,8 +47,8 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     began = time.monotonic()
     accelerator = make_accelerator(config)
     data = load_data(config)
-    has_ratings = bool(data.train.ratings.all())
-    if config.rating_weight and not has_ratings:
+    lacks_ratings = config.rating_weight > 0 and not data.train.ratings.all()
+    if lacks_ratings:
         config = replace(config, rating_weight=0.0)
     targets = {
         name: part.targets(config.task)
@@ -67,8 +67,16 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
         weights = sum(weight.numel() for weight in network.parameters())
         details = f"with {weights:,} weights, {examples.padding():.1%} padding"
         say_start(run, config, data, details)
-        if not has_ratings:
-            run.say("The reviews have no ratings, so nothing learns from them (--rating-weight 0).")
+        if lacks_ratings:
+            run.say(
+                "The reviews have no star ratings: training without the loss on ratings (--rating-weight 0)."
+            )
+        planned = with_min_steps(config, examples.order().steps(0))
+        if planned.epochs > config.epochs:
+            run.say(
+                f"Training takes {planned.epochs} epochs instead of {config.epochs}, "
+                f"to reach {config.min_steps} updates (--min-steps)."
+            )
 
         def evaluate(plain: nn.Module) -> dict[str, float]:
             assert isinstance(plain, TextNetwork)
@@ -79,7 +87,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
         training = Training(
             accelerator=accelerator,
             run=run,
-            config=with_min_steps(config, examples.order().steps(0)),
+            config=planned,
             model=network,
             optimizers=make_optimizers(config, network),
             order=examples.order(),

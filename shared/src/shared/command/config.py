@@ -3,7 +3,8 @@
 A field's attribute docstring is its help text; `__post_init__` checks values and reports every problem at once through
 `Problems`. Values are layered: defaults < saved run (on resume) < recipe < `--config FILE` < flags, in whatever order
 they are typed. Unknown flags, unknown keys and repeated keys are errors, and so are flags that have no effect with the
-other settings (`ONLY_WITH`). Parsing goes through jsonargparse (`shared.command.parser`), imported when a verb runs.
+other settings (`ONLY_WITH`). A typed flag may take another setting back to its default (`RESETS`). Parsing goes through
+jsonargparse (`shared.command.parser`), imported when a verb runs.
 
     @dataclass(frozen=True)
     class TrainConfig:
@@ -88,7 +89,7 @@ def parse(
         parser.add_argument("--config", type=str)  # `_take_layers` has taken its values out by then
         parser.add_argument("--print-config", action="store_true")
         words, layers = _take_layers(words, recipes)
-        parser.set_defaults(_layered_defaults(classes[0], layers, recipes))
+        parser.set_defaults(_layered_defaults(classes[0], layers, recipes, _given(words)))
     asked = [word for word in _before_dashes(words) if word in ("-h", "--help", "--help-all")]
     if asked:
         more = [] if recipes is None else _layer_flags(recipes)
@@ -275,8 +276,13 @@ def _value_of(name: str, words: Sequence[str]) -> str | None:
 
 
 def _layered_defaults(
-    cls: type, layers: Sequence[Path], recipes: Mapping[str, Path]
+    cls: type, layers: Sequence[Path], recipes: Mapping[str, Path], given: Sequence[str]
 ) -> dict[str, Any]:
+    """Return the settings of the files, the last one first in rank, without those that a typed flag resets.
+
+    `RESETS`, a class variable of `cls`, maps a flag to the setting that would contradict it: with
+    `{"epochs": "min_steps"}`, `--epochs 2` takes a recipe's `min_steps` back to the default.
+    """
     names = {path: name for name, path in recipes.items()}
     values: dict[str, Any] = {}
     for path in layers:
@@ -284,6 +290,9 @@ def _layered_defaults(
         values |= typed(cls, make_parser(str(path), "", [cls]), layer, path)
         if path in names:
             values["recipe"] = names[path]
+    for name, other in getattr(cls, "RESETS", {}).items():
+        if name in given:
+            values.pop(other, None)
     return values
 
 
