@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.command.options import SampleOptions
-from shared.data.samples import data_or_sample, write_sample
+from shared.data.samples import data_or_sample, sample_notice, write_sample
 from shared.errors import UserError
 
 
@@ -49,3 +49,10 @@ def test_sample_is_known_as_one_wherever_it_lies(tmp_path: Path) -> None:
     assert data_or_sample("books", str(moved / "a.txt"), write) == (moved / "a.txt", True)
     (tmp_path / "own.txt").write_text("own")
     assert data_or_sample("books", str(tmp_path / "own.txt"), write)[1] is False
+
+
+def test_notice_offers_the_real_data_only_where_the_sample_was_not_asked_for() -> None:
+    assert sample_notice("book", "book-sample") == "Data: the made-up sample."
+    fallback = sample_notice("book", None)
+    assert fallback.startswith("No --data given and no downloaded data found")
+    assert "`book fetch`" in fallback

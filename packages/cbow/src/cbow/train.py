@@ -33,7 +33,7 @@ from cbow.model.weights import final_vectors, first_weights, models_of, subwords
 from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
 from shared.command.options import RunOptions
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.interrupt import Interrupted, StopRequest
@@ -304,8 +304,8 @@ class _Training:
 
     def _say_start(self) -> None:
         data, state = self._data(), self.state
-        if data["is_sample"] and self.config.data is None:
-            self.run.say(NOTICE.format(command="cbow"))
+        if data["is_sample"]:
+            self.run.say(sample_notice("cbow", self.config.data))
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
         if self.corpus.ignored:
             count = len(self.corpus.ignored)

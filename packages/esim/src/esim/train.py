@@ -20,7 +20,7 @@ from esim.measure import accuracy_and_loss, scoring_batch
 from esim.model.esim import VOCABULARY, Esim
 from esim.model.trained import load_run
 from shared.command.options import RunOptions
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches
 from shared.torch.device import make_accelerator, seed_everything
@@ -74,7 +74,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         model.encoding.set_stems(data.vocabulary)
         if note:
             folder.say(note)
-        _say_start(folder, data, model, vectors.source)
+        _say_start(folder, config, data, model, vectors.source)
         training = Training(
             accelerator=accelerator,
             run=folder,
@@ -171,9 +171,11 @@ def _describe(figures: Mapping[str, Any]) -> str:
     return ""
 
 
-def _say_start(folder: RunDirectory, data: Data, model: nn.Module, vectors: str) -> None:
+def _say_start(
+    folder: RunDirectory, config: TrainConfig, data: Data, model: nn.Module, vectors: str
+) -> None:
     if data.is_sample:
-        folder.say(NOTICE.format(command="esim"))
+        folder.say(sample_notice("esim", config.data))
     counts = ", ".join(f"{name} {len(pairs):,}" for name, pairs in data.splits.items())
     weights = sum(weight.numel() for weight in model.parameters())
     folder.say(

@@ -6,14 +6,14 @@ from typing import Any
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.reviews import CLASSES, Data
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 
 
 def say_start(run: RunDirectory, config: TrainConfig, data: Data, details: str) -> None:
     """Say what is trained on which data."""
     if data.is_sample:
-        run.say(NOTICE.format(command="imdb-sentiment"))
+        run.say(sample_notice("imdb-sentiment", config.data))
     facts = data.facts()
     if data.train.classes != CLASSES:
         run.say(f"classes: {', '.join(data.train.classes)}")

@@ -20,7 +20,7 @@ from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
 from resnet_tiny.model.weights import load_initial, load_pretrained
 from shared.command.options import RunOptions
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
@@ -190,7 +190,7 @@ def _say_start(
         with (folder.path / "log.txt").open("a", encoding="utf-8", newline="\n") as file:
             file.writelines(line + "\n" for line in lines)
     if images.is_sample:
-        folder.say(NOTICE.format(command="resnet-tiny"))
+        folder.say(sample_notice("resnet-tiny", config.data))
     facts, parameters = images.facts(), sum(weight.numel() for weight in model.parameters())
     counts = " / ".join(f"{count:,}" for count in facts["images"].values())
     folder.say(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.command.options import RunOptions
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.torch.device import make_accelerator, seed_everything
@@ -194,7 +194,7 @@ def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float
 
 def _log_start(folder: RunDirectory, config: TrainConfig, text: Text, model: nn.Module) -> None:
     if text.is_sample:
-        folder.say(NOTICE.format(command="word-lm"))
+        folder.say(sample_notice("word-lm", config.data))
     facts, weights = text.facts(), sum(weight.numel() for weight in model.parameters())
     counts = " / ".join(f"{count:,}" for count in facts["tokens"].values())
     for note in text.notes:

@@ -18,10 +18,23 @@ MARK = ".dltasks-sample"
 
 Write = Callable[[Path], object]
 
-NOTICE = (
-    "The data is the small made-up sample, used where --data names it or there is no other. "
-    "`{command} fetch` downloads the real data."
-)
+
+def sample_notice(command: str, given: str | None) -> str:
+    """Return what a run on the sample says at its start.
+
+    Parameters
+    ----------
+    command : str
+        For example `word-lm`.
+    given : str or None
+        Value of `--data`.
+    """
+    if given is not None:
+        return "Data: the made-up sample."
+    return (
+        "No --data given and no downloaded data found: training on the small made-up sample. "
+        f"`{command} fetch` downloads the real data."
+    )
 
 
 def data_or_sample(dataset: str, given: str | None, write: Write) -> tuple[Path, bool]:

@@ -33,7 +33,7 @@ from imdb_sentiment.model.build import build_network
 from imdb_sentiment.model.lstm import State
 from imdb_sentiment.model.recurrent import RecurrentClassifier
 from imdb_sentiment.train_network import Examples, Loss, make_optimizers
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.errors import UserError
 from shared.torch.device import choose_device, choose_precision
 from shared.torch.gradients import scale_and_clip
@@ -58,7 +58,7 @@ def run(options: BenchOptions) -> int:
         print(json.dumps(figures))
         return 0
     if data.is_sample:
-        print(NOTICE.format(command="imdb-sentiment"))
+        print(sample_notice("imdb-sentiment", options.data))
     print(
         f"{figures['data']}, recipe {options.recipe}, batch {config.batch_size}, "
         f"{figures['device']}, {figures['precision']}"

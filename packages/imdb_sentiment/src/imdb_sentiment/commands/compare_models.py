@@ -13,7 +13,7 @@ from imdb_sentiment.commands.recipe_runs import configuration_of, finished_run
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.dataset import find, load_data
 from imdb_sentiment.model.trained import load
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.errors import UserError
 from shared.pages.report import Report, percent
 from shared.runs.run_directory import RunDirectory
@@ -71,7 +71,7 @@ def run(options: CompareOptions) -> int:
     out = Path(options.out or "runs/imdb_sentiment/compare-models")
     folder, is_sample = find(options.data)
     if is_sample and not options.json:
-        print(NOTICE.format(command="imdb-sentiment"))
+        print(sample_notice("imdb-sentiment", options.data))
     data = load_data(TrainConfig(data=str(folder)))
     test = data.test.texts[:TIMED]
     widths = [12, 8, 8, 10, 8, 7, 9]

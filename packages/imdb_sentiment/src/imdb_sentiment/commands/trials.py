@@ -13,7 +13,7 @@ from imdb_sentiment.commands.options import TrialOptions
 from imdb_sentiment.commands.recipe_runs import configuration_of, finished_run
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.dataset import find
-from shared.data.samples import NOTICE
+from shared.data.samples import sample_notice
 from shared.files import write_json
 from shared.pages.report import Report, percent
 from shared.runs.run_directory import RunDirectory
@@ -84,7 +84,7 @@ def run_trials(
     """
     folder, is_sample = find(options.data)
     if is_sample and not options.json:
-        print(NOTICE.format(command="imdb-sentiment"))
+        print(sample_notice("imdb-sentiment", options.data))
     base = configuration_of(recipe, options, folder, **options.changes())
     width = max(map(len, variants))
     trials = []
