@@ -104,9 +104,9 @@ class OutOfMemoryError(RuntimeError):
         (ZeroDivisionError("division by zero"), "demo: ZeroDivisionError: division by zero. This is a defect"),
         (ValueError("two\nlines"), "demo: ValueError: two lines. This is a defect"),
         (KeyError(), "demo: KeyError. This is a defect"),
-        (MemoryError(), "demo: MemoryError. Not enough memory: lower --batch-size."),
-        (OutOfMemoryError("CUDA out of memory. Tried"), "Not enough memory: lower --batch-size."),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Not enough memory: lower"),
+        (MemoryError(), "demo: Not enough memory. Lower --batch-size."),
+        (OutOfMemoryError("CUDA out of memory. Tried"), "Not enough memory. Lower --batch-size."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Not enough memory. Lower"),
     ],
 )  # fmt: skip
 def test_defect_is_one_line_and_its_traceback_a_file(
@@ -210,7 +210,7 @@ def test_missing_place_is_an_error_of_one_line(
     assert command(["greet"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "name" in error
+    assert "NAME is missing. Expected `demo greet NAME" in error
 
 
 def test_overview_lists_verbs_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,9 @@ def run_verbs(
     try:
         return _dispatch(package, version, description, verbs, words, classes)
     except UserError as error:
-        say_error(f"{command}: {error}")
+        from shared.data.datasets import as_given
+
+        say_error(f"{command}: {as_given(str(error))}")
         return USAGE_ERROR
     except Interrupted as interrupt:
         say_error(f"{command}: {interrupt}")

@@ -96,4 +96,8 @@ def _one_line(message: str, parser: Any) -> str:
         return f"{flag(match[1])} is {got}, expected {type_in_words(types.get(match[1]))}."
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
+    if match := re.match(r"the following arguments are required: (.+)", message):
+        names = [name.upper() for name in match[1].split(", ")]
+        are = "is" if len(names) == 1 else "are"
+        return f"{' and '.join(names)} {are} missing. Expected `{parser.usage}`."
     return message

@@ -177,7 +177,7 @@ def find_data(name: str, given: str | None) -> Path | None:
         path = Path(given).expanduser()
         if not path.exists():
             raise UserError(
-                f"--data {given}: not found. Expected {name} as its publisher lays it out; "
+                f"--data {given}: not found. Expected a file or folder that exists; "
                 "leave --data out to use the built-in sample."
             )
         return path if path.is_file() or path.is_dir() else _copy_of_stream(path)
@@ -186,8 +186,8 @@ def find_data(name: str, given: str | None) -> Path | None:
         return path
     if _chosen_root() is not None:
         raise UserError(
-            f"DLTASKS_DATA is set, but there is no data in {path}. Put {name} there or `fetch` it; name other data "
-            "with --data; or unset DLTASKS_DATA to use the built-in sample."
+            f"DLTASKS_DATA is set, but there is no data in {path}. Put the data set there, download it with `fetch`, "
+            "name other data with --data, or unset DLTASKS_DATA to use the built-in sample."
         )
     return None
 
@@ -200,11 +200,18 @@ def _is_data(entry: Path) -> bool:
 def _copy_of_stream(path: Path) -> Path:
     """Copy a pipe, which can be read only once, into a file that is removed when the process ends."""
     holder = tempfile.TemporaryDirectory(prefix="dltasks-data-")
-    _COPIES.append(holder)
     copy = Path(holder.name) / "data.txt"
+    _COPIES.append((holder, str(copy), str(path)))
     with path.open("rb") as stream, copy.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return copy
+
+
+def as_given(message: str) -> str:
+    """Return a message in which the copy of a pipe is called what the user named."""
+    for _, copy, given in _COPIES:
+        message = message.replace(copy, given)
+    return message
 
 
 def fetch_dataset(
@@ -289,4 +296,4 @@ def _wikitext_from_archive(folder: Path, quiet: bool, timeout: float) -> Path:
     return folder
 
 
-_COPIES: list[tempfile.TemporaryDirectory] = []
+_COPIES: list[tuple[tempfile.TemporaryDirectory, str, str]] = []
