@@ -12,6 +12,8 @@ import pytest
 from cbow.cli import VERBS
 from cbow.commands import study
 from cbow.config import TrainConfig
+from shared.command.options import RunOptions
+from shared.interrupt import Interrupted
 from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -112,7 +114,8 @@ def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_r
         ),
         (("evaluate", tmp_path), "is not a run (no config.yaml in it)"),
         (("neighbors", "none", "word"), "none: no such file"),
-        (("neighbors", small_run), "words"),
+        (("neighbors", small_run), "WORDS is missing. Expected `cbow neighbors RUN WORDS..."),
+        (("similarity", small_run), "FIRST and SECOND are missing. Expected `cbow similarity RUN"),
         (("synonyms", "vocab.txt"), "vocab.txt:3"),
         (("report", "none"), "none: is not a run"),
         (
@@ -353,3 +356,34 @@ def test_study_makes_both_plots_and_goes_on_where_it_was(
     assert ">5.05<" not in page  # the coursework's figures are for its own corpus and epochs
     assert cbow(*words, "--resume")[0] == 0
     assert (tmp_path / "study" / "report.html").read_text() == page
+
+
+def test_stopped_study_says_how_to_resume_the_study(
+    cbow: Caller, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(config: TrainConfig, options: RunOptions) -> None:
+        raise Interrupted(2, "stopped. Resume with: cbow train --out study/lr-0.1 --resume")
+
+    monkeypatch.setattr(study, "train", stopped)
+    words = ("study", "--data", sample_folder, "--recipe", "baseline", "--epochs", 3, "--out", "it")
+    code, _, error = cbow(*words)
+    assert code == 130
+    command = f"cbow study --recipe baseline --data {sample_folder} --epochs 3 --out it --resume"
+    assert error.endswith(f"Resume the study with: {command}\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no /dev/null")
+def test_empty_stream_is_called_what_the_user_named(cbow: Caller) -> None:
+    code, _, error = cbow("train", "--data", "/dev/null", "--quiet")
+    assert (code, error) == (
+        2,
+        "cbow: /dev/null: has no words. Expected text with words to learn.\n",
+    )
+
+
+def test_page_of_two_models_says_what_the_twin_is(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--data", sample_folder, "--recipe", "best", "--epochs", 1, "--quiet")
+    assert cbow(*words, "--out", "both")[0] == 0
+    assert "The twin is a second model" in (tmp_path / "both" / "report.html").read_text()

@@ -71,7 +71,8 @@ class TrainConfig:
     """Characters of the longest n-gram. A word's input is its own row plus the rows of those of its n-grams that occur
     in another word too; 0: no n-grams (not objective softmax)."""
     twin: bool = False
-    """Train a second model without n-grams after the first, all else equal, and concatenate the vectors of both."""
+    """Train a second model, the twin, without n-grams after the first, all else equal, and concatenate the vectors of
+    both. Lines of the twin's epochs begin with `twin`."""
     twin_weight: float = 0.6
     """Length of the twin's part of a concatenated vector, where the first model's part has length 1, > 0."""
     initial: Literal["uniform", "word2vec"] = "uniform"
@@ -96,7 +97,8 @@ class TrainConfig:
     >= 1; null: a quarter of its part of the corpus, at least 30,000. They are also merged after about a million words
     of all together; one process has nothing to merge."""
     minutes: float | None = None
-    """Train as many epochs as fit into this time (timed at the start, then fixed) instead of `epochs`, > 0."""
+    """Train as many epochs as fit into this time instead of `epochs`, > 0. The number is planned once, from a second of
+    training at the start, and is not changed while the run trains, so a machine that slows down takes longer."""
     vectors: Vectors = "input"
     """How the final word vector is made. input: the input row (with positions: the rows of all tables concatenated);
     input+output: the sum of input row and output column; joined: both concatenated, each centered and scaled to one

@@ -19,6 +19,11 @@ from shared.runs.run_directory import RunDirectory
 
 WORDS_WITH_NEIGHBORS = 12
 WORDS_ON_MAP = 150
+TWIN = (
+    "The twin is a second model, trained after the first without n-grams, all else equal; the final vectors are those "
+    "of both, concatenated (--twin)."
+)
+"""Caption of the curves of a run that trains two models."""
 
 
 def run(options: ReportOptions) -> int:
@@ -64,6 +69,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         "epoch",
         "mean loss per sample (nats)",
         losses,
+        caption=TWIN if config.twin else "",
         png=out.parent / "loss.png",
     )
     if "recall_at_40" in summary["metrics"]:
@@ -72,7 +78,9 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
             "Listed synonyms that are among the 40 words nearest to their word, itself counted."
         )
         if config.twin:
-            caption += " Each model by itself; the figure at the top is of their joined vectors."
+            caption += (
+                " Each model by itself; the figure at the top is of the concatenated vectors."
+            )
         page.lines(
             "Recall by epoch",
             "epoch",

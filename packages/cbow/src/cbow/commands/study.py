@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,10 @@ from cbow.commands.options import StudyOptions
 from cbow.config import TrainConfig
 from cbow.train import train
 from shared.command import config as configuration
+from shared.command.config import flag
 from shared.command.options import RunOptions
 from shared.files import write_json
+from shared.interrupt import Interrupted
 from shared.pages.report import Report, curve, percent
 from shared.runs.run_directory import RunDirectory
 
@@ -53,11 +57,27 @@ def run(options: StudyOptions) -> int:
         folder = out / name.replace(",", "").replace(" ", "-")
         if not options.quiet:
             print(f"== {name}")
-        train(config, RunOptions(out=str(folder), resume=options.resume, quiet=options.quiet))
+        try:
+            train(config, RunOptions(out=str(folder), resume=options.resume, quiet=options.quiet))
+        except Interrupted as interrupt:
+            raise Interrupted(
+                interrupt.signal_number,
+                f"stopped and saved in {folder}. Resume the study with: {_resume_command(options, out)}",
+            ) from None
         runs[name] = RunDirectory.read(folder, task="cbow")
     page = write_study(out, runs)
     print(f"The page is {page}; its plots are {out / 'loss.png'} and {out / 'recall.png'}.")
     return 0
+
+
+def _resume_command(options: StudyOptions, out: Path) -> str:
+    """Return the command that continues a study; options at their defaults are left out."""
+    words = ["cbow", "study"]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name in ("recipe", "data", "seed", "epochs") and value != field.default:
+            words += [flag(field.name), str(value)]
+    return shlex.join([*words, "--out", str(out), "--resume"])
 
 
 def write_study(out: Path, runs: Mapping[str, RunDirectory]) -> Path:
