@@ -34,7 +34,14 @@ PRINTED = {  # by each verb `bench` with --json, as far as it is read
     "word_lm": {"ratio": 2.2, "generation": {"ratio": 60.0}},
 }
 
-STAND_IN = """#!{python}
+# A path with a space cannot stand in a first line, so the shell starts Python.
+FIRST_LINES = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+"""
+STAND_IN = (
+    FIRST_LINES
+    + """
 import json, sys
 from pathlib import Path
 words = sys.argv[1:]
@@ -51,6 +58,7 @@ print("a line that is no result")
 print(json.dumps({printed}))
 sys.exit({code})
 """
+)
 
 
 @pytest.fixture
@@ -177,7 +185,7 @@ def test_bench_that_does_not_run_fails_and_the_others_go_on(
 
 def test_bench_that_prints_no_result_fails(tools: dict[str, ModuleType], root: Path) -> None:
     script = root / ".venv" / "word_lm" / "bin" / "word-lm"
-    script.write_text(f"#!{sys.executable}\nprint('nothing to see')\n")
+    script.write_text(FIRST_LINES.format(python=sys.executable) + "print('nothing to see')\n")
     assert tools["bench"].main(root / "out") == 1
 
 

@@ -176,10 +176,10 @@ def test_predictions_of_a_file_and_of_standard_input_are_those_of_the_pair(
     for line in (*by_file, *by_input):
         assert json.loads(line)["neutral"] == pytest.approx(one["neutral"], abs=1e-6)
     for content, expected in (
-        (b"only one\n", "standard input:1: has 1 columns"),
+        (b"only one\n", "standard input:1: has 1 column."),
         (
             "A café.\tA bar.\n".encode("latin-1"),
-            "standard input:1: or a line soon after it is not UTF-8",
+            "standard input, line 1 or one of the next: not UTF-8",
         ),
     ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
@@ -239,7 +239,7 @@ def test_page_and_image_of_attention_never_have_the_same_name(
 ) -> None:
     for words in (("predict", small_run, *PAIR, "--attention"), ("attend", small_run, "--out")):
         code, _, error = esim(*words, "a.png")
-        assert code == 2 and "is a.png, expected an HTML page" in error
+        assert code == 2 and "is a.png, expected a file name that ends in .html" in error
 
 
 def test_loaded_model_gives_what_the_command_line_gives(esim: Caller, small_run: Path) -> None:

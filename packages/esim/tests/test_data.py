@@ -107,7 +107,7 @@ def test_publishers_table_json_and_plain_table_give_the_same_pairs(tmp_path: Pat
 
 def test_line_of_a_table_with_too_few_columns_is_named(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "p.tsv", "neutral\ta b\tc d", "neutral a b c d")
-    with pytest.raises(UserError, match=r"p.tsv:2: has 1 fields, expected 3"):
+    with pytest.raises(UserError, match=r"p.tsv:2: has 1 field, expected 3"):
         read_pairs(Source(path))
 
 

@@ -47,7 +47,7 @@ DAMAGED = {
     "closed later": ('id,review\n0,x\n1,"Great film\n2,"Awful"\n', "a.csv:3: a quoted field does not end"),
     "comma": ("review,label\nGreat, really great,1\n", "a.csv:2: has 3 fields, expected 2. A comma"),
     "backslash": ('id,review\n1,"He said \\"never again\\", and I agree"\n', "a.csv:2: a quoted field does not end"),
-    "short": ("a,b\n1,2\n3\n", "a.csv:3: has 1 fields, expected 2"),
+    "short": ("a,b\n1,2\n3\n", "a.csv:3: has 1 field, expected 2. Add what is missing"),
     "carriage return": ("a,b\n1,2\r3,4\n", "a.csv:2: has a carriage return without"),
     "old Mac": ("a,b\r1,2\r3,4\r", "a.csv:1: has a carriage return without"),
     "twice": ("a,a\n1,2\n", "a.csv:1: the column 'a' is there twice"),

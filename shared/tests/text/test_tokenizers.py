@@ -156,7 +156,7 @@ def test_nltk_lower_tokens_lower_the_case_after_splitting():
 def test_missing_nltk_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.tokenize.destructive", None)
     tokenizers._nltk_tokenizer.cache_clear()
-    with pytest.raises(UserError, match=re.escape('pip install "dltasks-shared[nltk]"')):
+    with pytest.raises(UserError, match=re.escape('pip install "nltk>=3.8"')):
         nltk_tokens("plain text")
     tokenizers._nltk_tokenizer.cache_clear()
 
@@ -172,3 +172,11 @@ def test_unknown_tokenizer_names_the_known_ones_and_the_nearest():
     with pytest.raises(UserError, match=r'word, coursework, .*Did you mean "review"') as caught:
         tokenizer("reviews")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["unicode", "nltk", "nltk_lower"])
+def test_typographic_apostrophes_and_decomposed_letters_give_the_same_tokens(name: str) -> None:
+    split = tokenizers.tokenizer(name)
+    assert split("I don\u2019t like l\u2019e\u0301te\u0301") == split(
+        "I don't like l'\u00e9t\u00e9"
+    )

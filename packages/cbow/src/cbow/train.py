@@ -159,8 +159,8 @@ class _Training:
         began = time.monotonic()
         compile_engine(self.settings)  # before the clock of training starts
         if time.monotonic() - began > 1:
-            cached = "cached for later runs" if engine.is_cached else "not cached: no folder for it"
-            self.run.say(f"compiled in {time.monotonic() - began:.1f} s ({cached})")
+            cached = "kept for later runs" if engine.is_cached else "not kept: no folder for it"
+            self.run.say(f"machine code ready after {time.monotonic() - began:.1f} s ({cached})")
         self.engine = self.team.replicate(engine, self.settings, self.vocabulary)
 
     def _epochs(self, stop: StopRequest) -> None:

@@ -132,7 +132,7 @@ def _shown(value: Any) -> str:
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean x or y?)` for the known spellings near `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.75)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 

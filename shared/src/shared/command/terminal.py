@@ -54,8 +54,10 @@ def tell_crash(command: str, error: Exception, options: Sequence[type]) -> None:
     if is_out_of_memory(error):
         fields = {name for cls in options for name in getattr(cls, "__dataclass_fields__", ())}
         sizes = [f"--{name.replace('_', '-')}" for name in _SIZES if name in fields]
-        advice = "Not enough memory: " + (
-            f"lower {' or '.join(sizes[:3])}." if sizes else "use less data or a smaller model."
+        # What the library says of its allocator is in the crash file.
+        what = "Not enough memory"
+        advice = (
+            f"Lower {' or '.join(sizes[:3])}." if sizes else "Use less data or a smaller model."
         )
     file = _write_crash_file(command, error)
     where = f" Its traceback is in {file}." if file else ""

@@ -163,11 +163,15 @@ class Table:
                         f"{self.name}:{line}: has {width} columns, expected number {', '.join(wanted)} among them."
                     )
             if len(fields) != width:
-                on_bad(
-                    f"{self.name}:{line}: has {len(fields)} fields, expected {width}. "
-                    + ("A comma inside a field needs quotes around it" if self.separator == "," else
-                       "Remove or add a separator")
-                )  # fmt: skip
+                many = "field" if len(fields) == 1 else "fields"
+                advice = "Remove or add a separator"
+                if self.separator == ",":
+                    advice = (
+                        "A comma inside a field needs quotes around it"
+                        if len(fields) > width
+                        else "Add what is missing; an empty field needs its comma too"
+                    )
+                on_bad(f"{self.name}:{line}: has {len(fields)} {many}, expected {width}. {advice}")
                 continue
             yield line, [None if place is None else fields[place] for place in places]
 
@@ -273,7 +277,7 @@ def _object_of(text: str, where: str, on_bad: Callable[[str], object]) -> dict[s
 def _csv_problem(message: str) -> str:
     """Return an error of the csv module in plain words."""
     if "unexpected end of data" in message:
-        return "a quote is opened in this row and never closed"
+        return "a quote is opened in this row and never closed. Close it, or double it if it is part of the text"
     if "expected after" in message:
         return (
             "a quoted field does not end at its closing quote. "

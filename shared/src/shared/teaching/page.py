@@ -15,7 +15,8 @@ WORDS = {
         "points": "points", "of": "of {most} points", "part": "part", "remarks": "remarks", "full": "all right",
         "mean": "mean", "median": "median", "submissions": "submissions", "by_part": "By part",
         "fraction": "fraction of the points", "mistakes": "Frequent mistakes", "mistake": "mistake",
-        "students": "students", "unreadable": "Problems while a file was loaded", "student": "student", "reason": "reason",
+        "students": "students", "unreadable": "Problems while a file was loaded", "student": "student",
+        "reason": "reason",
         "similar": "Look alike", "similarity": "similarity", "grades": "Grades", "total": "total",
         "similar_text": "Similarity: the fraction of the smaller submission's code, in runs of 12 tokens, that the "
         "other one has too. Code of the handout is left out, and so is code that a fifth of the class has. (solution) "

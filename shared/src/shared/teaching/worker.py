@@ -138,8 +138,8 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run the definitions of the handout, then those of a submission; return the names and what failed.
 
     Only imports, functions, classes and assignments are run: a submission may train for half an hour where it is not
-    asked to. An assignment that calls one of its own functions is left out for the same reason, and so is one that needs
-    what was left out.
+    asked to. An assignment that calls one of its own functions is left out for the same reason, and so is one that
+    needs what was left out.
     """
     namespace: dict[str, Any] = {"__name__": "submission", "__builtins__": __builtins__}
     problems: list[dict[str, Any]] = []

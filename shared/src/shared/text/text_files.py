@@ -115,7 +115,7 @@ def standard_input() -> Iterator[str]:
             yield line.removesuffix("\r\n") + "\n" if line.endswith("\r\n") else line
     except UnicodeDecodeError as error:
         raise UserError(
-            f"standard input:{done + 1}: or a line soon after it is not UTF-8 ({error.reason}). "
+            f"standard input, line {done + 1} or one of the next: not UTF-8 ({error.reason}). "
             "Expected UTF-8 text. Convert it, for example with iconv."
         ) from None
 

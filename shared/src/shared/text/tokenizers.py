@@ -23,7 +23,9 @@ from functools import cache
 import regex
 
 from shared.errors import UserError
+from shared.extras import install_command
 
+_TYPOGRAPHIC = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 _find_coursework_words = re.compile(r"\w+").findall
 # `\w` of `regex` is that of Unicode (UTS 18): letters with their combining marks, joiners inside words, connectors; the
 # fractions and superscripts that Python's `\w` has too come with \p{N}. A token begins with no mark: what stands behind
@@ -83,9 +85,10 @@ def coursework_tokens(text: str) -> list[str]:
 def unicode_tokens(text: str) -> list[str]:
     """Split into the words of Unicode's text segmentation (UAX 29) that hold a letter or digit; lower case, in NFC.
 
-    ``"I don't"`` gives ``i don't``; of Chinese and Thai each letter is a word.
+    ``"I don't"`` gives ``i don't``, with a typographic apostrophe too. Each letter of Chinese and Thai is a word, and
+    Burmese and Khmer fall into syllables: the rule has no dictionary. `word_tokens` keeps these whole.
     """
-    return [part for part in _split_unicode(_lower_nfc(text)) if _find_words(part)]
+    return [part for part in _split_unicode(_lower_nfc(_plain_quotes(text))) if _find_words(part)]
 
 
 def review_tokens(text: str) -> list[str]:
@@ -127,6 +130,8 @@ def nltk_tokens(text: str) -> list[str]:
         NLTK is not installed.
     """
     nltk_words = _nltk_tokenizer()  # first, so that without NLTK no text passes
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _plain_quotes(text))
     if not _NEEDS_NLTK.search(text) and not _NLTK_CONTRACTION.search(text):
         return _plain_nltk_tokens(text)
     text = _DOUBLE_QUOTES.sub('"', text)
@@ -168,6 +173,11 @@ def tokenizer(name: str) -> Callable[[str], list[str]]:
     )
 
 
+def _plain_quotes(text: str) -> str:
+    """Replace typographic apostrophes and quotation marks by those of a keyboard."""
+    return text if text.isascii() else text.translate(_TYPOGRAPHIC)
+
+
 def _lower_nfc(text: str) -> str:
     """Lower the case and compose letters with their marks, so that both spellings of é are one token."""
     return unicodedata.normalize("NFC", text.lower())
@@ -192,6 +202,7 @@ def _nltk_tokenizer() -> Callable[[str], list[str]]:
         from nltk.tokenize.destructive import NLTKWordTokenizer  # about 1 s, hence not at the top
     except ImportError as error:
         raise UserError(
-            'The nltk tokenizers need NLTK, which is not installed. Run: pip install "dltasks-shared[nltk]"'
+            "The nltk tokenizers need NLTK, which is not installed. Run: "
+            + install_command("dltasks-shared", "nltk")
         ) from error
     return NLTKWordTokenizer().tokenize

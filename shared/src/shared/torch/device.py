@@ -70,13 +70,18 @@ def require_address(environment: Mapping[str, str] = os.environ) -> int:
     name = next((name for name in _SIZES if environment.get(name, "1") != "1"), None)
     if name is None:
         return 1
+    if not environment[name].isdecimal():
+        raise UserError(
+            f"{name} is {environment[name]!r}. Expected a whole number of processes, or unset it."
+        )
     missing = [
         n for n in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE") if n not in environment
     ]
     if missing:
         raise UserError(
-            f"{name} is {environment[name]}, but {', '.join(missing)} not set: the processes cannot find each other. "
-            f"Start them with torchrun --nproc-per-node {environment[name]} -m <task> train, or unset {name}."
+            f"{name} is {environment[name]}, but not set: {', '.join(missing)}. So processes cannot find each other. "
+            f"Start them with `torchrun --nproc-per-node {environment[name]} -m PACKAGE train ...` (PACKAGE: "
+            f"word_lm, for example), or unset {name}."
         )
     return int(environment["WORLD_SIZE"])
 

@@ -220,6 +220,6 @@ class BenchOptions:
 
 
 def _check_page(problem: Problems, name: str, path: str | None) -> None:
-    """Note a page whose name is taken for the image that is written beside it."""
-    is_image = path is not None and path.lower().endswith(".png")
-    problem(is_image, name, path, "an HTML page; the PNG goes beside it, with the same name")
+    """Note a page whose name is no HTML file's: an image of the same name is written beside it."""
+    is_other = path is not None and not path.lower().endswith((".html", ".htm"))
+    problem(is_other, name, path, "a file name that ends in .html; the PNG goes beside it")

@@ -73,7 +73,9 @@ def _pairs(lines: Iterable[str]) -> Iterator[Pair]:
             continue
         cells = line.rstrip("\r\n").split("\t")
         if len(cells) != 2 or not all(cell.strip() for cell in cells):
-            raise UserError(f"standard input:{number}: has {len(cells)} columns. {EXPECTED}")
+            raise UserError(
+                f"standard input:{number}: has {len(cells)} column{'s' * (len(cells) != 1)}. {EXPECTED}"
+            )
         yield cells[0], cells[1]
 
 

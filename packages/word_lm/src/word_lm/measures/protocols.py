@@ -143,7 +143,7 @@ def examples_perplexity(
     predicted = (rows - 1) * batch
     carried = "carried" if is_state_carried and cold_starts == batch else "reset at each segment"
     return Evaluation(
-        protocol=f"examples: batch {batch}, segments of {segment}, state {carried}",
+        protocol=f"as pytorch/examples: batch {batch}, segments of {segment}, state {carried}",
         perplexity=perplexity(total, predicted),
         nll=total,
         predicted=predicted,
