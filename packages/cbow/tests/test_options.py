@@ -23,6 +23,8 @@ from cbow.train import train
 from shared.command.options import RunOptions
 from shared.errors import UserError
 
+pytestmark = pytest.mark.long
+
 Caller = Callable[..., tuple[int, str, str]]
 
 SMALL = {"dimension": 4, "epochs": 2, "window": 2, "seed": 3}

@@ -36,6 +36,8 @@ from shared.teaching.testing import grade_here as grade_in_this_process
 from shared.text.tokenizers import coursework_tokens
 from shared.text.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.long
+
 SOLUTION = ASSIGNMENT.edition.source(with_solution=True)
 EMPTY = ASSIGNMENT.edition.source(with_solution=False)
 MUTANTS = load_mutants(ASSIGNMENT)
