@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from resnet_tiny.config import DATA_SET, PackSettings
 from resnet_tiny.data.decode import BadImage, decode
+from resnet_tiny.data.layout import is_tiny_imagenet
 from resnet_tiny.data.listing import ImageFiles
 from shared.errors import UserError
 from shared.files import sha256_of, whole_folder, write_json
@@ -275,7 +277,14 @@ def _key(listing: ImageFiles, settings: PackSettings) -> str:
     digest = hashlib.sha256(json.dumps(settings_used).encode())
     digest.update("\0".join(listing.files).encode("utf-8", "surrogateescape"))
     digest.update(listing.sizes.astype("<i8").tobytes() + listing.labels.astype("<i8").tobytes())
-    return f"{DATA_SET}-{listing.split}-{digest.hexdigest()[:16]}"
+    return f"{_folder_name(listing.root)}-{listing.split}-{digest.hexdigest()[:16]}"
+
+
+def _folder_name(root: Path) -> str:
+    """Return what a pack is called: Tiny ImageNet wherever it lies, own images by their folder, safe in a file name."""
+    if is_tiny_imagenet(root):
+        return DATA_SET
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", root.resolve().name).strip("-.")[:40] or "images"
 
 
 def _read_manifest(folder: Path, count: int, size: int) -> dict[str, Any] | None:
