@@ -85,8 +85,9 @@ class TrainConfig(PackSettings, LoopConfig):
 
     only_classes: int | None = None
     """Train and evaluate on the first N classes only, >= 2, for quick experiments; null: all."""
-    holdout_per_class: int = 10
-    """Training images of each class that are held out to choose the best checkpoint, >= 0."""
+    holdout_per_class: int | None = None
+    """Training images of each class that are held out to choose the best checkpoint, >= 0; null: 10, of a class with
+    fewer than 100 training images a tenth, at least 1."""
     selection: Literal["holdout", "val", "last"] = "holdout"
     """What chooses the best checkpoint: holdout: the held-out training images; val: the set that is reported, as in the
     coursework, which makes its figure optimistic; last: nothing, the last checkpoint is reported."""
@@ -156,8 +157,10 @@ class TrainConfig(PackSettings, LoopConfig):
         self.check_pack(problem)
         few = self.only_classes
         problem(few is not None and few < 2, "only_classes", few, ">= 2 or null")
+        held = self.holdout_per_class
+        problem(held is not None and held < 0, "holdout_per_class", held, ">= 0 or null")
         for name, least in (
-            ("holdout_per_class", 0), ("crop_padding", 1), ("batch_size", 2), ("evaluation_batch_size", 1),
+            ("crop_padding", 1), ("batch_size", 2), ("evaluation_batch_size", 1),
         ):  # fmt: skip
             problem(getattr(self, name) < least, name, getattr(self, name), f">= {least}")
         for name in ("label_smoothing", "momentum"):

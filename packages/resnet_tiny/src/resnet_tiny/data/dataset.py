@@ -30,6 +30,8 @@ from shared.torch.sampler import Shard
 
 HOLDOUT_SEED = 2015
 """The hold-out is the same in all runs, whatever their seed, so that they compare."""
+HOLDOUT, HOLDOUT_FRACTION = 10, 0.1
+"""Training images of a class held out where the user names no number, and the largest fraction of the class."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,9 @@ def on_first(accelerator: Any, open_packs: Callable[[bool], list[Pack]]) -> list
 
 
 def split_holdout(
-    labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int, classes: Classes
+    labels: NDArray[np.int64], rows: NDArray[np.int64], per_class: int | None, classes: Classes
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide training rows into those to train on and a hold-out with `per_class` rows of each class.
+    """Divide training rows into those to train on and a hold-out with some rows of each class.
 
     Parameters
     ----------
@@ -179,8 +181,8 @@ def split_holdout(
         Of all rows of a pack.
     rows : int array (M,)
         Those to divide.
-    per_class : int
-        >= 0.
+    per_class : int or None
+        >= 0; None: `HOLDOUT`, but at most `HOLDOUT_FRACTION` of the class, at least 1.
     classes : Classes
         Their names, for the message.
 
@@ -197,13 +199,18 @@ def split_holdout(
     held = []
     for label in np.unique(labels[rows]):
         own = rows[labels[rows] == label]
-        if len(own) <= per_class:
+        count = (
+            max(1, min(HOLDOUT, int(HOLDOUT_FRACTION * len(own))))
+            if per_class is None
+            else per_class
+        )
+        if len(own) <= count:
             raise UserError(
-                f"--holdout-per-class is {per_class}, but class {classes.names[label]!r} has only {len(own)} training "
+                f"--holdout-per-class is {count}, but class {classes.names[label]!r} has only {len(own)} training "
                 f"image{'s' * (len(own) != 1)}. Hold fewer out, or choose on val (--selection val)."
             )
         order = np.random.default_rng([HOLDOUT_SEED, int(label)]).permutation(len(own))
-        held.append(own[order[:per_class]])
+        held.append(own[order[:count]])
     holdout = np.sort(np.concatenate(held))
     return np.setdiff1d(rows, holdout), holdout
 
