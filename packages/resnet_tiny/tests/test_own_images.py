@@ -13,8 +13,9 @@ from PIL import Image
 
 import resnet_tiny as package
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.data.dataset import load_images
+from resnet_tiny.data.dataset import load_images, split_holdout
 from resnet_tiny.data.layout import read_classes, train_images, val_images
+from resnet_tiny.data.listing import Classes
 from resnet_tiny.predict import load
 from shared.errors import UserError
 
@@ -137,3 +138,41 @@ def test_files_images_and_arrays_one_or_many_are_predicted_alike(
 def test_public_names_are_listed() -> None:
     assert {"load", "build_model", "ImageClassifier"} <= set(dir(package))
     assert package.load is load
+
+
+@pytest.mark.parametrize(
+    ("images", "held"), [(2, 1), (16, 1), (29, 2), (99, 9), (100, 10), (500, 10)]
+)
+def test_a_small_class_holds_out_a_tenth(images: int, held: int) -> None:
+    labels = np.repeat([0, 1], [images, 500])
+    train, holdout = split_holdout(
+        labels, np.arange(len(labels)), None, Classes(("a", "b"), ("a", "b"))
+    )
+    assert np.array_equal(np.bincount(labels[holdout]), [held, 10])
+    assert len(train) + len(holdout) == len(labels)
+
+
+def test_training_on_few_images_says_what_is_held_out_and_no_top5(
+    photos: Path, resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    words = ("--resize", "--image-size", 32, "--arch", "squeezenet1_1", "--epochs", 1)
+    words = (*words, "--batch-size", 16, "--learning-rate", 0.001, "--cache", tmp_path / "cache")
+    words = (*words, "--log-every", 1, "--device", "cpu", "--threads", 1)
+    code, printed, _ = resnet_tiny("train", "--data", photos, *words, "--out", "run")
+    assert code == 0
+    assert "75 / 5 / 20 images in train / hold-out / val" in printed
+    assert "Hold-out: 1 training image of each class" in printed
+    assert {path.name.rsplit("-", 1)[0] for path in (tmp_path / "cache").iterdir()} == {
+        "photos-train",
+        "photos-val",
+    }
+    assert "top-5" not in printed and "Acc@5" not in printed
+    metrics = json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]
+    assert metrics["val_top5"] is metrics["val_top5_flip"] is metrics["last_val_top5"] is None
+    assert "acc5" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "val top-1" in page and "top-5" not in page
+    code, printed, _ = resnet_tiny("evaluate", "run")
+    assert code == 0 and "top-1" in printed and "top-5" not in printed
+    assert resnet_tiny("export", "run", "--out", "out")[0] == 0
+    assert resnet_tiny("compare", "run", "run")[0] == 0

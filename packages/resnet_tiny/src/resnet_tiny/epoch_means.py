@@ -39,7 +39,10 @@ class EpochMeans:
         if epoch != self._epoch:
             self._start(epoch)
         images = torch.full((), count, dtype=self._dtype, device=self._device)
-        own = [value.detach().to(self._dtype) for value in (loss, hits["acc"], hits["acc5"])]
+        own = [
+            value.detach().to(self._dtype)
+            for value in (loss, hits["acc"], hits.get("acc5", hits["acc"]))
+        ]
         self._sums += torch.stack([*own, images])
         self._batches += 1
 
@@ -62,11 +65,16 @@ class EpochMeans:
         self._timed = self._batches
         timed = max(self._timed, 1)
         loss, acc, acc5, _ = self._means(self._sums)
+        top5 = (
+            f"Acc@5 {100 * figures['train_acc5']:.2f} ({100 * acc5:.2f}) "
+            if "train_acc5" in figures
+            else ""
+        )
         return (
             f"Time {seconds:.3f} ({self._seconds / timed:.3f}) Data {waited:.3f} ({self._waited / timed:.3f}) "
             f"Loss {figures['train_loss']:.4f} ({loss:.4f}) "
             f"Acc@1 {100 * figures['train_acc']:.2f} ({100 * acc:.2f}) "
-            f"Acc@5 {100 * figures['train_acc5']:.2f} ({100 * acc5:.2f}) {figures['per_second']:.0f} images/s"
+            f"{top5}{figures['per_second']:.0f} images/s"
         )
 
     def at_epoch_end(self, at: Position, figures: Mapping[str, float]) -> dict[str, float]:

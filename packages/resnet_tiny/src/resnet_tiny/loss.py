@@ -81,7 +81,10 @@ class BatchLoss:
             loss = own * loss + (1 - own) * other
         top = logits.detach().topk(min(K, logits.shape[1]), dim=1).indices  # (B, K)
         is_hit = top == labels[:, None]
-        return loss, len(labels), {"acc": is_hit[:, 0].sum(), "acc5": is_hit.sum()}
+        hits = {"acc": is_hit[:, 0].sum()}
+        if logits.shape[1] > K:
+            hits["acc5"] = is_hit.sum()
+        return loss, len(labels), hits
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the sum over the batch; smoothing spreads mass over all classes (Szegedy et al. 2016, section 7)."""

@@ -34,6 +34,7 @@ from shared.torch.processes import of_all
 from shared.torch.sampler import evaluation_shards
 
 K = 5
+"""Top-5 accuracy is given where there are more classes than that; of five or fewer it is always 1."""
 EVALUATION, EXAMPLES = "evaluation.json", "examples.json"
 MOST_CONFUSIONS = 20
 """Pairs of classes that are listed as confused."""
@@ -140,7 +141,7 @@ def measure_with_flip(
 def evaluation_of(
     alone: Predictions, with_flip: Predictions, subset: Subset, classes: Classes
 ) -> dict[str, Any]:
-    """Return all figures of val as JSON values.
+    """Return all figures of val as JSON values; top-5 figures are None where there are five classes or fewer.
 
     Parameters
     ----------
@@ -151,13 +152,14 @@ def evaluation_of(
     classes : Classes
     """
     figures, flipped = alone.figures(), with_flip.figures()
+    has_top5 = len(classes) > K
     bins = reliability(alone.probabilities[:, 0], alone.is_correct)
     return {
         "val_top1": figures["top1"],
-        "val_top5": figures["top5"],
+        "val_top5": figures["top5"] if has_top5 else None,
         "val_loss": figures["loss"],
         "val_top1_flip": flipped["top1"],
-        "val_top5_flip": flipped["top5"],
+        "val_top5_flip": flipped["top5"] if has_top5 else None,
         "calibration_error": calibration_error(bins),
         "images": len(alone.labels),
         "skipped": len(subset.pack.listing) - len(subset.pack.rows),
@@ -312,7 +314,7 @@ def _class_rows(predictions: Predictions, classes: Classes) -> list[dict[str, An
                 "name": classes.names[label],
                 "images": count,
                 "top1": right / count if count else None,
-                "top5": among / count if count else None,
+                "top5": among / count if count and len(classes) > K else None,
                 "predicted": predicted,
             }
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +15,7 @@ from resnet_tiny.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from resnet_tiny.data.dataset import Images, Subset, TrainBatches, load_images
 from resnet_tiny.epoch_means import EpochMeans
 from resnet_tiny.loss import BatchLoss, stage_of
-from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write_evaluation
+from resnet_tiny.measure import K, evaluation_of, measure, measure_with_flip, write_evaluation
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
@@ -88,7 +89,9 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             stage=stage_of(config),
             evaluate=None
             if chooser is None
-            else lambda m: with_epoch(_figures_to_choose_by(m, config, chooser, accelerator)),
+            else lambda m: with_epoch(
+                _figures_to_choose_by(m, config, chooser, len(images.classes), accelerator)
+            ),
             evaluations_after=3 * len(images.val) / len(chooser) if chooser else 0.0,
             state=means,
             metric=chooser_name(config, "acc"),
@@ -161,10 +164,10 @@ def measuring(config: TrainConfig, accelerator: Any) -> dict[str, Any]:
 
 
 def _figures_to_choose_by(
-    model: nn.Module, config: TrainConfig, subset: Subset, accelerator: Any
+    model: nn.Module, config: TrainConfig, subset: Subset, classes: int, accelerator: Any
 ) -> dict[str, float]:
     figures = measure(model, subset, **measuring(config, accelerator)).figures()
-    names = {"loss": "loss", "acc": "top1", "acc5": "top5"}
+    names = {"loss": "loss", "acc": "top1"} | ({"acc5": "top5"} if classes > K else {})
     return {chooser_name(config, name): figures[figure] for name, figure in names.items()}
 
 
@@ -197,6 +200,13 @@ def _say_start(
         f"{facts['name']}: {counts} images in train / hold-out / val, {facts['classes']} classes; "
         f"{config.arch} with {parameters:,} parameters"
     )
+    if config.selection == "holdout":
+        held = np.bincount(images.holdout.labels)
+        few, many = int(held.min()), int(held.max())
+        folder.say(
+            f"Hold-out: {few if few == many else f'{few} to {many}'} training image{'s' * (many > 1)} of each class, "
+            "to choose the best checkpoint (--holdout-per-class)."
+        )
     if config.selection == "val":
         folder.say(
             "The best checkpoint is chosen on val itself, so its figure is optimistic (--selection)."
@@ -226,7 +236,7 @@ def _finish(
     }
     metrics |= {
         "last_val_top1": last["top1"],
-        "last_val_top5": last["top5"],
+        "last_val_top5": last["top5"] if len(images.classes) > K else None,
         "val_images": figures["images"],
         "chosen_on": _chosen_on(config, images),
         "valid_top1": outcome.best if config.selection == "holdout" else None,
@@ -248,10 +258,12 @@ def _finish(
         packages=("torchvision", "pillow"),
     )
     shown = {name: f"{100 * v:.2f}" for name, v in metrics.items() if isinstance(v, float)}
+    top5 = {name: f" / {v}" for name, v in shown.items() if "top5" in name}
+    val_top5 = f" top-5 {shown['val_top5']} %" if top5 else ""
     folder.say(
-        f"val top-1 {shown['val_top1']} % top-5 {shown['val_top5']} % (step {best.step}, chosen on "
-        f"{metrics['chosen_on']}); last {shown['last_val_top1']} / {shown['last_val_top5']}; with horizontal flips "
-        f"{shown['val_top1_flip']} / {shown['val_top5_flip']}; trained {outcome.seconds:.1f} s"
+        f"val top-1 {shown['val_top1']} %{val_top5} (step {best.step}, chosen on "
+        f"{metrics['chosen_on']}); last {shown['last_val_top1']}{top5.get('last_val_top5', '')}; with horizontal flips "
+        f"{shown['val_top1_flip']}{top5.get('val_top5_flip', '')}; trained {outcome.seconds:.1f} s"
     )
 
 

@@ -125,23 +125,30 @@ def text_of(figures: dict[str, Any]) -> str:
     crop = figures["evaluation_crop"]
     shown = f"{figures['images']:,} images" + (f", center crop {crop:g}" if crop < 1 else "")
     percent = {name: 100 * v for name, v in figures.items() if isinstance(v, float)}
+    has_top5 = figures["val_top5"] is not None  # more than five classes
+
+    def top5(name: str) -> str:
+        return f"top-5 {percent[name]:.2f} %  " if has_top5 else ""
+
     lines = [
-        f"top-1 {percent['val_top1']:.2f} %  top-5 {percent['val_top5']:.2f} %  loss {figures['val_loss']:.4f}  "
+        f"top-1 {percent['val_top1']:.2f} %  {top5('val_top5')}loss {figures['val_loss']:.4f}  "
         f"({shown}, step {figures['step']:,}, {figures['precision']})",
-        f"with horizontal flips: top-1 {percent['val_top1_flip']:.2f} %  top-5 {percent['val_top5_flip']:.2f} %",
+        f"with horizontal flips: top-1 {percent['val_top1_flip']:.2f} %  {top5('val_top5_flip')}".rstrip(),
         f"calibration error {percent['calibration_error']:.2f} % ({len(figures['reliability'])} bins)",
     ]
     ranked = sorted(
         (row for row in figures["per_class"] if row["images"]), key=lambda row: -row["top1"]
     )
     ends = ranked if len(ranked) <= 2 * ENDS else [*ranked[:ENDS], None, *ranked[-ENDS:]]
-    lines += ["", f"{'class':<28} {'top-1 %':>7} {'top-5 %':>7} {'images':>7} {'predicted':>9}"]
+    head = f" {'top-5 %':>7}" if has_top5 else ""
+    lines += ["", f"{'class':<28} {'top-1 %':>7}{head} {'images':>7} {'predicted':>9}"]
     for row in ends:
         if row is None:
             lines.append(f"... {len(ranked) - 2 * ENDS} more with --json or --out")
             continue
+        among = f" {100 * row['top5']:>7.1f}" if has_top5 else ""
         lines.append(
-            f"{row['name'][:28]:<28} {100 * row['top1']:>7.1f} {100 * row['top5']:>7.1f} {row['images']:>7} "
+            f"{row['name'][:28]:<28} {100 * row['top1']:>7.1f}{among} {row['images']:>7} "
             f"{row['predicted']:>9}"
         )
     if figures["confusions"]:

@@ -66,11 +66,13 @@ def _figures(trained: TrainedModel) -> list[str]:
         top1, top5 = metrics["val_top1"], metrics["val_top5"]
     except (OSError, ValueError, KeyError):
         return ["No figures: the run has not ended, or was made by an earlier version.", ""]
+    has_top5 = top5 is not None  # more than five classes
+    cell = f" {100 * top5:.2f} % |" if has_top5 else ""
     made_up = ", a made-up sample" if data["is_sample"] else ""
     return [
-        "| data | val top-1 | val top-5 | images of val |",
-        "|---|---|---|---|",
-        f"| {data['name']}{made_up} | {100 * top1:.2f} % | {100 * top5:.2f} % | {metrics['val_images']:,} |",
+        f"| data | val top-1 |{' val top-5 |' * has_top5} images of val |",
+        f"|---|---|---|{'---|' * has_top5}",
+        f"| {data['name']}{made_up} | {100 * top1:.2f} % |{cell} {metrics['val_images']:,} |",
         "",
         f"The checkpoint was chosen on {metrics['chosen_on']}; started from: {metrics['starts_from']}.",
         "",

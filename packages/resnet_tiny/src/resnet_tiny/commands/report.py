@@ -155,10 +155,16 @@ def _add_classes(page: Report, figures: dict[str, Any]) -> None:
     )
     shown = rows if len(rows) <= 2 * ENDS else rows[:ENDS] + rows[-ENDS:]
     page.heading("Classes")
+    has_top5 = figures["val_top5"] is not None
     page.table(
-        ["class", "top-1 %", "top-5 %", "images", "predicted"],
+        ["class", "top-1 %", *["top-5 %"] * has_top5, "images", "predicted"],
         [
-            [row["name"], 100 * row["top1"], 100 * row["top5"], row["images"], row["predicted"]]
+            [
+                row["name"],
+                *(100 * row[top] for top in ("top1", "top5")[: 1 + has_top5]),
+                row["images"],
+                row["predicted"],
+            ]
             for row in shown
         ],
         caption=""
@@ -224,7 +230,10 @@ def _facts(
     rate, crop = summary["images_per_second"], config.evaluation_crop
     shown = f"{metrics['val_images']:,} images" + (f", center crop {crop:g}" * (crop < 1))
     facts: list[tuple[str, Any]] = [
-        ("val top-1 / top-5", f"{_pair(metrics, 'val_top1', 'val_top5')} of {shown}"),
+        (
+            "val top-1 / top-5" if metrics["val_top5"] is not None else "val top-1",
+            f"{_pair(metrics, 'val_top1', 'val_top5')} of {shown}",
+        ),
         ("with horizontal flips", _pair(metrics, "val_top1_flip", "val_top5_flip")),
         ("checkpoint chosen on", metrics["chosen_on"]),
         ("last checkpoint", _pair(metrics, "last_val_top1", "last_val_top5")),
@@ -248,4 +257,5 @@ def _facts(
 
 
 def _pair(metrics: Mapping[str, Any], top1: str, top5: str) -> str:
-    return f"{100 * metrics[top1]:.2f} / {100 * metrics[top5]:.2f} %"
+    shown = [f"{100 * metrics[name]:.2f}" for name in (top1, top5) if metrics[name] is not None]
+    return f"{' / '.join(shown)} %"
