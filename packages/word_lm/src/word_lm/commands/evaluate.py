@@ -132,7 +132,7 @@ def run(options: EvaluateOptions) -> int:
 
 def line(result: Evaluation) -> str:
     """Return a perplexity, its protocol and its counts, for people."""
-    starts = f"{result.cold_starts:,} cold start{'s' if result.cold_starts != 1 else ''}"
+    starts = f"{result.cold_starts:,} start{'s' if result.cold_starts != 1 else ''} without context"
     counts = f"{result.predicted:,} tokens predicted, {result.dropped:,} dropped, {starts}"
     if result.unknown is not None:
         counts += f", {100 * result.unknown:.1f} % <unk>"
