@@ -145,6 +145,15 @@ def test_page_of_an_explanation_escapes_what_the_review_says(
         assert "&lt;" in page and "superb</span>" in page
 
 
+def test_repeated_word_is_listed_with_its_position_each_time(
+    imdb: Caller, lstm_run: Path, tmp_path: Path
+) -> None:
+    code, printed, _ = imdb("explain", lstm_run, "superb film superb", "--out", "page.html")
+    assert code == 0
+    assert "superb (position 1) " in printed and "superb (position 3) " in printed
+    assert "one position in the text" in (tmp_path / "page.html").read_text()
+
+
 def test_mistakes_page_shows_the_surest_first(
     imdb: Caller, linear_run: Path, tmp_path: Path
 ) -> None:

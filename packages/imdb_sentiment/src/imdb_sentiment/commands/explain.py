@@ -36,7 +36,7 @@ def run(options: ExplainOptions) -> int:
         page.heading(name)
         page.text(f"{verdict}.")
         page.html(colored(text, spans, effects))
-        page.table(["word", "effect on the log-odds"], _rows(text, spans, effects))
+        page.table(["word", "position", "effect on the log-odds"], _rows(text, spans, effects))
     page.save(out)
     print(f"The page is {out}.")
     return 0
@@ -85,18 +85,20 @@ def _subtitle(options: ExplainOptions, trained: TrainedModel) -> str:
     }
     return (
         f"{trained.config.model}: {how[options.method]}, in log-odds. "
-        "Blue raises the probability, orange lowers it."
+        "Blue raises the probability, orange lowers it. Each effect is that of a word at one position in the text, "
+        "so a word that occurs again may have another."
     )
 
 
 def _strongest(text: str, spans: Sequence[Span], effects: NDArray[np.float64]) -> str:
     rows = _rows(text, spans, effects)
-    return ", ".join(f"{word} {effect}" for word, effect in rows) or "no words"
+    listed = ", ".join(f"{word} (position {position}) {effect}" for word, position, effect in rows)
+    return listed or "no words"
 
 
 def _rows(text: str, spans: Sequence[Span], effects: NDArray[np.float64]) -> list[list[str]]:
     order = np.argsort(-np.abs(effects), kind="stable")[:STRONGEST]
-    return [[text[slice(*spans[i])], f"{effects[i]:+.2f}"] for i in order.tolist()]
+    return [[text[slice(*spans[i])], f"{i + 1}", f"{effects[i]:+.2f}"] for i in order.tolist()]
 
 
 _STYLE = (

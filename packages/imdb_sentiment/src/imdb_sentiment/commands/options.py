@@ -99,8 +99,8 @@ class ExplainOptions:
     file: str | None = None
     """Text file that is one review."""
     method: Literal["occlusion", "gradient"] = "occlusion"
-    """occlusion: change of the log-odds without the word, for every model; gradient: gradient times input, quicker, for
-    networks."""
+    """Effect of each word at its position in the text; occlusion: change of the log-odds without the word, for every
+    model; gradient: gradient times input, quicker, for networks."""
     reviews: int = 6
     """Test reviews where no text is given, >= 1."""
     words: int = 400
