@@ -112,7 +112,7 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
             ("predict", linear_run, "--file", "no.csv", "--column", "x"),
             "no.csv:1: has no column 'x'",
         ),
-        (("predict", linear_run, "--file", "no.csv", "--column", "text"), "no.csv:3: has 1 fields"),
+        (("predict", linear_run, "--file", "no.csv", "--column", "text"), "no.csv:3: has 1 field,"),
         (
             ("predict", linear_run, "--file", "empty.csv", "--column", "text"),
             "empty.csv: is empty",
