@@ -187,7 +187,7 @@ def test_minutes_become_a_number_of_steps_that_is_recorded_and_repeats_the_run(
         evaluate_every=timed.training.plan.evaluate_every,
     )
     assert is_same(by_number.model.state_dict(), timed.model.state_dict())
-    with pytest.raises(Killed):  # after the timing, whose updates are undone, and well before the end
+    with pytest.raises(Killed):  # after the timing, whose updates are undone
         train(tmp_path / "killed", config, kill_at=timed.outcome.steps // 3)
     planned = records_of(tmp_path / "killed")[0]["planned_steps"]
     again = train(tmp_path / "killed", config, resume=True)

@@ -33,7 +33,7 @@ ROWS = 128
 """Rows that are made orthogonal to each other, at most, unless told otherwise; the work grows with their number."""
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of x, x^3 and x^5. Five times over they bring singular values of 0.002 to 1 to between 0.68 and 1.21."""
+"""Coefficients of x, x^3 and x^5. Five times over they bring singular values of 0.002 to 1 to between 0.68 and 1.21."""
 RMS = 0.2
 """Root mean square of the entries of an AdamW step of learning rate 1, about; steps of Muon are scaled to it."""
 

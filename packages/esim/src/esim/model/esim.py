@@ -31,7 +31,7 @@ VOCABULARY = "vocab.txt"
 RELATIONS = 3
 """Lexical relations of a pair of words: same word, same stem, cosine of the word vectors."""
 _INITIAL_WEIGHTS = (2.0, 2.0, 5.0)
-"""Of the relations in the attention scores: alike words get most of the attention before anything is learned."""
+"""Initial weights in the attention scores: alike words get most of the attention before anything is learned."""
 
 
 class Esim(nn.Module):

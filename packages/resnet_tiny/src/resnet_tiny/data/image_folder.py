@@ -18,7 +18,7 @@ from shared.errors import UserError
 VAL_NAMES = ("val", "valid", "validation", "test")
 """Names that the folder of validation images may have; the first one that exists is read."""
 VAL_FRACTION = 0.2
-"""Of each class' images, where the data set has no split of its own."""
+"""Fraction of each class held out where the data set has no split of its own."""
 
 
 def has_split(root: Path) -> bool:
