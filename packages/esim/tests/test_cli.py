@@ -82,6 +82,10 @@ BAD_SETTINGS = {
     "hold out all": (["--hold-out", "99999"], "--hold-out is 99999, but train has"),
     "no such data": (["--data", "none"], "--data none: not found"),
     "no such vectors": (["--vectors", "none.txt"], "none.txt: there is no such file"),
+    "size of given vectors": (
+        ["--vectors", "glove.txt", "--embedding-size", "50"],
+        "--embedding-size has no effect with --vectors glove.txt, only with --vectors null or train",
+    ),
     "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `esim train`"),
     "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),
 }

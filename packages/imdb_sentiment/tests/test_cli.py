@@ -83,6 +83,14 @@ BAD_TRAINING = {
     "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `imdb-sentiment train`"),
     "unknown recipe": (["--recipe", "nbsvn"], "--recipe nbsvn does not exist (did you mean nbsvm"),
     "no data": (["--data", "none"], "--data none: not found"),
+    "size of given vectors": (
+        ["--vectors", "glove.txt", "--embedding-size", "50"],
+        "--embedding-size has no effect with --vectors glove.txt, only with --vectors null or reviews",
+    ),
+    "two test sets": (
+        ["--test-data", "test.csv", "--test-fraction", "0.2"],
+        "--test-fraction has no effect with --test-data test.csv",
+    ),
 }
 
 

@@ -57,6 +57,8 @@ BAD_TRAINING = {
     "smoothing 1": (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected 0 to below 1"),
     "negative cutmix": (["--cutmix", "-1"], "--cutmix is -1.0, expected >= 0"),
     "two at once": (["--mix-probability", "2", "--momentum", "1"], "--mix-probability is 2.0, expected 0 to 1"),
+    "nothing to mix": (["--mix-probability", "0.5"], "--mix-probability has no effect without --mixup or --cutmix"),
+    "nothing to stop": (["--mix-until", "0.5", "--mixup", "0"], "--mix-until has no effect without --mixup or"),
     "no number": (["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
     "muon 0": (["--muon-learning-rate", "0"], "--muon-learning-rate is 0.0, expected > 0"),
     "fp16": (["--precision", "fp16"], "--precision is fp16"),

@@ -29,6 +29,7 @@ class DemoConfig:
         "negatives": {"objective": ("negative",)},
         "unigram_power": {"objective": ("negative", "nce")},
         "shrink_by": {"shrink": ...},
+        "mix": {("shrink", "dropout"): ...},
     }
     COMMON: ClassVar[tuple[str, ...]] = ("shrink",)
     GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {"shape of the model": ("widths", "names")}
@@ -57,6 +58,10 @@ class DemoConfig:
     """Factor."""
     unigram_power: float = 0.75
     """Power."""
+    dropout: float = 0.0
+    """Dropout probability."""
+    mix: float = 1.0
+    """Probability of a mixture."""
 
     def __post_init__(self) -> None:
         with Problems() as problem:
@@ -297,6 +302,7 @@ def test_field_without_docstring_is_refused() -> None:
         (["--unigram-power", "1"], "only with --objective negative or nce. Leave it out."),
         (["--shrink-by", "0.1"], "--shrink-by has no effect without --shrink. Leave it out."),
         (["--shrink-by", "0.1", "--no-shrink"], "--shrink-by has no effect without --shrink."),
+        (["--mix", "0.1", "--dropout", "0"], "--mix has no effect without --shrink or --dropout. Leave"),
     ],
 )  # fmt: skip
 def test_flag_that_has_no_effect_is_refused(words: list[str], expected: str) -> None:
@@ -310,6 +316,8 @@ def test_flag_is_taken_where_it_has_an_effect_and_a_file_may_hold_all_settings(
 ) -> None:
     assert demo(["--negatives", "7", "--objective", "negative"]).negatives == 7
     assert demo(["--shrink-by", "0.1", "--shrink"]).shrink_by == 0.1
+    for other in (["--shrink"], ["--dropout", "0.1"]):
+        assert demo(["--mix", "0.1", *other]).mix == 0.1
     (tmp_path / "saved.yaml").write_text(dump(DemoConfig(negatives=9)))
     assert demo(["--config", str(tmp_path / "saved.yaml")]).negatives == 9
 

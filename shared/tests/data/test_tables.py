@@ -149,3 +149,31 @@ def test_what_csv_and_json_write_is_read_back(
     assert read == [[field.replace("\r\n", "\n") for field in row] for row in rows]
     lines = "".join(json.dumps({"a": a, "b": b}) + "\n" for a, b in rows)
     assert [values for _, values in table(folder, "a.jsonl", lines).rows(["a", "b"])] == rows
+
+
+@pytest.mark.parametrize("name, wanted", [("a.csv", "text"), ("a.tsv", "text"), ("b.csv", "1")])
+def test_blank_line_of_a_single_column_may_be_a_field_and_is_named(
+    name: str, wanted: str, tmp_path: Path
+) -> None:
+    header = "text\n" if wanted == "text" else ""
+    first = 2 if header else 1
+    opened = table(tmp_path, name, f"{header}a\n\nb\n\n\n")
+    with pytest.raises(UserError, match=rf"{name}:{first + 1}: is blank, in a table of one column"):
+        list(opened.rows([wanted]))
+    problems: list[str] = []
+    rows = table(tmp_path, name, f"{header}a\n\nb\n\n\n").rows([wanted], on_bad=problems.append)
+    assert list(rows) == [(first, ["a"]), (first + 2, ["b"])] and len(problems) == 1
+    if name.endswith("csv"):
+        quoted = table(tmp_path, name, f'{header}a\n""\nb\n').rows([wanted])
+        assert [values for _, values in quoted] == [["a"], [""], ["b"]]
+
+
+def test_lines_are_counted_where_blank_ones_come_before_the_header(tmp_path: Path) -> None:
+    rows = table(tmp_path, "a.csv", '\n\n"a\n b",c\n1,2\n3\n').rows(["c"])
+    assert next(rows) == (5, ["2"])
+    with pytest.raises(UserError, match=r"a\.csv:6: has 1 field"):
+        next(rows)
+    rows = table(tmp_path, "a.jsonl", '\n{"a": 1}\n{"b": 1}\n').rows(["a"])
+    assert next(rows) == (2, [1])
+    with pytest.raises(UserError, match=r"a\.jsonl:3: 'a' is missing"):
+        next(rows)

@@ -117,7 +117,10 @@ class TrainConfig(Columns, LoopConfig):
             *("optimizer", "learning_rate", "beta2", "weight_decay", "label_smoothing", "batch_size", "pool"),
         ),
     }  # fmt: skip
-    ONLY_WITH: ClassVar[OnlyWith] = {"on_bad_vector": {"vectors": ...}}
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "on_bad_vector": {"vectors": ...},
+        "embedding_size": {"vectors": (None, "train", "auto")},
+    }
 
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""

@@ -47,6 +47,8 @@ _OF_SETTINGS: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": ("sgd",)},
     "head_activation": {"head_size": ...},
     "rating_weight": {"task": ("polarity",)},
+    "embedding_size": {"vectors": (None, "reviews", "glove")},
+    "test_fraction": {"test_data": (None,)},
 }
 _OF_THE_LOOP: OnlyWith = getattr(LoopConfig, "ONLY_WITH", {})
 
@@ -144,8 +146,11 @@ class TrainConfig(LoopConfig):
     }
     RESETS: ClassVar[dict[str, str]] = {"epochs": "min_steps"}
     ONLY_WITH: ClassVar[OnlyWith] = {
-        name: {**_OF_THE_LOOP.get(name, {}), **_OF_SETTINGS.get(name, {}), "model": models}
-        for name, models in _OF_MODELS.items()
+        **_OF_SETTINGS,
+        **{
+            name: {**_OF_THE_LOOP.get(name, {}), **_OF_SETTINGS.get(name, {}), "model": models}
+            for name, models in _OF_MODELS.items()
+        },
     }
 
     epochs: int = 10

@@ -55,6 +55,8 @@ class TrainConfig(PackSettings, LoopConfig):
         "crop_padding": {"crop": ("pad",)},
         "crop_area": {"crop": ("resized",)},
         "holdout_per_class": {"selection": ("holdout",)},
+        "mix_probability": {("mixup", "cutmix"): ...},
+        "mix_until": {("mixup", "cutmix"): ...},
         "size_fractions": {"sizes": ...},
         "muon_learning_rate": {"optimizer": ("muon",)},
         "momentum": {"optimizer": ("sgd", "muon")},

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from shared.errors import UserError
 
-OnlyWith: TypeAlias = Mapping[str, Mapping[str, Any]]
+OnlyWith: TypeAlias = Mapping[str, Mapping[Any, Any]]
 """Option -> setting -> the values of the setting with which the option has an effect; see `unused`."""
 
 
@@ -93,11 +93,13 @@ def unused(config: Any, given: Iterable[str]) -> list[str]:
     """Return a message for each given option that has no effect with the other settings.
 
     A configuration class says which options need which settings in the class variable `ONLY_WITH`; those of its base
-    classes count too. `...` stands for any value but null and false::
+    classes count too. `...` stands for any value but null, false, 0 and an empty list; of several settings in
+    parentheses one suffices::
 
         ONLY_WITH: ClassVar[OnlyWith] = {
             "beta2": {"optimizer": ("adam", "adamw")},
             "average_from": {"average": ...},
+            "mix_probability": {("mixup", "cutmix"): ...},
         }
 
     Parameters
@@ -111,15 +113,19 @@ def unused(config: Any, given: Iterable[str]) -> list[str]:
         rules |= vars(base).get("ONLY_WITH", {})
     messages = []
     for name in given:
-        for setting, values in rules.get(name, {}).items():
-            actual = getattr(config, setting)
-            if values is ... and actual in (None, False):
-                messages.append(f"{flag(name)} has no effect without {flag(setting)}")
-            elif values is not ... and actual not in values:
-                shown = f"{flag(setting)} {_shown(actual)}"
-                expected = " or ".join(_shown(value) for value in values)
+        for settings, values in rules.get(name, {}).items():
+            settings = (settings,) if isinstance(settings, str) else settings
+            actual = [getattr(config, setting) for setting in settings]
+            if any(value if values is ... else value in values for value in actual):
+                continue
+            flags = " or ".join(map(flag, settings))
+            if values is ...:
+                messages.append(f"{flag(name)} has no effect without {flags}")
+            else:
+                shown = ", ".join(map(_shown, actual))
+                expected = " or ".join(map(_shown, values))
                 messages.append(
-                    f"{flag(name)} has no effect with {shown}, only with {flag(setting)} {expected}"
+                    f"{flag(name)} has no effect with {flags} {shown}, only with {flags} {expected}"
                 )
     return messages
 

@@ -47,6 +47,7 @@ class Table:
         self.name = name
         self.separator = separator
         self._lines = iter(lines)
+        self._read = 0  # lines
         self._columns: list[str] | None = None
 
     @classmethod
@@ -92,20 +93,22 @@ class Table:
         if self._columns is None:
             first = next(self._lines, "")
             while first and not first.strip():
+                self._read += 1
                 first = next(self._lines, "")
             if not first:
                 raise UserError(f"{self.name}: is empty. Expected a table with a header.")
             if self.separator:
                 self._lines = chain([first], self._lines)
-                _, names = next(self._records(raise_problem))
+                line, names = next(self._records(raise_problem))
                 self._columns = [name.strip() for name in names]
             else:
-                self._columns = list(_object_of(first, f"{self.name}:1", raise_problem) or ())
+                line = self._read + 1
+                self._columns = list(_object_of(first, f"{self.name}:{line}", raise_problem) or ())
                 self._lines = chain([first], self._lines)
             repeated = {name for name in self._columns if name and self._columns.count(name) > 1}
             if repeated:
                 raise UserError(
-                    f"{self.name}:1: the column {min(repeated)!r} is there twice. Rename one of them."
+                    f"{self.name}:{line}: the column {min(repeated)!r} is there twice. Rename one of them."
                 )
         return self._columns
 
@@ -150,7 +153,11 @@ class Table:
         else:
             places = [self._place(name, name in optional) for name in wanted]
             width = len(self.columns)
+        blank: list[int] = []  # lines that may be empty fields, if a row follows
         for line, fields in self._records(on_bad):
+            if not fields:
+                blank.append(line)
+                continue
             if width is None:
                 width = len(fields)
                 if (
@@ -162,6 +169,13 @@ class Table:
                     raise UserError(
                         f"{self.name}:{line}: has {width} columns, expected number {', '.join(wanted)} among them."
                     )
+            if width == 1:
+                for number in blank:
+                    on_bad(
+                        f'{self.name}:{number}: is blank, in a table of one column. Write "" for an empty field, or '
+                        "remove the line"
+                    )
+            blank.clear()
             if len(fields) != width:
                 many = "field" if len(fields) == 1 else "fields"
                 advice = "Remove or add a separator"
@@ -191,30 +205,28 @@ class Table:
         raise UserError(f"{self.name}:1: has no column {name!r}{hint}. Its columns: {shown}.")
 
     def _records(self, on_bad: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:
-        """Yield the first line and the fields of each record; blank lines are left out."""
+        """Yield the first line and the fields of each record; a blank line has none."""
         csv.field_size_limit(LONGEST_FIELD)
         quoting: Literal[0, 3] = csv.QUOTE_NONE if self.separator == "\t" else csv.QUOTE_MINIMAL
-        done = 0 if self._columns is None else 1
         reader = csv.reader(self._lines, delimiter=self.separator, quoting=quoting, strict=True)
-        offset = done
+        offset = self._read
         while True:
-            line = done + 1
+            line = self._read + 1
             try:
                 fields = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                done = offset + reader.line_num
+                self._read = offset + reader.line_num
                 on_bad(f"{self.name}:{line}: {_csv_problem(str(error))}")
                 continue
-            done = offset + reader.line_num
-            if fields:
-                yield line, fields
+            self._read = offset + reader.line_num
+            yield line, fields
 
     def _objects(
         self, wanted: Sequence[str], optional: Collection[str], on_bad: Callable[[str], object]
     ) -> Iterator[tuple[int, list[Any]]]:
-        for line, text in enumerate(self._lines, start=1):
+        for line, text in enumerate(self._lines, start=self._read + 1):
             where = f"{self.name}:{line}"
             values = _object_of(text, where, on_bad) if text.strip() else None
             if values is None:
