@@ -142,11 +142,11 @@ def test_merge_every_is_the_teams() -> None:
     assert Team()._merge_every(engine, TrainConfig()) == 899_991 // 4
 
 
-@pytest.mark.parametrize(("minutes", "epochs"), [(0.0101, 6), (0.0301, 18)])
+@pytest.mark.parametrize(("minutes", "epochs"), [(1.1, 6), (3.1, 18)])
 def test_minutes_are_a_number_of_epochs(
     minutes: float, epochs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "_epoch_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(schedule, "_epoch_seconds", lambda *_: 10.0)
     train(TrainConfig(data="data", minutes=minutes, **SMALL), RunOptions(out="run", quiet=True))
     assert json.loads((folder / "run" / "summary.json").read_text())["epochs"] == epochs
 

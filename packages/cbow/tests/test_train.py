@@ -18,6 +18,7 @@ from cbow.config import TrainConfig
 from cbow.data import dataset as data
 from cbow.model.vectors import WordVectors, joined
 from cbow.schedule import learning_rate
+from shared.command import clock
 from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -280,27 +281,44 @@ def test_learning_rate_schedules_are_functions_of_the_place_alone() -> None:
 
 
 def test_minutes_fix_a_number_of_epochs_that_is_recorded(
-    cbow: Caller, sample_folder: Path, tmp_path: Path
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began = time.monotonic()
-    words = ("train", "--data", sample_folder, "--minutes", "0.02", "--out", tmp_path / "run")
+    monkeypatch.setattr(schedule, "TIMING_SECONDS", 0.1)
+    real = schedule._epoch_seconds
+    timed: list[float] = []
+    # On a busy machine too, a few epochs fit.
+    monkeypatch.setattr(schedule, "_epoch_seconds", lambda *given: timed.append(real(*given)) or 15)
+    words = ("train", "--data", sample_folder, "--minutes", "0.6", "--out", tmp_path / "run")
     assert cbow(*words, "--quiet")[0] == 0
-    assert time.monotonic() - began < 30
+    assert len(timed) == 1 and 0 < timed[0] < 60
     saved = (tmp_path / "run" / "config.yaml").read_text()
     epochs = json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"]
     assert f"epochs: {epochs}\n" in saved
-    assert "minutes: null" in saved
+    assert "minutes: null" in saved and 1 <= epochs <= 2
     assert (
         cbow(*words, "--resume")[0] == 0
     )  # the same words again do not clash with what was recorded
 
 
+def test_minutes_count_the_start_and_the_page_of_the_command(
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "_epoch_seconds", lambda *_: 10.0)
+    monkeypatch.setattr(clock, "PAGE_SECONDS", 30.0)
+    words = ("train", "--data", sample_folder, "--dimension", 4, "--minutes", "1.1", "--quiet")
+    assert cbow(*words, "--out", tmp_path / "run")[0] == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 3
+    monkeypatch.setattr(clock, "PAGE_SECONDS", 60.0)
+    code, _, error = cbow(*words, "--out", tmp_path / "none")
+    assert code == 2 and "and start, timing and page 1" in error
+
+
 def test_minutes_are_shared_by_both_models(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = {4: 0.3, 0: 0.1}  # of an epoch with n-grams up to 4, and without
+    seconds = {4: 30.0, 0: 10.0}  # of an epoch with n-grams up to 4, and without
     monkeypatch.setattr(schedule, "_epoch_seconds", lambda config, *_: seconds[config.subword_max])
-    words = ("train", "--data", sample_folder, *RICH, "--minutes", "0.021", "--quiet")
+    words = ("train", "--data", sample_folder, *RICH, "--minutes", "2.2", "--quiet")
     for flags, epochs in (((), 4), (("--twin",), 3)):
         out = tmp_path / f"run{epochs}"
         assert cbow(*words, *flags, "--out", out)[0] == 0

@@ -259,3 +259,56 @@ def test_random_states_after_the_timing_are_those_before_it(tmp_path):
     train(tmp_path / "a", ToyConfig(device="cpu", minutes=MINUTES), make_optimizers=sgd)
     tried = next(n for n in range(1, len(seen)) if torch.equal(seen[n], seen[0]))
     assert tried >= 2
+
+
+class Clock:
+    """Stands in for the module `time`: it goes on only when the test says so, and a little at each look at it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(time, name)
+
+
+@pytest.mark.parametrize("verb", ["train", "study"])
+def test_minutes_of_a_command_hold_its_start_and_its_page(verb, tmp_path, monkeypatch):
+    from types import ModuleType
+
+    from shared.command import cli, clock
+    from shared.torch import loop, meter, planner, timing
+
+    made_up = Clock()
+    for module in (clock, loop, planner, timing, meter):
+        monkeypatch.setattr(module, "time", made_up)
+    real = loop.Training._update
+
+    def update(self: loop.Training, batches):
+        made_up.now += 0.05
+        return real(self, batches)
+
+    monkeypatch.setattr(loop.Training, "_update", update)
+    folder = tmp_path / "run"
+
+    def run() -> int:
+        made_up.now += 10  # imports and data
+        began = clock.began()
+        train(folder, log_every=50, minutes=0.5, started=began)
+        made_up.now += 2  # the page
+        return 0
+
+    package = ModuleType("toy_package")
+    monkeypatch.setattr(
+        cli, "_dispatch", lambda *given: run() if given[4][0] == verb else pytest.fail(verb)
+    )
+    before = made_up.now
+    assert cli.run_verbs(package.__name__, "0", "", (), [verb]) == 0
+    taken = made_up.now - before
+    # The minutes of a verb that trains several models are those of each training.
+    expected = 30 if verb == "train" else 10 + 30 + 2
+    assert taken == pytest.approx(expected, rel=0.05)
+    assert clock.began() == pytest.approx(made_up.now) and clock.seconds_after() == 0

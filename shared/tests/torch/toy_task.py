@@ -115,6 +115,7 @@ def train(
     make_optimizers: Any = None,
     facts: dict[str, Any] | None = None,
     rate_factor: Any = None,
+    started: float | None = None,
     **changes: Any,
 ) -> Result:
     """Train the toy; `kill_at` and the like are counted in forward passes since the start of the run."""
@@ -179,6 +180,7 @@ def train(
             loss_fn=loss_fn,
             evaluate=evaluate,
             rate_factor=rate_factor,
+            started=started,
             state=state,
             data={"name": "toy", "examples": config.examples, "noisy": data.noisy} | (facts or {}),
             extras=lambda folder: (folder / "vocab.txt").write_text("a\n") and None,

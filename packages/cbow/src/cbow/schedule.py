@@ -14,6 +14,7 @@ from cbow.kernels import NEXT, STOP
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.model.weights import first_weights, models_of, subwords_of
 from cbow.processes.team import Team
+from shared.command.clock import seconds_after
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
@@ -44,11 +45,20 @@ def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> t
 
 
 def epochs_that_fit(
-    config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary, team: Team
+    config: TrainConfig, corpus: Corpus, vocabulary: Vocabulary, team: Team, began: float
 ) -> TrainConfig:
     """Time training for a second on weights that are discarded, and fix the number of epochs.
 
     The number goes into the saved configuration, so the run itself is as deterministic as any.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    corpus : Corpus
+    vocabulary : Vocabulary
+    team : Team
+    began : float
+        `time.monotonic()` of when the minutes began.
 
     Raises
     ------
@@ -61,11 +71,12 @@ def epochs_that_fit(
         seconds = sum(
             _epoch_seconds(model, encoded, vocabulary, team) for model in models_of(config)
         )
-    epochs = int(60 * config.minutes / seconds)
+    spent = time.monotonic() - began + seconds_after()
+    epochs = int((60 * config.minutes - spent) / seconds)
     if epochs < 1:
         raise UserError(
-            f"--minutes is {config.minutes:g}, but an epoch takes about {seconds / 60:.2g} minutes here. "
-            "Give more time, a smaller model, or less text with --limit."
+            f"--minutes is {config.minutes:g}, but an epoch takes about {seconds / 60:.2g} minutes here, and start, "
+            f"timing and page {spent / 60:.2g}. Give more time, a smaller model, or less text with --limit."
         )
     return replace(config, epochs=epochs, minutes=None)
 

@@ -32,6 +32,7 @@ from cbow.model.warm_start import check_source, set_trained_weights
 from cbow.model.weights import final_vectors, first_weights, models_of, subwords_of
 from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
+from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.errors import UserError
@@ -68,6 +69,7 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
     Interrupted
         After Ctrl-C or SIGTERM, when all is saved.
     """
+    began = clock.began()
     if options.resume and options.out and (Path(options.out) / "config.yaml").is_file():
         # The run's own number of epochs was fixed when it started.
         config = replace(config, minutes=None)
@@ -81,7 +83,7 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         say = None if options.quiet else print
         vocabulary = count_words(corpus, config, known, say=say, quiet=options.quiet)
     if config.minutes is not None:
-        config = epochs_that_fit(config, corpus, vocabulary, team)
+        config = epochs_that_fit(config, corpus, vocabulary, team, began)
     with RunDirectory.start(
         "cbow",
         config,

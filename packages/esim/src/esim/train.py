@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from esim.data.vectors import load_vectors, resolve
 from esim.measure import accuracy_and_loss, scoring_batch
 from esim.model.esim import VOCABULARY, Esim
 from esim.model.trained import load_run
+from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
@@ -26,7 +26,8 @@ from shared.text.batching import bucketed_batches
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
-from shared.torch.processes import start_run
+from shared.torch.processes import TrialRun, start_run
+from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Batches, Shard
 from shared.torch.summary import write_summary
 
@@ -41,7 +42,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Returns
     -------
     Path or None
-        The folder; None in all processes but the first.
+        The folder; None in all processes but the first, and with --find-learning-rate.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Interrupted
         After Ctrl-C or SIGTERM, when all is saved.
     """
-    began = time.monotonic()
+    began = clock.began()
     accelerator = make_accelerator(config)
     data = load_data(config)
     pairs = data.splits["train"]
@@ -96,6 +97,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             data=facts,
             started=began,
         )
+        if isinstance(folder, TrialRun):
+            return find_learning_rate(training, folder)
         outcome = training.fit()
         metrics = _final_metrics(folder, config, data, accelerator)
         if not accelerator.is_main_process:

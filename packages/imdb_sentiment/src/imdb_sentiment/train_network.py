@@ -6,7 +6,6 @@ Shapes: B batch, T time in tokens, D dimension of a word vector, C classes, N re
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +27,14 @@ from imdb_sentiment.model.build import build_network
 from imdb_sentiment.model.network import TextNetwork, padded
 from imdb_sentiment.model.trained import load, network_probabilities, save_classes
 from imdb_sentiment.run_log import say_end, say_start
+from shared.command import clock
 from shared.command.options import RunOptions
 from shared.text.batching import bucketed_batches, padding_fraction
 from shared.text.vectors import load_pretrained
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
-from shared.torch.processes import of_all, start_run
+from shared.torch.processes import TrialRun, of_all, start_run
+from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Batches, Order, Shard
 from shared.torch.summary import write_summary
 
@@ -44,7 +45,7 @@ POOL = 50
 
 def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train a network into a run folder; see `train.train`."""
-    began = time.monotonic()
+    began = clock.began()
     accelerator = make_accelerator(config)
     data = load_data(config)
     lacks_ratings = config.rating_weight > 0 and not data.train.ratings.all()
@@ -104,6 +105,8 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
             data=data.facts(),
             started=began,
         )
+        if isinstance(run, TrialRun):
+            return find_learning_rate(training, run)
         outcome = training.fit()
         if not accelerator.is_main_process:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
 from resnet_tiny.model.weights import load_initial, load_pretrained
+from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
@@ -28,7 +28,8 @@ from shared.torch.device import choose_device, choose_precision, make_accelerato
 from shared.torch.loop import Training
 from shared.torch.muon import Muon
 from shared.torch.position import Outcome
-from shared.torch.processes import start_run
+from shared.torch.processes import TrialRun, start_run
+from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Shuffled
 from shared.torch.summary import write_summary
 
@@ -39,7 +40,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Returns
     -------
     Path or None
-        The folder; None in all processes but the first.
+        The folder; None in all processes but the first, and with --find-learning-rate.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Interrupted
         After Ctrl-C or SIGTERM, when all is saved.
     """
-    began = time.monotonic()
+    began = clock.began()
     accelerator = make_accelerator(config)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
@@ -101,6 +102,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             data=images.facts(),
             started=began,
         )
+        if isinstance(folder, TrialRun):
+            return find_learning_rate(training, folder)
         outcome = training.fit()
         _finish(folder, config, images, outcome, accelerator)
         return folder.path if accelerator.is_main_process else None

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.errors import UserError
@@ -20,7 +21,8 @@ from shared.runs.run_directory import RunDirectory
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.position import Outcome
-from shared.torch.processes import start_run
+from shared.torch.processes import TrialRun, start_run
+from shared.torch.range_test import find_learning_rate
 from shared.torch.summary import write_summary
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data.dataset import Text, load_text
@@ -42,7 +44,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Returns
     -------
     Path or None
-        The run folder; None in all processes but the first.
+        The run folder; None in all processes but the first, and with --find-learning-rate.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Interrupted
         After Ctrl-C or SIGTERM, once a checkpoint is saved.
     """
-    started = time.monotonic()
+    started = clock.began()
     accelerator = make_accelerator(config)
     start = None if config.init is None else load_run(config.init)
     if start is not None:  # more words make no new cluster
@@ -99,6 +101,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             data=text.facts(),
             started=started,
         )
+        if isinstance(folder, TrialRun):
+            return find_learning_rate(training, folder)
         outcome = training.fit()
         if not accelerator.is_main_process:
             return None

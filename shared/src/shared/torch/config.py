@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from shared.command.config import OnlyWith, Problems
+from shared.command.options import RunOptions
 
 # What a run may be resumed with although it was started with something else: none of these changes its outcome.
 MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", "profile_steps")
@@ -58,8 +59,8 @@ class LoopConfig:
     steps: int | None = None
     """Updates in all, instead of `epochs`, >= 1."""
     minutes: float | None = None
-    """Train as many steps as fit into this time, loading, timing and evaluations included, > 0. The plan is changed
-    while it runs if the machine gets slower or faster."""
+    """Train as many steps as fit into this time, start-up, timing, evaluations and page included, > 0. The plan is
+    changed while it runs if the machine gets slower or faster."""
     accumulation: int = 1
     """Batches that make one update, >= 1."""
     clip_norm: float | None = None
@@ -151,3 +152,32 @@ class LoopConfig:
             self.checkpoint_epochs,
             "numbers >= 1",
         )
+
+
+@dataclass(frozen=True)
+class TrainOptions(RunOptions):
+    """Where a training run goes, or that a learning rate is looked for instead."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "range_rates": {"find_learning_rate": (True,)},
+        "range_steps": {"find_learning_rate": (True,)},
+    }
+
+    find_learning_rate: bool = False
+    """Train no model: raise the learning rate from update to update until the loss diverges, plot the loss and suggest
+    a rate. --out is the folder of the plot."""
+    range_rates: tuple[float, float] = (1e-7, 1.0)
+    """Lowest and highest learning rate that are tried, > 0."""
+    range_steps: int = 100
+    """Updates of --find-learning-rate, >= 10."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        super().__post_init__()
+        with Problems() as problem:
+            is_both = self.find_learning_rate and self.resume
+            problem(is_both, "resume", self.resume, "false with --find-learning-rate")
+            rates = self.range_rates
+            is_range = len(rates) == 2 and 0 < rates[0] < rates[1] < float("inf")
+            problem(not is_range, "range_rates", list(rates), "two rising numbers > 0")
+            problem(self.range_steps < 10, "range_steps", self.range_steps, ">= 10")

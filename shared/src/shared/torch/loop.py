@@ -95,7 +95,8 @@ class Training:
         What tells this data from other data, as JSON values; a run is not resumed where it differs. An entry `name`
         may differ: data may move.
     started : float, optional
-        `time.monotonic()` of when `config.minutes` began; default: when `fit` is called.
+        `time.monotonic()` of when `config.minutes` began, from `shared.command.clock.began`; default: when `fit` is
+        called.
     """
 
     accelerator: Any
@@ -137,7 +138,7 @@ class Training:
         began = time.monotonic() if self.started is None else self.started
         is_first = self.accelerator.is_main_process
         with StopRequest() as stop:
-            self._prepare(stop)
+            self.prepare(stop)
             planner = self._planner = Planner(self, began)
             self._resume_or_start()
             self.journal = Journal(self.run, is_first, self.at.step, self.describe)
@@ -163,15 +164,15 @@ class Training:
         return self.order.steps(epoch) // self.config.accumulation
 
     @contextmanager
-    def attempt(self, progress: float, count: int) -> Iterator[Callable[[], object]]:
-        """Give a function that makes one of the first `count` updates, as at a progress, and waits for its end."""
+    def attempt(self, progress: float, count: int) -> Iterator[Callable[[], float]]:
+        """Give a function that makes one of the first `count` updates, as at a progress, and returns its mean loss."""
         end = count * self.config.accumulation
         self._tried = progress
         self._wrapped.train()
         try:
             with closing(self._batches(0, 0, end)) as batches:
                 ready = chain([next(batches)], batches)  # workers have started, so the clock may
-                yield lambda: float(self._update(ready)["loss"])
+                yield lambda: float((sums := self._update(ready))["loss"] / sums["count"])
         finally:
             self._tried = None
 
@@ -307,7 +308,8 @@ class Training:
         )
         self.meter.saved()
 
-    def _prepare(self, stop: StopRequest) -> None:
+    def prepare(self, stop: StopRequest) -> None:
+        """Put model and optimizers where they compute, and make what updates need."""
         config, accelerator = self.config, self.accelerator
         self._schedule = self.schedule or schedule_of(config)
         self._base_rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from shared.command.clock import seconds_after
 from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.torch.averaging import WeightAverage
@@ -165,7 +166,7 @@ class Planner:
 
     def _time(self, minutes: float) -> dict:
         """Try some updates and an evaluation, undo them, and record the plan that ends in time."""
-        training, deadline = self._training, self._began + 60 * minutes
+        training, deadline = self._training, self._began + 60 * minutes - seconds_after()
         costs = from_first(training.accelerator, self._costs(deadline))
         size, step_seconds = training.epoch_steps(0), costs.mean_step(0)
         every = stretched(training.config.evaluate_every, size, costs)
