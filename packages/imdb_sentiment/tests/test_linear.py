@@ -82,6 +82,26 @@ def test_prefixes_are_features_beside_the_words() -> None:
     assert counts[:, names.index("disap-")].tolist() == [1, 1]
 
 
+def test_strongest_ngrams_have_a_row_each_with_the_sum_of_their_columns() -> None:
+    config = TrainConfig(model="tfidf", ngrams=2, min_reviews=1, prefix_letters=4, tokenizer="word")
+    counter = make_counter(config)
+    texts = ["bad plot", "fun film", "bad acting", "fun acting", "fun plot"]
+    counts = counter.fit(texts)
+    weights = fit(config, counts, np.array([0, 1, 0, 1, 1]), 2)
+    model = LinearClassifier(config, ("neg", "pos"), counter, weights)
+    against, towards = model.strongest(3)
+    effects = dict(against) | dict(towards)
+    columns = [counter.name_of(column) for column in range(counter.features)]
+    assert columns.count("bad") == columns.count("fun") == 2
+    for part in (against, towards):
+        names = [name for name, _ in part]
+        assert len(set(names)) == len(names) == 3
+    assert against[0][0] == "bad" and towards[0][0] == "fun"
+    single = weights.scales[-1] * weights.weights[-1]
+    expected = sum(float(single[i]) for i, name in enumerate(columns) if name == "fun")
+    assert effects["fun"] == pytest.approx(expected)
+
+
 def test_ratio_is_naive_bayes() -> None:
     config = TrainConfig(model="nbsvm", ngrams=1, smoothing=1.0)
     counter = FeatureCounter(str.split, 1, 1)

@@ -93,12 +93,20 @@ class LinearClassifier(Classifier):
         return np.concatenate(parts)
 
     def strongest(self, count: int) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Return the n-grams with the strongest effect against and for the last class, with their effects."""
+        """Return the n-grams with the strongest effect against and for the last class, with their effects.
+
+        A word that is shorter than a prefix has two columns, its own and that of its prefix; their effects are added.
+        """
         effect = self.weights.scales[-1] * self.weights.weights[-1]
         order = np.argsort(effect)
-        name = self.counter.name_of
-        low = [(name(int(i)), float(effect[i])) for i in order[:count]]
-        return low, [(name(int(i)), float(effect[i])) for i in order[::-1][:count]]
+        ends = []
+        for sign, columns in ((1, order[: 4 * count]), (-1, order[::-1][: 4 * count])):
+            total: dict[str, float] = {}
+            for column in columns.tolist():
+                name = self.counter.name_of(column)
+                total[name] = total.get(name, 0.0) + float(effect[column])
+            ends.append(sorted(total.items(), key=lambda pair: sign * pair[1])[:count])
+        return ends[0], ends[1]
 
     def save(self, folder: Path) -> None:
         """Write n-grams and weights; nothing in the files is executed when they are read."""
