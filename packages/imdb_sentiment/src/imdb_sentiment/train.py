@@ -11,6 +11,7 @@ from pathlib import Path
 from imdb_sentiment.config import LINEAR, TrainConfig
 from shared.command.options import RunOptions
 from shared.errors import UserError
+from shared.torch.config import TrainOptions
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
@@ -19,7 +20,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     Returns
     -------
     Path or None
-        The folder; None in all processes but the first.
+        The folder; None in all processes but the first, and with --find-learning-rate.
 
     Raises
     ------
@@ -33,6 +34,10 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # set by torchrun
             raise UserError(
                 f"--model {config.model} trains in one process. Start it without torchrun."
+            )
+        if isinstance(options, TrainOptions) and options.find_learning_rate:
+            raise UserError(
+                f"--find-learning-rate: {config.model} has no learning rate. Choose a network with --model."
             )
         from imdb_sentiment.train_linear import train_linear
 

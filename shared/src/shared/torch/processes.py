@@ -5,6 +5,8 @@ Started by `torchrun --nproc-per-node N -m <task> train ...`; with one process a
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch import nn
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
+from shared.torch.config import TrainOptions
 
 
 class FollowerRun(RunDirectory):
@@ -31,6 +34,25 @@ class FollowerRun(RunDirectory):
         """Write nothing: the first process writes it."""
 
 
+class TrialRun(RunDirectory):
+    """Stands in for a run's folder where training is only tried: a temporary folder.
+
+    Parameters
+    ----------
+    task : str
+    options : TrainOptions
+    """
+
+    def __init__(self, task: str, options: TrainOptions) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix=f"{task}-trial-")), quiet=options.quiet)
+        self.task, self.options = task, options
+
+    def close(self) -> None:
+        """Remove the folder."""
+        super().close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 def start_run(
     accelerator: Any,
     task: str,
@@ -41,12 +63,15 @@ def start_run(
     """Open a run's folder once for all processes, as `RunDirectory.start` does for one.
 
     Only the first process writes into it. A folder that it refuses is refused by all, so that none is left waiting.
+    With --find-learning-rate it is a `TrialRun`.
 
     Raises
     ------
     UserError
         As `RunDirectory.start`.
     """
+    if isinstance(options, TrainOptions) and options.find_learning_rate:
+        return TrialRun(task, options)
     run, problem, failure = None, None, None
     if accelerator.is_main_process:
         try:
