@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from esim import __version__
 from shared.command.cli import (
-    RUN_OPTIONS,
     TRAIN_CONFIG,
+    TRAIN_OPTIONS,
     Verb,
+    app_verb,
     report_verb,
     run_verbs,
     sample_verb,
@@ -22,7 +23,7 @@ VERBS = (
         "train",
         "Train a model.",
         TRAIN_CONFIG,
-        RUN_OPTIONS,
+        TRAIN_OPTIONS,
         layered=True,
         example="train --recipe laptop --out runs/esim/laptop",
     ),
@@ -68,6 +69,7 @@ VERBS = (
     Verb("export", "Write a model as ONNX.", "ExportOptions"),
     Verb("bench", "Compare training speed with coetaur0/ESIM.", "BenchOptions"),
     report_verb(),
+    app_verb(),
     Verb("fetch", "Download SNLI, or GloVe.", "FetchOptions"),
     sample_verb(),
     *teaching_verbs(),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from imdb_sentiment import __version__
 from shared.command.cli import (
-    RUN_OPTIONS,
     TRAIN_CONFIG,
+    TRAIN_OPTIONS,
     Verb,
+    app_verb,
     report_verb,
     run_verbs,
     sample_verb,
@@ -22,7 +23,7 @@ VERBS = (
         "train",
         "Train a model.",
         TRAIN_CONFIG,
-        RUN_OPTIONS,
+        TRAIN_OPTIONS,
         layered=True,
         example="train --recipe nbsvm",
     ),
@@ -44,6 +45,7 @@ VERBS = (
     Verb("export", "Write a model as ONNX or save_pretrained.", "ExportOptions"),
     Verb("bench", "Time LSTM training against padding to 592.", "BenchOptions"),
     report_verb(),
+    app_verb(),
     Verb("fetch", "Download the reviews, or GloVe.", "FetchOptions"),
     sample_verb(),
     *teaching_verbs(),

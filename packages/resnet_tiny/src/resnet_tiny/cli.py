@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from resnet_tiny import __version__
 from shared.command.cli import (
-    RUN_OPTIONS,
     TRAIN_CONFIG,
+    TRAIN_OPTIONS,
     Verb,
+    app_verb,
     fetch_verb,
     report_verb,
     run_verbs,
@@ -20,7 +21,7 @@ DESCRIPTION = "Image classification on Tiny ImageNet, or on your own images: Res
 
 VERBS = (
     Verb(
-        "train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True,
+        "train", "Train a model.", TRAIN_CONFIG, TRAIN_OPTIONS, layered=True,
         example="train --recipe laptop --out runs/resnet_tiny/laptop",
     ),
     Verb(
@@ -45,6 +46,7 @@ VERBS = (
     ),
     Verb("bench", "Time training on each device of this machine.", "BenchOptions"),
     report_verb(),
+    app_verb(),
     fetch_verb("Download Tiny ImageNet."),
     sample_verb(),
     *teaching_verbs(),

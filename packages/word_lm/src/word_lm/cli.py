@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.command.cli import (
-    RUN_OPTIONS,
     TRAIN_CONFIG,
+    TRAIN_OPTIONS,
     Verb,
+    app_verb,
     fetch_verb,
     report_verb,
     run_verbs,
@@ -19,7 +20,7 @@ from word_lm import __version__
 DESCRIPTION = "Word-level language models: recurrent, Transformer and convolutional."
 
 VERBS = (
-    Verb("train", "Train a model.", TRAIN_CONFIG, RUN_OPTIONS, layered=True),
+    Verb("train", "Train a model.", TRAIN_CONFIG, TRAIN_OPTIONS, layered=True),
     Verb(
         "evaluate",
         "Measure perplexity by named protocols.",
@@ -65,6 +66,7 @@ VERBS = (
         "BenchOptions",
     ),
     report_verb(),
+    app_verb(),
     fetch_verb("Download WikiText-2."),
     sample_verb(),
     *teaching_verbs(),

@@ -20,9 +20,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from shared.command import clock
 from shared.command.terminal import say_error, tell_crash, use_utf8
 from shared.errors import UserError
 from shared.interrupt import Interrupted
@@ -32,6 +34,8 @@ DEFECT = 1
 USAGE_ERROR = 2
 TRAIN_CONFIG = "{package}.config:TrainConfig"
 RUN_OPTIONS = "shared.command.options:RunOptions"
+TRAIN_OPTIONS = "shared.torch.config:TrainOptions"
+"""Of a `train` that hands its model to `shared.torch.loop`."""
 
 
 @dataclass(frozen=True, init=False)
@@ -84,6 +88,14 @@ class Verb:
 def report_verb() -> Verb:
     """Return the verb `report`."""
     return Verb("report", "Make the page of a run.", "shared.command.options:ReportOptions")
+
+
+def app_verb() -> Verb:
+    """Return the verb `app`."""
+    return Verb(
+        "app", "Try a trained model on a local web page.", "shared.command.options:AppOptions",
+        example="app RUN",
+    )  # fmt: skip
 
 
 def fetch_verb(help: str) -> Verb:
@@ -155,7 +167,8 @@ def run_verbs(
     use_utf8()
     classes: list[type] = []  # of the verb, once it is known
     try:
-        return _dispatch(package, version, description, verbs, words, classes)
+        with clock.command() if words[:1] == ["train"] else nullcontext():
+            return _dispatch(package, version, description, verbs, words, classes)
     except UserError as error:
         from shared.data.datasets import as_given
 

@@ -103,6 +103,24 @@ class CompletionOptions:
 
 
 @dataclass(frozen=True)
+class AppOptions:
+    """Which model the app is of, and where it is served."""
+
+    run: str = positional()
+    """Run folder, or a folder of runs: its newest."""
+    port: int | None = None
+    """Port of this machine, 1 to 65535; default: the first free one from 7860 on."""
+    browser: bool = True
+    """Open the page in a browser."""
+
+    def __post_init__(self) -> None:
+        """Check the port."""
+        with Problems() as problem:
+            port = self.port
+            problem(port is not None and not 1 <= port <= 65535, "port", port, "1 to 65535")
+
+
+@dataclass(frozen=True)
 class FetchOptions:
     """Where downloaded data goes."""
 

@@ -89,7 +89,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
             caption=caption,
             png=out.parent / "recall.png",
         )
-    if words := _frequent(vectors):  # none in a text of single letters
+    if words := frequent_words(vectors):  # none in a text of single letters
         page.heading("Words")
         table = _neighbors(vectors)
         page.table(["word", "nearest words"], table, caption="Neighbors by cosine")
@@ -122,14 +122,14 @@ def word_map(vectors: WordVectors, words: Sequence[str]) -> tuple[list[float], l
     return plane[:, 0].tolist(), plane[:, 1].tolist()
 
 
-def _frequent(vectors: WordVectors) -> list[str]:
+def frequent_words(vectors: WordVectors) -> list[str]:
     """Return the words by falling count, without `<unk>` and single letters."""
     return [word for word in vectors.tokens if len(word) > 1 and word != "<unk>"]
 
 
 def _neighbors(vectors: WordVectors) -> list[list[str]]:
     # Short and very frequent words are function words, whose neighbors say little.
-    frequent = [word for word in _frequent(vectors) if len(word) > 3]
+    frequent = [word for word in frequent_words(vectors) if len(word) > 3]
     skip = min(20, len(frequent) // 3)
     return [
         [word, ", ".join(other for other, _ in vectors.neighbors(word, 7))]

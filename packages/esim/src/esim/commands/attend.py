@@ -82,23 +82,24 @@ def write_page(
     for one, (premise, hypothesis, label) in zip(predictions, pairs, strict=True):
         page.heading(f"{premise} / {hypothesis}")
         page.text(_verdict(one, label))
-        for title, rows, columns, weights in _directions(one):
-            texts = [[_hundredths(value) for value in row] for row in weights.tolist()]
-            page.html(
-                heat_map(
-                    title,
-                    rows,
-                    columns,
-                    weights.tolist(),
-                    texts,
-                    is_upright=True,
-                    marked=one.unknown,
-                )
-            )
+        for drawing in heat_maps(one):
+            page.html(drawing)
     saved = page.save(out)
     image = out.with_suffix(".png")
     save_image(predictions[0], image)
     return saved, image
+
+
+def heat_maps(one: Prediction) -> list[str]:
+    """Return the attention of both directions as HTML, for a page with `shared.pages.heat_map.STYLE`."""
+    maps = []
+    for title, rows, columns, weights in _directions(one):
+        shades = weights.tolist()
+        texts = [[_hundredths(value) for value in row] for row in shades]
+        maps.append(
+            heat_map(title, rows, columns, shades, texts, is_upright=True, marked=one.unknown)
+        )
+    return maps
 
 
 def examples(trained: TrainedModel, count: int) -> list[Example]:

@@ -26,7 +26,7 @@ def run(options: ExplainOptions) -> int:
     texts = _texts(options, trained)
     out = Path(options.out) if options.out else trained.path / "explain.html"
     page = Report("The words that matter", _subtitle(options, trained))
-    page.html(_STYLE)
+    page.html(STYLE)
     for name, text in texts:
         spans, effects, probability = explain(
             trained.classifier, text, method=options.method, most=options.words
@@ -101,7 +101,7 @@ def _rows(text: str, spans: Sequence[Span], effects: NDArray[np.float64]) -> lis
     return [[text[slice(*spans[i])], f"{i + 1}", f"{effects[i]:+.2f}"] for i in order.tolist()]
 
 
-_STYLE = (
+STYLE = (
     "<style>.review{overflow-wrap:anywhere}.review span{border-radius:3px;padding:0 .1em}"
     ".review .for{background:color-mix(in srgb,var(--s1) calc(var(--w)*.55),transparent)}"
     ".review .against{background:color-mix(in srgb,var(--s2) calc(var(--w)*.55),transparent)}"
