@@ -46,8 +46,8 @@ all: environments ## the same on the real data: an hour and a half on two cores
 test: $(TOX) ## build, install alone and test every package; lint, types, packaging
 	$(TOX) run-parallel --parallel auto --parallel-no-spinner $(TOX_FLAGS)
 
-reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; long tests; the teaching kit
-	$(TOX) run -e reliability,teaching
+reliability: $(TOX) ## attack all packages: kills, damaged files, full disks; long tests; the teaching kit; apps
+	$(TOX) run -e reliability,teaching,app
 
 matrix: $(TOX) ## every package on every Python, and with the oldest and the latest libraries: hours, many GB
 	$(TOX) run -m pythons libraries

@@ -26,7 +26,7 @@ FILES = (
 )  # fmt: skip
 MEASURE = {"word_lm": "measures"}
 """Where a package measures; elsewhere in `measure.py`."""
-VERBS = {"train", "evaluate", "export", "bench", "report", "fetch", "sample"}
+VERBS = {"train", "evaluate", "export", "bench", "report", "app", "fetch", "sample"}
 AT_FIRST_SIGHT = 14
 """Files and folders of a package, at the most, that a newcomer sees first."""
 
