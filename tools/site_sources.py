@@ -3,7 +3,8 @@
     python tools/site_sources.py OUT
 
 Every README and document becomes a page; links between them lead from page to page, and links to code become its name.
-Reference pages list what each package exports; mkdocstrings fills them in. Uses the standard library only.
+Tutorials are the assignments of the teaching kit with their solutions, cell by cell. One page gathers the figures of
+all READMEs. Reference pages list what each package exports; mkdocstrings fills them in. Uses the standard library only.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "shared" / "src"))
+from shared.teaching.edition import Edition  # noqa: E402
+
 TASKS = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 HOW_TO = (
     "own-data",
     "teaching",
     "several-gpus",
+    "export",
     "what-grows",
     "from-the-assignments",
     "from-torchtext",
@@ -36,6 +41,21 @@ TRANSLATED = {"README.md": "README.zh-CN.md"}
 """Other documents in Chinese are called `<name>.zh.md`."""
 DECISIONS = "decisions.md"
 """The page that all decision records are on."""
+ASSETS = ("iframe-worker.js", "site.css")
+FIGURES = "results/figures.md"
+"""The page with the results of all READMEs."""
+TUTORIAL = {
+    "en": "!!! note\n    The assignment of the [teaching kit](../how-to/teaching.md) with its solution. As a notebook "
+    "it is `handout/teacher/solution.en.ipynb` after `{command} handout --out handout`; the one with gaps is in "
+    "`handout/student`.",
+    "zh": "!!! note\n    [教学套件](../how-to/teaching.md)中的作业及其参考解答。运行 "
+    "`{command} handout --out handout` 后，`handout/teacher/solution.zh.ipynb` 就是本页的 notebook，"
+    "`handout/student` 里是留有空缺的学生版。",
+}
+"""What stands below the title of a tutorial."""
+FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+CJK = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“”]")
+TODO = re.compile(r"TODO \w+(?: \([^)]* points?\): |（[^）]*分）：)")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 
 
@@ -103,6 +123,65 @@ def rewritten(text: str, source: str, page: str, site: dict[str, str], out: Path
     return LINK.sub(link, text)
 
 
+def tutorial(task: str, language: str) -> str:
+    """Return an assignment with its solution as a page."""
+    source = ROOT / "packages" / task / "src" / task / "assignment" / "edition.py"
+    note = TUTORIAL[language].format(command=task.replace("_", "-"))
+    parts = []
+    for cell in Edition.read(source).in_language(language, with_solution=True):
+        if cell.kind == "markdown":
+            parts.append(cell.text)
+        else:
+            parts.append(f"```python\n{TODO.sub('', cell.text)}\n```")
+    title, _, rest = parts[0].partition("\n")
+    return "\n\n".join([title, note, rest.strip("\n"), *parts[1:]]) + "\n"
+
+
+def figures(language: str, out: Path) -> str:
+    """Return the page of all figures: the results of the first README, then those of each package.
+
+    Parameters
+    ----------
+    language : {"en", "zh"}
+    out : Path
+        The site's sources in this language.
+    """
+    site = pages(language)
+    first = TRANSLATED["README.md"] if language == "zh" else "README.md"
+    title = {"en": "Results", "zh": "结果"}[language]
+    parts = [f"# {title}", rewritten(section(first, title), first, FIGURES, site, out)]
+    for task in TASKS:
+        source = f"packages/{task}/README.md"
+        text = section(source, "Results")
+        parts += [f"## {task}", rewritten(text, source, FIGURES, site, out)]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(source: str, title: str) -> str:
+    """Return the text of a document below one of its headings."""
+    text = (ROOT / source).read_text(encoding="utf-8")
+    (body,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return str(body).strip("\n")
+
+
+def for_mkdocs(text: str) -> str:
+    """Return a document as Python-Markdown takes it: lists and formulas are blocks; no space between Chinese lines."""
+    parts = FENCE.split(text)
+    for i in range(0, len(parts), 2):  # every second one is code
+        lines: list[str] = []
+        for line in parts[i].replace("$$\n$$", "$$\n\n$$").split("\n"):
+            last = lines[-1] if lines else ""
+            is_text = bool(last) and not last.startswith(("#", "|"))
+            if is_text and CJK.match(last[-1]) and CJK.match(line.lstrip()):
+                lines[-1] += line.lstrip()
+                continue
+            if is_text and not re.match(r"\s|- |\d+\. ", last) and re.match(r"- |\d+\. ", line):
+                lines.append("")
+            lines.append(line)
+        parts[i] = "\n".join(lines)
+    return "".join(parts)
+
+
 def exports(task: str) -> dict[str, str]:
     """Return the names that a package exports: name -> module that defines it."""
     text = (ROOT / "packages" / task / "src" / task / "__init__.py").read_text(encoding="utf-8")
@@ -151,7 +230,16 @@ def main(out: Path) -> None:
             if page == DECISIONS:
                 text = text.replace("\n#", "\n##").replace("# ", "## ", 1) + "\n"
             with open(folder / page, "a", encoding="utf-8") as file:
-                file.write(text)
+                file.write(for_mkdocs(text))
+        for name in ASSETS:
+            (folder / "assets").mkdir(exist_ok=True)
+            shutil.copy(ROOT / "tools" / name, folder / "assets" / name)
+        (folder / "tutorials").mkdir()
+        for task in TASKS:
+            text = tutorial(task, language)
+            (folder / "tutorials" / f"{task}.md").write_text(for_mkdocs(text), encoding="utf-8")
+        page = for_mkdocs(figures(language, folder))
+        (folder / FIGURES).write_text(page, encoding="utf-8")
         (folder / "reference").mkdir()
         for task in TASKS:
             (folder / "reference" / f"{task}.md").write_text(reference_of(task), encoding="utf-8")
