@@ -137,22 +137,41 @@ def test_clipping_bounds_the_update_of_sgd(tmp_path):
     moved = torch.cat([(end[n] - start[n]).flatten() for n in names]).norm()
     assert moved == pytest.approx(0.01, rel=1e-3)
     assert records_of(tmp_path / "1")[0]["train_gradient_norm"] > 0.01
+    plain = train(tmp_path / "2", steps=1, make_optimizers=sgd).model.state_dict()
+    most = train(tmp_path / "3", steps=1, clip_norm=1e3, make_optimizers=sgd).model.state_dict()
+    for name, weight in plain.items():  # gradients below the norm stay as they are
+        torch.testing.assert_close(most[name], weight, rtol=1e-5, atol=1e-6)
 
 
 def test_rate_factor_multiplies_the_learning_rate_of_its_step_only(tmp_path):
     def sgd(model):
         return [torch.optim.SGD(model.parameters(), lr=0.1)]
 
-    options = {"device": "cpu", "steps": 2, "epochs": 1, "log_every": 1, "dropout": 0.0}
-    config = ToyConfig(**options)
-    train(
-        tmp_path / "run",
-        config,
-        make_optimizers=sgd,
-        rate_factor=lambda epoch, step: (1.0, 0.25)[step],
-    )
+    asked = []
+
+    def factor(epoch: int, step: int) -> float:
+        asked.append((epoch, step))
+        return (1.0, 0.25)[epoch] + step
+
+    config = ToyConfig(device="cpu", epochs=2, log_every=1, dropout=0.0)
+    train(tmp_path / "run", config, make_optimizers=sgd, rate_factor=factor)
     rates = [r["learning_rate"] for r in records_of(tmp_path / "run") if "learning_rate" in r]
-    assert rates == pytest.approx([0.1, 0.025])
+    assert asked == [(epoch, step) for epoch in (0, 1) for step in range(6)]
+    assert rates == pytest.approx([0.1 * (first + s) for first in (1, 0.25) for s in range(6)])
+
+
+@pytest.mark.parametrize("highest", [False, True])
+def test_plateau_goes_by_the_direction_of_the_metric(highest, tmp_path):
+    config = ToyConfig(
+        device="cpu", schedule="plateau", decay_factor=0.5, evaluate_every=1, log_every=1, epochs=1
+    )
+    run = train(tmp_path / "run", config, highest=highest)
+    history = list(run.outcome.history)
+    best = [max(history[: n + 1]) if highest else min(history[: n + 1]) for n in range(5)]
+    cuts = [0, *(sum(best[n] == best[n - 1] for n in range(1, k + 1)) for k in range(5))]
+    rates = [r["learning_rate"] for r in records_of(tmp_path / "run") if "learning_rate" in r]
+    assert rates == pytest.approx([config.learning_rate * 0.5**n for n in cuts])
+    assert cuts[-1] > 0
 
 
 def test_several_optimizers_and_sparse_gradients(tmp_path):
@@ -193,13 +212,13 @@ def test_moving_average_and_mean_follow_their_formulas():
     layer = torch.nn.Linear(1, 1, bias=False)
     values = [1.0, 5.0, 2.0, 8.0]
     layer.weight.data.fill_(values[0])
-    moving, mean = WeightAverage(layer, 0.15), WeightAverage(layer, None)
+    moving, mean = WeightAverage(layer, 0.27), WeightAverage(layer, None)
     expected = values[0]
     for number, value in enumerate(values[1:], start=1):
         layer.weight.data.fill_(value)
         moving.update()
         mean.update()
-        decay = min(0.15, (1 + number) / (10 + number))
+        decay = min(0.27, (1 + number) / (10 + number))  # 0.18 and 0.25, then 0.27
         expected = decay * expected + (1 - decay) * value
     assert float(moving.state_dict()["weight"]) == pytest.approx(expected)
     assert float(mean.state_dict()["weight"]) == pytest.approx(np.mean(values))

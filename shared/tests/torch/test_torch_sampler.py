@@ -115,6 +115,12 @@ def test_epochs_draw_other_numbers():
     assert not torch.equal(first[0], second[0])
 
 
+def test_processes_draw_other_numbers():
+    order = Shuffled(40, 40, seed=1)
+    first, second = Loader(noisy)([order.shard(0, 0, rank, 2) for rank in (0, 1)])
+    assert not torch.equal(first[0], second[0]) and first[1] != second[1]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_users_error_in_fetching_keeps_its_one_line(workers):
     def fails(shard: Shard) -> None:

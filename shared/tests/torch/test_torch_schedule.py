@@ -44,6 +44,8 @@ def test_one_cycle_starts_low_peaks_and_ends_at_nothing():
     factor = one_cycle(0.3, 0.04)
     assert [factor(at(s)) for s in (0, 15, 30)] == pytest.approx([0.04, 0.52, 1.0])
     assert factor(at(99)) < 0.001
+    named = schedule_of(LoopConfig(schedule="one_cycle"))
+    assert [named(at(s)) for s in (0, 15, 30)] == pytest.approx([0.04, 0.52, 1.0])
 
 
 def test_decay_goes_by_epochs():

@@ -116,6 +116,7 @@ def train(
     facts: dict[str, Any] | None = None,
     rate_factor: Any = None,
     started: float | None = None,
+    highest: bool = False,
     **changes: Any,
 ) -> Result:
     """Train the toy; `kill_at` and the like are counted in forward passes since the start of the run."""
@@ -181,6 +182,7 @@ def train(
             evaluate=evaluate,
             rate_factor=rate_factor,
             started=started,
+            highest=highest,
             state=state,
             data={"name": "toy", "examples": config.examples, "noisy": data.noisy} | (facts or {}),
             extras=lambda folder: (folder / "vocab.txt").write_text("a\n") and None,
