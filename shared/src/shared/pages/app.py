@@ -186,8 +186,11 @@ def _place(page: Any, use: Use) -> None:
                 gradio.HTML(f"<p>{html.escape(use.text)}</p>")
             for component in outputs:
                 component.render()
-    # Enter in a line of text, where there is one, is as good as the button.
-    triggers = [button.click, *(c.submit for c in inputs if hasattr(c, "submit"))]
+    # Enter in a line of text, and a file that is dropped in, are as good as the button.
+    triggers = [button.click]
+    triggers += [
+        getattr(c, name) for c in inputs for name in ("submit", "upload") if hasattr(c, name)
+    ]
     name = use.name.lower().replace(" ", "_")
     gradio.on(triggers, answer, inputs, outputs, api_name=name, show_progress_on=outputs[:1])
     if len(use.examples) > 1:

@@ -31,16 +31,13 @@ def page_of(model: ImageClassifier, folder: Path) -> Any:
     """Return the page of a model, a `gradio.Blocks`; its examples are written into a folder."""
     import gradio
 
-    class ImageFile(gradio.Image):
-        """An image as the file that was uploaded: `predict` decodes it, as it does on the command line."""
-
-        def preprocess(self, payload: Any) -> str | None:
-            return None if payload is None else payload.path
-
+    image = gradio.Image(label="Image", sources=["upload", "clipboard"], height=320, render=False)
+    # The file as it was uploaded: `predict` decodes it, as it does on the command line.
+    image.preprocess = lambda payload: None if payload is None else payload.path
     size = model.config.image_size
     use = Use(
         "Classify", "Classify", partial(classified, model),
-        inputs=[ImageFile(label="Image", sources=["upload", "clipboard"], height=320, render=False)],
+        inputs=[image],
         outputs=[html_output()],
         examples=[[str(path)] for path in _examples(model.path, folder)],
         text=f"The {min(TOP, len(model.classes))} most probable of {len(model.classes)} classes. "
