@@ -42,7 +42,8 @@ dist = FOLDER / "dist"
 shutil.rmtree(dist, ignore_errors=True)
 FOLDER.mkdir(parents=True, exist_ok=True)
 for package in [ROOT / "shared", *(ROOT / "packages" / task for task in TASKS)]:
-    run(sys.executable, "-m", "build", "--outdir", dist, package, DLTASKS_RELEASE="1")
+    build = (sys.executable, "-m", "build", "--installer", "uv")
+    run(*build, "--outdir", dist, package, DLTASKS_RELEASE="1")
 
 for wheel in dist.glob("*.whl"):
     with zipfile.ZipFile(wheel) as archive:
@@ -62,12 +63,14 @@ for sdist in dist.glob("*.tar.gz"):
         assert b"@ file:" not in file.read(), f"{sdist.name} needs a folder of this machine"
 
 home = FOLDER / "fresh"
-venv.create(home, clear=True, with_pip=True)
+venv.create(home, clear=True)
 python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
 names = [f"dltasks-{task.replace('_', '-')}" for task in TASKS]
-pip = (python, "-m", "pip", "--disable-pip-version-check")
-run(*pip, "install", "--quiet", "--find-links", dist, *names)
-run(*pip, "check")
+# The option replaces the variable, so the folders of both are given.
+folders = [dist, *os.environ.get("UV_FIND_LINKS", "").split()]
+links = [word for folder in folders for word in ("--find-links", folder)]
+run(sys.executable, "-m", "uv", "pip", "install", "--python", python, *links, *names)
+run(sys.executable, "-m", "uv", "pip", "check", "--python", python)
 for task in TASKS:
     print(run(python, "-m", task, "--version").strip())
 print("installed from", ", ".join(sorted(path.name for path in dist.iterdir())))
