@@ -6,56 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from esim.config import TrainConfig
 from esim.data.dataset import load_data
-from esim.data.vectors import STANDARD_DEVIATION, cooccurrence_vectors, load_vectors, resolve
+from esim.data.vectors import load_vectors, resolve
 from shared.errors import UserError
-
-
-def test_words_that_stand_near_the_same_words_get_similar_vectors() -> None:
-    random = np.random.default_rng(0)
-    sentences = []
-    for _ in range(1500):  # 2 and 3 stand among 5..9, 4 among 10..14
-        word = int(random.integers(2, 5))
-        near = random.integers(5, 10, 4) if word < 4 else random.integers(10, 15, 4)
-        sentences.append(np.array([*near[:2], word, *near[2:]], dtype=np.int32))
-    found = cooccurrence_vectors(sentences, 17, 4, seed=1)
-    assert found.shape == (17, 4) and found.dtype == np.float32
-
-    def alike(a: int, b: int) -> float:
-        return float(found[a] @ found[b] / np.linalg.norm(found[a]) / np.linalg.norm(found[b]))
-
-    assert alike(2, 3) > 0.9 > 0.5 > alike(2, 4)
-    assert np.array_equal(found, cooccurrence_vectors(sentences, 17, 4, seed=1))
-    assert found.std() == pytest.approx(STANDARD_DEVIATION, rel=0.5)
-    assert np.isfinite(found).all()
-
-
-def test_vectors_are_the_truncated_svd_of_the_positive_pmi_of_a_window() -> None:
-    random = np.random.default_rng(1)
-    sentences = [random.integers(2, 12, random.integers(3, 14)).astype(np.int32) for _ in range(60)]
-    counts = np.zeros((12, 12))
-    for sentence in sentences:
-        for i, word in enumerate(sentence):
-            for j, other in enumerate(sentence):
-                if 0 < abs(i - j) <= 8:
-                    counts[word, other] += 1 / abs(i - j)
-    of_word = counts.sum(1)
-    context = of_word**0.75 / (of_word**0.75).sum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        information = np.log(counts / (of_word[:, None] * context))
-    information = np.nan_to_num(np.maximum(information, 0), posinf=0, neginf=0)
-    left, singular, _ = np.linalg.svd(information)
-    expected = (left * singular) @ left.T
-    found = cooccurrence_vectors(sentences, 12, 12, seed=1).astype(np.float64)
-    found[:2] = 0  # words of no sentence are random
-    found = found @ found.T
-    np.testing.assert_allclose(
-        found / np.abs(found).max(), expected / np.abs(expected).max(), atol=1e-3
-    )
 
 
 def test_vectors_from_a_file_cover_words_and_bad_lines_are_counted_or_named(

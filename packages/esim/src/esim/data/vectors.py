@@ -2,18 +2,12 @@
 
 Shapes: V words of the vocabulary, D size of a vector.
 
-Vectors of the training sentences are positive pointwise mutual information of words within a window, reduced to D
-dimensions by a truncated SVD. A model that starts from them knows from its first step that `man` and `guy` are alike,
-which 24,495 pairs hardly teach it otherwise. Labels are not used.
-
-References
-----------
-Levy, Goldberg and Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", TACL 3.
+A model that starts from vectors of the training sentences (`shared.torch.word_vectors`) knows from its first step that
+`man` and `guy` are alike, which 24,495 pairs hardly teach it otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +17,6 @@ from numpy.typing import NDArray
 from esim.config import TrainConfig
 from esim.data.dataset import PADDING, Data
 from shared.data.datasets import data_root
-from shared.text.cooccurrence import cooccurrence_counts, positive_pmi
 from shared.text.vectors import load_pretrained
 
 GLOVE = ("glove.840B.300d", "glove.6B", "glove")
@@ -83,10 +76,20 @@ def load_vectors(config: TrainConfig, data: Data) -> InitialVectors:
     if config.vectors is None:
         return InitialVectors(None, "random")
     if config.vectors == "train":
+        # Once it is asked for: the import takes torch along.
+        from shared.torch.word_vectors import cooccurrence_vectors
+
         pairs = data.splits["train"]
+        # Each sentence once, so that SNLI's premises do not count three times.
         sentences = list({s.tobytes(): s for s in [*pairs.premises, *pairs.hypotheses]}.values())
-        words = len(data.vocabulary)
-        matrix = cooccurrence_vectors(sentences, words, config.embedding_size, config.seed)
+        matrix = cooccurrence_vectors(
+            sentences,
+            len(data.vocabulary),
+            config.embedding_size,
+            config.seed,
+            window=WINDOW,
+            deviation=STANDARD_DEVIATION,
+        )
         return InitialVectors(matrix, f"PPMI of {len(sentences):,} training sentences")
     matrix, coverage = load_pretrained(
         config.vectors,
@@ -97,49 +100,6 @@ def load_vectors(config: TrainConfig, data: Data) -> InitialVectors:
         skip_option="--on-bad-vector skip",
     )
     return InitialVectors(matrix, f"{Path(config.vectors).name}, {coverage}")
-
-
-def cooccurrence_vectors(
-    sentences: Sequence[NDArray[np.int32]], words: int, size: int, seed: int
-) -> NDArray[np.float32]:
-    """Return vectors in which words with the same neighbors are similar.
-
-    Parameters
-    ----------
-    sentences : sequence of int32 arrays
-        Each once, so that SNLI's premises do not count three times.
-    words : int
-        V. Words that no sentence has get small random vectors.
-    size : int
-        D. Dimensions beyond the rank of the counts are small and random too.
-    seed : int
-
-    Returns
-    -------
-    float32 array (V, D)
-    """
-    import torch
-
-    counts = cooccurrence_counts(sentences, words, window=WINDOW)
-    information = positive_pmi(counts).tocoo()  # (V, V)
-    matrix = torch.sparse_coo_tensor(
-        torch.from_numpy(np.stack([information.row, information.col])),
-        torch.from_numpy(information.data),
-        (words, words),
-        check_invariants=False,
-    ).coalesce()
-    rank = min(size, words)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        left, singular, _ = torch.svd_lowrank(matrix, q=rank, niter=4)
-    # U S^(1/2): Levy et al., section 3.3 (eigenvalue weighting p = 0.5).
-    known = (left * singular.sqrt()).numpy().astype(np.float32)  # (V, rank)
-    vectors = np.random.default_rng(seed).standard_normal((words, size), dtype=np.float32)
-    vectors *= STANDARD_DEVIATION
-    is_known = np.asarray(counts.sum(1)).ravel() > 0
-    scale = STANDARD_DEVIATION / max(float(known[is_known].std()), 1e-8)
-    vectors[is_known, :rank] = known[is_known] * scale
-    return vectors
 
 
 def _pretrained_file() -> Path | None:
