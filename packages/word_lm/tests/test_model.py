@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from word_lm.model.attention import causal_mask, rotate
 from word_lm.model.base import LanguageModel
 from word_lm.model.build import build_model
 from word_lm.model.recurrent import GATES, Recurrent, RecurrentLayer
+from word_lm.model.start import copy_vectors
 from word_lm.model.transformer import Transformer, sinusoids
 from word_lm.train import make_optimizers
 
@@ -327,6 +329,24 @@ def test_attention_weights_are_dropped_in_training() -> None:
         assert (model.train()(some_ids())[0] - plain).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("family", "outside", "inside"), [("transformer", 1, 3), ("modern_transformer", 2, 2)]
+)
+def test_dropout_follows_embeddings_and_every_branch_of_a_block(
+    family: Any, outside: int, inside: int
+) -> None:
+    model = small_model(family, dropout=0.5).train()
+    passes: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(lambda *_, name=name: passes.append(name))
+    model(some_ids())
+    blocks = len(model.blocks)
+    assert Counter(passes) == {"dropout": outside} | {
+        f"blocks.{block}.dropout": inside for block in range(blocks)
+    }
+
+
 def test_gated_convolution_is_torchs_with_residual_connections() -> None:
     model = small_model("gated_cnn").eval()
     states = model.in_proj(model.embedding(some_ids()))  # (T, B, C)
@@ -352,3 +372,21 @@ def test_checkpoint_of_an_earlier_version_is_read_under_todays_names() -> None:
         model.load_state_dict(old)
         for name, weight in model.state_dict().items():
             torch.testing.assert_close(weight, today[name] + 1)
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_initial_word_vectors_are_those_given_and_rare_words_keep_the_first_dimensions(
+    softmax: Literal["full", "adaptive"],
+) -> None:
+    model = small_model("lstm", softmax=softmax, tied=True, tail_divisor=2.0)
+    vectors = torch.randn(WORDS, 16)
+    copy_vectors(model, vectors)
+    expected = vectors.clone()
+    if softmax == "adaptive":
+        expected[10:30, 8:] = 0
+        expected[30:, 4:] = 0
+        narrow = model.head.reduce[1](vectors)  # type: ignore[union-attr]
+        assert torch.equal(
+            narrow, vectors[:, :4]
+        )  # output rows are compared in the same dimensions
+    assert torch.equal(model.embedding(torch.arange(WORDS)), expected)

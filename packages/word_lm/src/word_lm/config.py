@@ -45,6 +45,8 @@ class TrainConfig(LoopConfig):
     )
     RENAMED: ClassVar[dict[str, str]] = {"embedding_range": "init_range"}
     ONLY_WITH: ClassVar[OnlyWith] = {
+        "vectors": {"init": (None,)},
+        "init_range": {"vectors": ("random",)},
         "heads": {"model": TRANSFORMERS},
         "memory": {"model": TRANSFORMERS},
         "kernel": {"model": ("gated_cnn",)},
@@ -73,8 +75,10 @@ class TrainConfig(LoopConfig):
     """Model; transformer is the coursework's, modern_transformer has RMSNorm and rotary positions."""
     embedding_size: int = 256
     """Size of a word vector, >= 1."""
+    vectors: Literal["random", "train"] = "random"
+    """Initial word vectors; random: uniform; train: PPMI vectors of the training text, made in seconds."""
     init_range: float = 0.1
-    """Word vectors are initialized uniformly between minus and plus this, > 0; smaller suits rare words."""
+    """Random word vectors are initialized uniformly between minus and plus this, > 0; smaller suits rare words."""
     hidden_size: int = 256
     """Size of the hidden state, or of the Transformer's inner layer, >= 1."""
     layers: int = 1

@@ -24,6 +24,7 @@ from shared.torch.position import Outcome
 from shared.torch.processes import TrialRun, start_run
 from shared.torch.range_test import find_learning_rate
 from shared.torch.summary import write_summary
+from shared.torch.word_vectors import cooccurrence_vectors
 from word_lm.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
@@ -31,11 +32,15 @@ from word_lm.measures.protocols import finite, perplexity, unknown_warning
 from word_lm.measures.training import evaluate
 from word_lm.model.base import LanguageModel, State, detach, state_to
 from word_lm.model.build import build_model
-from word_lm.model.start import copy_weights
+from word_lm.model.start import copy_vectors, copy_weights
 from word_lm.model.trained import VOCABULARY, load_run
 
 METRIC = "valid_loss"
 """Chooses the best checkpoint: mean negative log-likelihood of the validation text, in nats per token."""
+WINDOW = 3
+"""Words to each side that count as neighbors for the initial word vectors, weighted by 1 / distance."""
+STANDARD_DEVIATION = 0.05
+"""Standard deviation of the initial word vectors that are made of the training text."""
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
@@ -76,6 +81,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             # Counts of the training text only; those of the vocabulary include valid and test.
             counts = np.bincount(text.splits["train"], minlength=len(text.vocabulary))
             model.head.start_from_counts(torch.from_numpy(counts))
+        if config.vectors == "train" and start is None:
+            _start_from_text(model, config, text)
         _log_start(folder, config, text, model)
         if start is not None:
             new = copy_weights(model, start)
@@ -108,6 +115,18 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             return None
         _finish(folder, config, text, outcome, accelerator.device)
         return folder.path
+
+
+def _start_from_text(model: LanguageModel, config: TrainConfig, text: Text) -> None:
+    vectors = cooccurrence_vectors(
+        [text.splits["train"].astype(np.int32)],
+        len(text.vocabulary),
+        config.embedding_size,
+        config.seed,
+        window=WINDOW,
+        deviation=STANDARD_DEVIATION,
+    )
+    copy_vectors(model, torch.from_numpy(vectors))
 
 
 class CarriedState:

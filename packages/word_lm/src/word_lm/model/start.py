@@ -1,12 +1,42 @@
-"""Starting from the weights of a trained run (`--init`), with new words in the vocabulary."""
+"""Where a model starts that is not random: word vectors of the training text, or a trained run (`--init`)."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
+from torch import Tensor, nn
 
 from shared.errors import UserError
 from word_lm.model.base import LanguageModel
+from word_lm.model.embedding import AdaptiveEmbedding
+from word_lm.model.softmax import AdaptiveSoftmax
 from word_lm.model.trained import TrainedModel
+
+
+@torch.no_grad()
+def copy_vectors(model: LanguageModel, vectors: Tensor) -> None:
+    """Set the initial word vectors.
+
+    Clusters of rare words keep the first dimensions, and their projections to and from the full size begin as those of
+    the full vectors.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    vectors : float tensor (V, E)
+        Their first dimensions matter most.
+    """
+    embedding = model.embedding
+    if isinstance(embedding, nn.Embedding):
+        embedding.weight.copy_(vectors)
+        return
+    assert isinstance(embedding, AdaptiveEmbedding)  # and its output layer is tied to it
+    assert isinstance(model.head, AdaptiveSoftmax)
+    for table, (low, high) in zip(embedding.tables, pairwise(embedding.bounds), strict=True):
+        table.copy_(vectors[low:high, : table.shape[1]])
+    for layer in (*embedding.expand, *model.head.reduce):
+        nn.init.eye_(layer.weight)
 
 
 @torch.no_grad()
