@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import reinstall
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,3 +180,29 @@ def test_oldest_libraries_are_the_lower_bounds_of_the_packages() -> None:
     lines = (ROOT / "constraints" / "oldest.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if "==" in line]
     assert pinned == [f"{name}=={low}" for name, (low,) in sorted(bounds.items())]
+
+
+def test_edit_in_the_checkout_is_noticed_in_an_environment(tmp_path: Path) -> None:
+    folder, site = tmp_path / "checkout", tmp_path / "site"
+    (folder / "src" / "thing" / "data").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text("")
+    for name in ("__init__.py", "data/words.txt"):
+        (folder / "src" / "thing" / name).write_text("1")
+    assert not reinstall.is_installed(folder, site)
+    shutil.copytree(folder / "src", site)
+    record = site / "dltasks_thing-0.1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.write_text("")
+    (site / "thing" / "__pycache__").mkdir()
+    (site / "thing" / "__pycache__" / "made.pyc").write_text("")
+    assert reinstall.is_installed(folder, site)
+
+    (folder / "src" / "thing" / "data" / "words.txt").write_text("2")
+    assert not reinstall.is_installed(folder, site)
+    (site / "thing" / "data" / "words.txt").write_text("2")
+    assert reinstall.is_installed(folder, site)
+    (site / "thing" / "gone.py").write_text("")
+    assert not reinstall.is_installed(folder, site)
+    (site / "thing" / "gone.py").unlink()
+    os.utime(folder / "pyproject.toml", (2e9, 2e9))
+    assert not reinstall.is_installed(folder, site)
