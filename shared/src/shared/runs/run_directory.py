@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import functools
 import importlib.metadata
 import json
 import os
@@ -290,15 +291,18 @@ def environment(
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the installed versions of those packages that are installed, and of ours."""
     installed = {}
-    ours = {
-        d.name for d in importlib.metadata.distributions() if (d.name or "").startswith("dltasks-")
-    }
-    for name in [*packages, *sorted(ours)]:
+    for name in [*packages, *_ours()]:
         try:
             installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return installed
+
+
+@functools.cache  # the metadata of everything that is installed is read for it
+def _ours() -> tuple[str, ...]:
+    names = {distribution.name or "" for distribution in importlib.metadata.distributions()}
+    return tuple(sorted(name for name in names if name.startswith("dltasks-")))
 
 
 def _processor() -> str:
