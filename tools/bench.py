@@ -99,7 +99,7 @@ def row_of(
     sign = ">=" if claim.unit == "x" else "<="
     target = "" if claim.target is None else f"{sign} {claim.target:.3g} {claim.unit}"
     data = "real" if is_real else "sample"
-    claimed = f"{claim.claimed} {claim.unit}"
+    claimed = claim.claimed and f"{claim.claimed} {claim.unit}"
     key = (bench.task, claim.what, claim.peer, data)
     values = [
         line["values"][" | ".join(key)] for line in earlier if " | ".join(key) in line["values"]

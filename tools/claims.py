@@ -24,7 +24,7 @@ class Claim:
     read : callable
         Takes what the command printed, parsed, and returns the figure. A KeyError: it was not measured.
     claimed : str
-        The figure as the README has it.
+        The figure as the README has it; empty: none, only a target.
     target : float or None
         What was aimed at.
     unit : str
@@ -269,6 +269,24 @@ BENCHES = (
                 lambda printed: printed["ratio"],
                 "1.2",
             ),
+        ),
+    ),
+    Bench(
+        "word_lm",
+        "wikitext-2",
+        (
+            *("bench", "--recipe", "laptop", "--steps", "20", "--rounds", "3"),
+            *("--words", "0", "--busy", "2"),
+        ),
+        tuple(
+            Claim(
+                f"training beside {number} busy process{'es' * (number > 1)}",
+                "the idle machine",
+                lambda printed, number=number: printed["busy"][number]["speed"],
+                "",
+                target,
+            )
+            for number, target in ((1, 0.8), (2, 0.6))
         ),
     ),
 )

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from word_lm.commands import bench
+from word_lm.commands import bench, busy
 from word_lm.commands.bench import _ExamplesModel, examples_trainer
 from word_lm.config import TrainConfig
 
@@ -36,6 +39,48 @@ def test_words_0_times_training_only(
     wanted = ["--steps", 1, "--words", 0, "--rounds", 1]
     code, printed, _ = word_lm("bench", "--data", sample_folder, *wanted)
     assert code == 0 and "tokens/s" in printed and "words/s" not in printed
+
+
+def test_steps_are_timed_beside_busy_processes_that_end_with_the_timing(
+    word_lm: Callable[..., tuple[int, str, str]],
+    sample_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+    real = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = real(*arguments, **options)
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(busy.subprocess, "Popen", start)
+    wanted = ["--steps", 1, "--words", 0, "--rounds", 1, "--busy", 2, "--json"]
+    code, printed, _ = word_lm("bench", "--data", sample_folder, *wanted)
+    idle, *beside = json.loads(printed)["busy"]
+    assert code == 0 and idle["speed"] == 1 and len(beside) == 2
+    for row in beside:
+        assert row["speed"] == pytest.approx(idle["step_seconds"] / row["step_seconds"])
+    assert len(started) == 3 and all(process.returncode is not None for process in started)
+    assert all(process.args == [sys.executable, "-c", busy.BUSY] for process in started)
+
+
+def test_busy_process_keeps_a_core_busy_until_its_parent_ends() -> None:
+    parent = (
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {busy.BUSY!r}])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(1)\n"
+        "assert child.poll() is None\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent], check=True, capture_output=True, text=True
+    )
+    child = int(done.stdout)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{child}").exists()
 
 
 @pytest.mark.parametrize("words", [1, 7, 1000])

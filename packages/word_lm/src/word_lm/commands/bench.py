@@ -30,6 +30,7 @@ from shared.text.vocabulary import Vocabulary
 from shared.torch.device import choose_device, choose_precision
 from shared.torch.evaluation import evaluating
 from shared.torch.gradients import scale_and_clip
+from word_lm.commands.busy import busy_processes
 from word_lm.commands.options import BenchOptions
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import Text, load_text
@@ -62,6 +63,10 @@ def run(options: BenchOptions) -> int:
         result["generation"] = compare_generation(
             config, text.vocabulary, words=options.words, rounds=options.rounds
         )
+    if options.busy:
+        result["busy"] = time_beside_busy_processes(
+            config, text, most=options.busy, steps=options.steps, rounds=options.rounds
+        )
     if options.json:
         print(json.dumps(result))
         return 0
@@ -72,6 +77,12 @@ def run(options: BenchOptions) -> int:
     if options.words:
         print(f"Generating a text of {options.words:,} words")
         _show(result["generation"]["words_per_second"], "words/s", result["generation"]["ratio"])
+    for number, row in enumerate(result.get("busy", [])):
+        beside = f"beside {number} busy process{'es' * (number > 1)}" if number else "idle"
+        print(
+            f"  {beside:<28} {1000 * row['step_seconds']:>10,.1f} ms a step, "
+            f"{row['speed']:.2f} of the idle speed"
+        )
     if result["ratio"] is None:
         print(f"pytorch/examples has no {config.model}; there is nothing to compare with.")
     return 0
@@ -95,7 +106,7 @@ def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict
     """
     device = choose_device(config.device)
     ids, size = text.splits["train"], len(text.vocabulary)
-    steps = min(steps, max(1, (len(ids) // config.batch_size - 1) // config.bptt))
+    steps = min(steps, steps_of_an_epoch(config, ids))
     precision = choose_precision(config.precision, device)
     own_name = f"word-lm ({precision})"
     trainers: dict[str, Trainer] = {own_name: word_lm_trainer(config, ids, size, device, precision)}
@@ -119,6 +130,53 @@ def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict
         "tokens_per_second": {name: statistics.median(speed) for name, speed in speeds.items()},
         "ratio": _ratio(speeds),
     }
+
+
+def time_beside_busy_processes(
+    config: TrainConfig, text: Text, *, most: int, steps: int, rounds: int
+) -> list[dict[str, float]]:
+    """Time training steps of word-lm on a machine that is otherwise idle, and beside busy processes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    text : Text
+    most : int
+        Busy processes in the last row.
+    steps, rounds : int
+        Training steps in a round, and rounds; each round times every row once.
+
+    Returns
+    -------
+    list of dict
+        For 0, 1, ... busy processes: `step_seconds` (median), and `speed`, the median over rounds of the idle time
+        divided by this one.
+    """
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    ids = text.splits["train"]
+    train = word_lm_trainer(config, ids, len(text.vocabulary), device, precision)
+    steps = min(steps, steps_of_an_epoch(config, ids))
+    train(WARM_UP)
+    seconds: list[list[float]] = [[] for _ in range(most + 1)]
+    for _ in range(rounds):
+        for number, times in enumerate(seconds):
+            with busy_processes(number):
+                began = time.perf_counter()
+                train(steps)
+                times.append((time.perf_counter() - began) / steps)
+    return [
+        {
+            "step_seconds": statistics.median(times),
+            "speed": statistics.median(a / b for a, b in zip(seconds[0], times, strict=True)),
+        }
+        for times in seconds
+    ]
+
+
+def steps_of_an_epoch(config: TrainConfig, ids: NDArray[np.int32]) -> int:
+    """Return the number of batches of a whole length in a text, at least 1."""
+    return max(1, (len(ids) // config.batch_size - 1) // config.bptt)
 
 
 def compare_generation(

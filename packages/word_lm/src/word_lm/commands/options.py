@@ -231,6 +231,8 @@ class BenchOptions:
     """Timed rounds, >= 1; each round runs word-lm and pytorch/examples in turn, and medians are printed."""
     threads: int = 0
     """CPU threads, >= 0; 0: as torch chooses."""
+    busy: int = 0
+    """Also time a training step beside 1, 2, ... this many busy processes of low priority, >= 0."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -241,3 +243,4 @@ class BenchOptions:
             problem(self.words < 0, "words", self.words, ">= 0")
             problem(self.rounds < 1, "rounds", self.rounds, ">= 1")
             problem(self.threads < 0, "threads", self.threads, ">= 0")
+            problem(self.busy < 0, "busy", self.busy, ">= 0")
