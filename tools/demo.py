@@ -24,6 +24,9 @@ from cards import card_of, write_cards
 from tables import print_table
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "shared" / "src"))
+from shared.pages.links import link_runs  # noqa: E402
+
 BIN = "Scripts" if os.name == "nt" else "bin"
 
 Words = tuple[str | Path, ...]
@@ -159,6 +162,8 @@ def main(out: Path, *, is_real: bool = False) -> int:
     for task in (row[0] for row in rows if row[-1] == NO_DATA):
         print(f"{task} had no data: {Path('.venv', task, BIN, task.replace('_', '-'))} fetch")
     page = write_cards(out / "index.html", "dltasks", REAL_TEXT if is_real else TEXT, cards)
+    for task in dict.fromkeys(demo.task for demo in DEMOS):
+        link_runs(out / task)
     print(f"\nThe page is {page}\n\nTo try next, from {ROOT}:")
     for task in TRY_NEXT:
         print(f"  {next_commands[task]}")

@@ -15,7 +15,7 @@ from shared.command.options import CompareOptions
 from shared.errors import UserError
 from shared.pages import compare
 from shared.pages.compare import curves_of, differing_settings, read_runs
-from shared.pages.links import link_runs
+from shared.pages.links import link_page, link_runs
 from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
 
@@ -138,3 +138,15 @@ def test_pages_link_to_their_sisters_and_back(runs: Path, tmp_path: Path) -> Non
     after = re.sub(r"<nav>.*?</nav>", "<nav></nav>", page.read_text(encoding="utf-8"))
     assert after == before
     assert "Demo &amp; index" in page.read_text(encoding="utf-8")
+
+
+def test_other_pages_of_a_run_link_to_its_report_and_back(runs: Path, tmp_path: Path) -> None:
+    attention = Report("a-task: attention").save(runs / "one" / "attention.html")
+    Report("dltasks").save(tmp_path / "index.html")
+    link_page(attention)
+    assert links_in(attention) == ["report.html"]
+    expected = ["../../index.html", "attention.html", "../two/report.html"]
+    assert links_in(runs / "one" / "report.html") == expected
+    elsewhere = Report("a-task: attention").save(tmp_path / "else" / "attention.html")
+    link_page(elsewhere)
+    assert links_in(elsewhere) == []

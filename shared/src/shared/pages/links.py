@@ -1,7 +1,7 @@
-"""Links between the pages of the runs in one folder, and back to the page above them.
+"""Links between the pages of a run, those of the runs beside it, and the pages above them.
 
-A page is written without them; they are filled in when a run ends, when runs are compared, and when an index is
-written.
+A page is written without them; they are filled in when a run ends, when another page of it is written, when runs are
+compared, and when an index is written.
 """
 
 from __future__ import annotations
@@ -18,6 +18,16 @@ from shared.pages.plots import printable
 from shared.runs.listing import runs_in
 
 NAV = re.compile(r"<nav>.*?</nav>", re.DOTALL)
+REPORT = "report.html"
+OTHERS = {
+    "attention.html": "Attention",
+    "surprisal.html": "Surprisal",
+    "explain.html": "Words that matter",
+    "mistakes.html": "Mistakes",
+}
+"""Pages that verbs write beside a run's report, by their default names."""
+INDEX = "index.html"
+"""Page of `make demo`, two folders above its runs."""
 _MOST = 12
 
 
@@ -31,20 +41,40 @@ def link_runs(folder: Path, *, up: Sequence[tuple[str, Path]] = ()) -> None:
     folder : Path
         Holds run folders.
     up : sequence of (title, page)
-        Pages to link back to; the folder's `compare.html` is one where it exists.
+        Pages to link back to. The index of `make demo` and the folder's `compare.html` are where they exist.
     """
-    comparison = folder / "compare.html"
-    above = [*up, *([("Comparison", comparison)] if comparison.is_file() else [])]
-    pages = [run / "report.html" for run in runs_in(folder)]
+    index, comparison = folder.resolve().parent / INDEX, folder / "compare.html"
+    above = list(up)
+    if _title(index) == "dltasks":
+        above.append(("All tasks", index))
+    if comparison.is_file():
+        above.append(("Comparison", comparison))
+    pages = [run / REPORT for run in runs_in(folder)]
     pages = [page for page in pages if page.is_file()]
-    tasks = {page: _task(page) for page in pages}
+    tasks = {page: _title(page).partition(":")[0] for page in pages}
     for page in pages:
         sisters = [other for other in pages if other != page and tasks[other] == tasks[page]][
             -_MOST:
         ]
         links = [(title, target) for title, target in above if target != page]
+        links += link_others(page)
         links += [(other.parent.name, other) for other in sisters]
         _fill(page, links)
+
+
+def link_others(page: Path) -> list[tuple[str, Path]]:
+    """Let the other pages beside a report link back to it and to one another; return them with their titles."""
+    others = [(title, page.with_name(name)) for name, title in OTHERS.items()]
+    others = [(title, other) for title, other in others if other.is_file()]
+    for _, other in others:
+        _fill(other, [("Report", page), *(entry for entry in others if entry[1] != other)])
+    return others
+
+
+def link_page(page: Path) -> None:
+    """Link a page that a verb has just written: in a run's folder to the run's report, elsewhere to nothing."""
+    if page.with_name(REPORT).is_file():
+        link_runs(page.parent.parent)
 
 
 def relative_url(target: Path, folder: Path) -> str:
@@ -69,10 +99,10 @@ def _fill(page: Path, links: Sequence[tuple[str, Path]]) -> None:
         return
 
 
-def _task(page: Path) -> str:
-    """Return the command in a page's title, before the colon."""
+def _title(page: Path) -> str:
+    """Return a page's title; empty where there is none."""
     try:
-        match = re.search(r"<title>([^:<]*)", page.read_text(encoding="utf-8"))
+        match = re.search(r"<title>([^<]*)", page.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return ""
     return match[1] if match else ""

@@ -21,6 +21,7 @@ from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
 from shared.pages.heat_map import STYLE, heat_map
+from shared.pages.links import link_page
 from shared.pages.plots import write_whole
 from shared.pages.report import Report
 from shared.torch.device import choose_device
@@ -43,13 +44,12 @@ def run(options: AttendOptions) -> int:
     else:
         pairs = examples(trained, options.pairs)
     page, image = write_page(trained, pairs, out)
+    link_page(page)
     print(f"The page is {page}, the image {image}.")
     return 0
 
 
-def write_page(
-    trained: TrainedModel, pairs: Sequence[Example], out: Path, *, back: str | None = None
-) -> tuple[Path, Path]:
+def write_page(trained: TrainedModel, pairs: Sequence[Example], out: Path) -> tuple[Path, Path]:
     """Write the attention of pairs as a page, and of the first one as a PNG beside it.
 
     Parameters
@@ -59,8 +59,6 @@ def write_page(
         One or more; the label may be empty.
     out : Path
         HTML file.
-    back : str, optional
-        Page of the run, in the same folder, to link to; default: report.html if it is there.
 
     Returns
     -------
@@ -69,10 +67,6 @@ def write_page(
     page = Report(
         "esim: attention", f"{len(pairs)} pair{'s' * (len(pairs) != 1)} of {trained.path.name}"
     )
-    if back is None and (out.parent / "report.html").exists():
-        back = "report.html"
-    if back:
-        page.links("Back to", [("the run's page", back)])
     page.html(STYLE)
     page.text(
         "Each row is the attention of one word over the words of the other sentence, and sums to 1. All maps have the "

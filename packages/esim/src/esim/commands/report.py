@@ -19,6 +19,7 @@ from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
 from shared.pages.heat_map import STYLE, heat_map
+from shared.pages.links import link_others
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
@@ -76,7 +77,9 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     )
     _add_measures(page, run, config, out)
     page.run_again("esim train", run, config)
-    return page.save(out)
+    page.save(out)
+    link_others(out)
+    return out
 
 
 def read_summary(run: RunDirectory) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, out: Pat
         return
     _add_checks(page, trained, data)
     attention = out.with_name("attention.html")
-    write_attention(trained, examples(trained, EXAMPLES), attention, back=out.name)
+    write_attention(trained, examples(trained, EXAMPLES), attention)
     page.links("Attention of dev pairs, right and wrong", [("attention.html", attention.name)])
 
 

@@ -14,6 +14,7 @@ from imdb_sentiment.data.dataset import read_part
 from imdb_sentiment.data.text import Span
 from imdb_sentiment.model.trained import TrainedModel, load
 from imdb_sentiment.predict import explain, explained_class
+from shared.pages.links import link_page
 from shared.pages.report import Report
 from shared.text.text_files import read_pieces
 
@@ -38,6 +39,7 @@ def run(options: ExplainOptions) -> int:
         page.html(colored(text, spans, effects))
         page.table(["word", "position", "effect on the log-odds"], _rows(text, spans, effects))
     page.save(out)
+    link_page(out)
     print(f"The page is {out}.")
     return 0
 

@@ -13,6 +13,7 @@ from imdb_sentiment.commands.options import MistakesOptions
 from imdb_sentiment.data.text import blank_breaks
 from imdb_sentiment.measure import of_labels
 from imdb_sentiment.model.trained import load
+from shared.pages.links import link_page
 from shared.pages.report import Report, percent
 
 SHOWN = 1500
@@ -66,5 +67,6 @@ def run(options: MistakesOptions) -> int:
         page.html(f'<p class="review" style="overflow-wrap:anywhere">{html.escape(cut)}</p>')
     out = Path(options.out) if options.out else trained.path / "mistakes.html"
     page.save(out)
+    link_page(out)
     print(f"{len(wrong):,} of {len(reviews):,} predictions are wrong. The page is {out}.")
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from shared.pages.links import link_page
 from shared.pages.report import Report, percent
 from shared.text.tokenizers import tokenizer
 from shared.torch.device import choose_device
@@ -47,6 +48,7 @@ def run(options: SurprisalOptions) -> int:
     name = Path(options.text).name if options.text else "test text"
     subtitle = f"{config.model}, {trained.path.name}"
     page = write_page(rows, path, title=f"Surprisal: {name}", subtitle=subtitle)
+    link_page(page)
     unknown = sum(row.is_unknown for row in rows) / len(rows)
     print(
         f"{len(rows):,} words, {bits / len(rows):.2f} bits per word, {100 * unknown:.1f} % <unk>. The page is {page}."
