@@ -15,6 +15,7 @@ jsonargparse (`shared.command.parser`), imported when a verb runs.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -161,10 +162,12 @@ def load(cls: type[T], path: Path) -> T:
     UserError
         The file is missing or not a mapping; a key is unknown; a value is of the wrong type or out of range.
     """
-    values = _settings_in(path, cls)
-    parser = make_parser(str(path), "", [cls])
-    parser.set_defaults(typed(cls, parser, values, path))
-    return instance_of(cls, vars(parser.parse_args([])))
+    return instance_of(cls, typed(cls, _parser_of_files(cls), _settings_in(path, cls), path))
+
+
+@functools.cache  # a run is read several times within a command
+def _parser_of_files(cls: type) -> Any:
+    return make_parser(cls.__name__, "", [cls])
 
 
 def dump(config: Any) -> str:
