@@ -34,6 +34,12 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> 
     return out
 
 
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the page of each run, which takes longer than a small training."""
+    monkeypatch.setattr("cbow.commands.train.write_page", lambda run: None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of the assignment's real corpus; tests that need it skip where it is not."""

@@ -33,7 +33,7 @@ def test_test1(cbow: Caller, real_data: Path, tmp_path: Path) -> None:
         assert {word, *(row["word"] for row in rows)} == {"i", "he", "she"}
 
 
-@pytest.mark.long
+@pytest.mark.reliability  # 20 s; the recipe `coursework` below is compared to the report epoch by epoch
 def test_test2(cbow: Caller, real_data: Path, tmp_path: Path) -> None:
     words = ("--data", real_data, "--seed", 42, "--out", "run", "--quiet")
     assert cbow("train", "--recipe", "baseline", *words)[0] == 0

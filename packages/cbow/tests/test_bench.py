@@ -30,6 +30,7 @@ def test_the_loops_we_measure_against_compute_the_same_steps(loop: Callable[...,
     np.testing.assert_allclose(V, expected_V)
 
 
+@pytest.mark.long
 def test_bench_prints_ratios(cbow: Caller, sample_folder: Path) -> None:
     code, printed, _ = cbow("bench", "--data", sample_folder, "--runs", 1, "--json")
     assert code == 0

@@ -132,6 +132,7 @@ def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_r
         assert error.count("\n") == 1, (words, error)
 
 
+@pytest.mark.long
 def test_damaged_run_folder_is_named(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -152,6 +153,7 @@ def test_damaged_run_folder_is_named(cbow: Caller, small_run: Path, tmp_path: Pa
         shutil.rmtree(run)
 
 
+@pytest.mark.long
 def test_torn_vocabulary_of_a_run_is_named_on_resume(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -304,6 +306,7 @@ def test_load_reads_a_run_a_folder_of_runs_and_a_file(small_run: Path) -> None:
     assert vectors[word].shape == (20,)
 
 
+@pytest.mark.long
 def test_page_can_be_made_again(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     assert cbow("report", small_run, "--out", "page.html")[0] == 0
     assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()
@@ -311,6 +314,7 @@ def test_page_can_be_made_again(cbow: Caller, small_run: Path, tmp_path: Path) -
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["a b\nb c\n", "ab ab\n", "ab cd\n", "a $_$ \\frac {x} ^^\n"])
 def test_page_of_few_or_odd_words_can_be_made(text: str, cbow: Caller, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
@@ -344,6 +348,7 @@ def test_courseworks_figures_stand_beside_its_own_corpus_and_epochs_only(
     assert study._row("lr 0.1", summary, summary["data"])[2] == reported  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_study_makes_both_plots_and_goes_on_where_it_was(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -381,6 +386,7 @@ def test_empty_stream_is_called_what_the_user_named(cbow: Caller) -> None:
     )
 
 
+@pytest.mark.long
 def test_page_of_two_models_says_what_the_twin_is(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from cbow.schedule import learning_rate
 from shared.command import clock
 from shared.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 Caller = Callable[..., tuple[int, str, str]]
 WholeOf = Callable[[tuple[object, ...]], tuple[list[str], Path]]
 
@@ -53,12 +55,14 @@ def test_saved_config_alone_runs_it_again(cbow: Caller, small_run: Path, tmp_pat
     assert vectors(tmp_path / "again").tobytes() == vectors(small_run).tobytes()
 
 
+@pytest.mark.long
 def test_other_seed_is_another_run(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     config = small_run / "config.yaml"
     assert cbow("train", "--config", config, "--seed", 1, "--out", "other", "--quiet")[0] == 0
     assert vectors(tmp_path / "other").tobytes() != vectors(small_run).tobytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -84,6 +88,7 @@ def test_every_objective_learns(
     assert json.loads((out / "summary.json").read_text())["metrics"]["recall_at_40"] > 0.8
 
 
+@pytest.mark.long
 def test_threads_learn_as_well_as_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
     words = ("--objective", "negative", "--initial", "word2vec", "--learning-rate", "0.05")
     words += ("--epochs", 8, "--threads", 2, "--quiet")  # type: ignore[assignment]
@@ -193,6 +198,7 @@ def checkpoints_of(run: Path) -> set[str]:
     return {path.name for path in (run / "checkpoints").glob("step-*")}
 
 
+@pytest.mark.long
 def test_twin_is_a_run_of_its_own_joined_to_the_first(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +218,7 @@ def test_twin_is_a_run_of_its_own_joined_to_the_first(
     assert not list((tmp_path / "both").glob("first-model*"))
 
 
+@pytest.mark.long
 def test_resume_without_a_run_starts_one(cbow: Caller, sample_folder: Path, tmp_path: Path) -> None:
     words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--resume")
     assert cbow(*words)[0] == 0
@@ -220,6 +227,7 @@ def test_resume_without_a_run_starts_one(cbow: Caller, sample_folder: Path, tmp_
     assert "has ended already" in printed
 
 
+@pytest.mark.long
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +243,7 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert vectors(tmp_path / "run").tobytes() == whole.tobytes()
 
 
+@pytest.mark.long
 def test_resume_on_other_content_is_refused_and_under_another_name_is_not(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
@@ -280,6 +289,7 @@ def test_learning_rate_schedules_are_functions_of_the_place_alone() -> None:
     assert learning_rate(TrainConfig(), 9, 5, 100) == (0.1, 0.0)
 
 
+@pytest.mark.long
 def test_minutes_fix_a_number_of_epochs_that_is_recorded(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +310,7 @@ def test_minutes_fix_a_number_of_epochs_that_is_recorded(
     )  # the same words again do not clash with what was recorded
 
 
+@pytest.mark.long
 def test_minutes_count_the_start_and_the_page_of_the_command(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +324,7 @@ def test_minutes_count_the_start_and_the_page_of_the_command(
     assert code == 2 and "and start, timing and page 1" in error
 
 
+@pytest.mark.long
 def test_minutes_are_shared_by_both_models(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +347,7 @@ def test_blocks_do_not_change_what_is_trained(
     assert vectors(tmp_path / "cut").tobytes() == vectors(small_run).tobytes()
 
 
+@pytest.mark.long
 def test_synonyms_of_another_corpus_are_left_out(
     cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from cbow.model.weights import first_weights, subwords_of
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("no_page")]
+
 Caller = Callable[..., tuple[int, str, str]]
 
 TEXT = "we walk to the old sea\nwe talk of the old town\n" * 4
