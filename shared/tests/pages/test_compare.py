@@ -19,6 +19,8 @@ from shared.pages.links import link_page, link_runs
 from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
 
+pytestmark = pytest.mark.long
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:

@@ -21,6 +21,8 @@ from shared.pages import plots
 from shared.pages.report import Report, curve, make_page, run_page, save_plot
 from shared.runs.run_directory import RunDirectory
 
+pytestmark = pytest.mark.long
+
 CURVES = {
     "train": ([1, 2, 3], [3.0, 2.0, 1.5]),
     "valid <&>": ([1, 2, 3], [3.1, float("nan"), float("inf")]),
