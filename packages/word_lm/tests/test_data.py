@@ -136,6 +136,15 @@ def test_varied_segments_differ_by_epoch_and_follow_from_the_seed() -> None:
     assert np.diff(first._starts(4)).min() >= 5
 
 
+def test_varied_segments_have_the_papers_lengths() -> None:
+    segments = Segments(np.zeros(200_000, dtype=np.int32), 2, 35, vary=True, seed=1)
+    lengths = np.diff(segments._starts(0))
+    is_halved = lengths < 23  # between the means, 17.5 and 35
+    assert 0.03 < is_halved.mean() < 0.07  # every 20th
+    assert lengths[~is_halved].mean() == pytest.approx(35, abs=1)
+    assert lengths[~is_halved].std() == pytest.approx(5, abs=0.5)
+
+
 def test_learning_rate_follows_the_length_of_a_varied_segment() -> None:
     segments = Segments(np.arange(5000, dtype=np.int32), 2, 35, vary=True, seed=1)
     for step in (0, 1, segments.steps(0) - 1):

@@ -173,6 +173,17 @@ def test_a_repetition_penalty_makes_recent_words_rarer():
         assert text.tokens[0] in "de"
 
 
+def test_a_repetition_penalty_forgets_what_is_more_than_64_words_back():
+    vocabulary = Vocabulary(list("abc"), [1] * 3, unknown=None)
+    model = BigramModel(torch.full((3, 3), 1 / 3))
+    for words, expected in (("a " + "b " * 64, {"a", "c"}), ("a " + "b " * 63, {"c"})):
+        found = {
+            generate(model, vocabulary, words, 1, seed=seed, repetition_penalty=30.0).tokens[0]
+            for seed in range(20)
+        }
+        assert found == expected
+
+
 def test_a_penalty_raises_the_probability_to_its_power():
     # p = 0.8, 0.2; "a" was seen: 0.8^2 = 0.64 against 0.2, so "a" still wins; with 10: 0.107 against 0.2.
     model = BigramModel(torch.tensor([[0.8, 0.2], [0.8, 0.2]]))

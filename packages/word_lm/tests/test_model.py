@@ -123,7 +123,9 @@ def test_one_batch_can_be_memorized(family: Family) -> None:
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-    assert float(nll.detach()) / targets.numel() < 0.1
+        if float(nll.detach()) / targets.numel() < 0.1:
+            return
+    pytest.fail("400 steps are not enough")
 
 
 @pytest.mark.parametrize("kind", GATES)
