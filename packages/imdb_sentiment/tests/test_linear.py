@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.dataset import read_split
@@ -189,6 +189,19 @@ def test_term_frequency_is_what_it_is_called(frequency: str, expected: float) ->
     counter = FeatureCounter(str.split, 1, 1)
     terms = term_frequency(config, counter.fit(["good good good", "bad"])).toarray()
     assert terms[0, counter.parts["words"].words.id("good")] == pytest.approx(expected)
+
+
+def test_tfidf_is_that_of_scikit_learn() -> None:
+    config = TrainConfig(model="tfidf", term_frequency="raw")
+    counter = NgramCounter(2, 1)
+    counts = counter.fit(list(map(str.split, TEXTS)))
+    scales = scale_of(config, counts, np.zeros(len(TEXTS), dtype=bool))
+    ours = unit(term_frequency(config, counts), scales).toarray()
+    theirs = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2))
+    expected = theirs.fit_transform(TEXTS).toarray()
+    names = [counter.name_of(column) for column in range(counter.features)]
+    order = [names.index(name) for name in theirs.get_feature_names_out()]
+    np.testing.assert_allclose(ours[:, order], expected, atol=1e-6)
 
 
 def test_document_frequency_counts_reviews_not_occurrences() -> None:

@@ -210,6 +210,15 @@ def test_word_vectors_have_their_own_learning_rate() -> None:
     assert own["head.classes.weight"] == 0.01
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weights_decay_and_biases_do_not(optimizer: Any) -> None:
+    model = network(model="lstm", weight_decay=0.1, head_size=3, optimizer=optimizer)
+    (made,) = make_optimizers(model.config, model)
+    decay = {id(w): g["weight_decay"] for g in made.param_groups for w in g["params"]}
+    for name, weight in model.named_parameters():
+        assert decay[id(weight)] == (0.1 if weight.ndim > 1 else 0), name
+
+
 def test_dropped_words_are_unknown_and_padding_stays() -> None:
     model = network(model="lstm", word_dropout=0.5)
     ids, lengths = model.batch(sequences(60))
@@ -269,6 +278,8 @@ def test_crop_is_a_contiguous_part_of_the_review() -> None:
         got = batch["ids"][row, :length].tolist()
         assert length == min(4, len(whole))
         assert any(whole[a : a + length] == got for a in range(len(whole)))
+    drawn = [own._cropped(np.arange(6, dtype=np.int32)).tolist() for _ in range(200)]
+    assert {part[0] for part in drawn} == {0, 1, 2}  # the first and the last words too
 
 
 def test_min_steps_makes_more_epochs_of_few_reviews() -> None:

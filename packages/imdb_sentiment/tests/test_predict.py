@@ -134,6 +134,27 @@ def test_explanation_blames_the_words_that_judge(lstm_run: Path, linear_run: Pat
         assert "dreadful" in lowest, (method, words, effects)
 
 
+def test_effect_of_a_word_is_the_change_of_the_log_odds_without_it() -> None:
+    from imdb_sentiment.config import TrainConfig
+    from imdb_sentiment.predict import explain
+
+    weights = {"fine": 1.5, "but": 0.25, "long": -3.0}
+
+    class Additive:
+        config, classes = TrainConfig(model="nbsvm"), ("negative", "positive")
+
+        def probabilities(self, texts: list[str]) -> np.ndarray:
+            scores = np.array([sum(weights[word] for word in text.split()) for text in texts])
+            positive = 1 / (1 + np.exp(-scores))
+            return np.stack([1 - positive, positive], axis=1)
+
+    classifier: Any = Additive()
+    spans, effects, probability = explain(classifier, "fine but long")
+    assert [(a, b) for a, b in spans] == [(0, 4), (5, 8), (9, 13)]
+    np.testing.assert_allclose(effects, list(weights.values()))
+    assert probability == pytest.approx(1 / (1 + np.exp(1.25)))
+
+
 def test_page_of_an_explanation_escapes_what_the_review_says(
     imdb: Caller, lstm_run: Path, tmp_path: Path
 ) -> None:

@@ -289,6 +289,10 @@ def test_figures_are_what_they_are_called(sample_folder: Path) -> None:
     assert figures["polarity_accuracy"] == 1
     stars = np.array([1, 2, 9, 10])
     assert figures["mean_absolute_error"] == pytest.approx(np.abs(stars - reviews.ratings).mean())
+    between = 0.75 * eight[[0, 1, 6, 7]] + 0.25 * eight[[1, 3, 5, 4]]
+    figures = measure(between, reviews, TrainConfig(task="rating"))
+    stars = 0.75 * stars + 0.25 * np.array([2, 4, 8, 7])  # expected, not most probable
+    assert figures["mean_absolute_error"] == pytest.approx(np.abs(stars - reviews.ratings).mean())
 
 
 def test_run_on_other_reviews_is_not_resumed(tmp_path: Path, sample_folder: Path) -> None:
