@@ -37,9 +37,9 @@ from word_lm.model.trained import VOCABULARY, load_run
 
 METRIC = "valid_loss"
 """Chooses the best checkpoint: mean negative log-likelihood of the validation text, in nats per token."""
-WINDOW = 3
+WINDOW = 5
 """Words to each side that count as neighbors for the initial word vectors, weighted by 1 / distance."""
-STANDARD_DEVIATION = 0.05
+STANDARD_DEVIATION = 0.125
 """Standard deviation of the initial word vectors that are made of the training text."""
 
 
@@ -125,6 +125,7 @@ def _start_from_text(model: LanguageModel, config: TrainConfig, text: Text) -> N
         config.seed,
         window=WINDOW,
         deviation=STANDARD_DEVIATION,
+        iterations=1,  # more changed nothing in the perplexity
     )
     copy_vectors(model, torch.from_numpy(vectors))
 
