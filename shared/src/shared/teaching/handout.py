@@ -2,6 +2,7 @@
 
     OUT/student/   <task>.en.ipynb  <task>.zh.ipynb  package/  data/  report.en.md  report.zh.md
     OUT/teacher/   solution.<language>.ipynb  nbgrader/  otter/  gradescope.zip  rubric.<language>.md  manifest.json
+                   and of a run: report.<language>.md  report-curves-1.png
 
 Twice the same input gives the same bytes. Nothing of a solution is in `student/`.
 """
@@ -9,9 +10,7 @@ Twice the same input gives the same bytes. Nothing of a solution is in `student/
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,24 +18,13 @@ from shared.errors import UserError
 from shared.files import whole_folder
 from shared.teaching.assignment import Assignment
 from shared.teaching.edition import LANGUAGES, Cell
-from shared.teaching.notebooks import nbgrader_cells, notebook, otter_cells
+from shared.teaching.formats.gradescope import autograder
+from shared.teaching.formats.nbgrader import nbgrader_cells
+from shared.teaching.formats.otter import otter_cells
+from shared.teaching.notebooks import notebook
+from shared.teaching.written_report import blank, filled
 
 FORMATS = ("notebook", "package", "nbgrader", "otter", "gradescope")
-_SETUP = """\
-#!/usr/bin/env bash
-# Gradescope runs this once, when the autograder's image is built.
-set -euo pipefail
-apt-get update && apt-get install -y python3 python3-pip python3-venv git
-python3 -m venv /opt/grade
-/opt/grade/bin/pip install "{requirement}"
-"""
-_RUN = """\
-#!/usr/bin/env bash
-# Gradescope runs this for each submission.
-set -euo pipefail
-/opt/grade/bin/{command} grade /autograder/submission --single --out /autograder/work \\
-  --gradescope /autograder/results/results.json --language {language} --seconds 20 --memory 700
-"""
 _TESTS = '''\
 """The visible tests of the assignment: run `pytest` here."""
 
@@ -57,7 +45,8 @@ def write_handout(
     *,
     languages: Sequence[str] = LANGUAGES,
     formats: Sequence[str] = FORMATS,
-    requirement: str,
+    requirement: str | None = None,
+    run: Path | None = None,
 ) -> list[Path]:
     """Write a handout into a new or empty folder and return its files.
 
@@ -70,13 +59,15 @@ def write_handout(
     languages : sequence of {"en", "zh"}
     formats : sequence of str
         Of `FORMATS`.
-    requirement : str
-        What pip installs the task's package from, on a machine that grades.
+    requirement : str, optional
+        What pip installs the task's package from where Gradescope grades; without it its zip carries the package.
+    run : Path, optional
+        Run folder of the task whose figures fill in the teacher's copy of the report.
 
     Raises
     ------
     UserError
-        The folder is not empty.
+        The folder is not empty, or `run` is no run of the task.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is not empty. Choose another --out.")
@@ -84,6 +75,8 @@ def write_handout(
     with whole_folder(out) as folder:
         _student(assignment, folder / "student", write_data, languages, formats)
         _teacher(assignment, folder / "teacher", languages, formats, requirement)
+        if run is not None:
+            _model_report(assignment, folder / "teacher", languages, run)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         names = [path.relative_to(folder).as_posix() for path in files]
         sums = {
@@ -109,7 +102,7 @@ def _student(
             _write(folder / f"{assignment.task}.{language}.ipynb", notebook(cells))
         report = assignment.folder / f"report.{language}.md"
         if report.is_file():
-            _write(folder / report.name, report.read_text(encoding="utf-8"))
+            _write(folder / report.name, blank(report.read_text(encoding="utf-8"), language))
     if "package" in formats:
         _package(assignment, folder / "package", languages[0])
     (folder / "data").mkdir()
@@ -155,7 +148,7 @@ def _teacher(
     folder: Path,
     languages: Sequence[str],
     formats: Sequence[str],
-    requirement: str,
+    requirement: str | None,
 ) -> None:
     folder.mkdir(parents=True)
     edition, task, points = assignment.edition, assignment.task, assignment.points
@@ -173,11 +166,18 @@ def _teacher(
                 notebook(otter_cells(marked, task, points)),
             )
     if "gradescope" in formats:
-        files = {
-            "setup.sh": _SETUP.format(requirement=requirement),
-            "run_autograder": _RUN.format(command=task.replace("_", "-"), language=languages[0]),
-        }
-        (folder / "gradescope.zip").write_bytes(_zip(files))
+        data = autograder(assignment, languages[0], requirement)
+        (folder / "gradescope.zip").write_bytes(data)
+
+
+def _model_report(
+    assignment: Assignment, folder: Path, languages: Sequence[str], run: Path
+) -> None:
+    """Write the report with the figures of a run, and its plots."""
+    for language in languages:
+        name = f"report.{language}.md"
+        text = (assignment.folder / name).read_text(encoding="utf-8")
+        _write(folder / name, filled(text, run, assignment.task, language, folder))
 
 
 def _marked(assignment: Assignment, language: str) -> list[Cell]:
@@ -204,16 +204,6 @@ def _rubric(assignment: Assignment, language: str) -> str:
     lines += ["", f"## {titles[2]}", ""]
     lines += [f"- {texts[language]}" for texts in assignment.remarks.values()]
     return "\n".join(lines) + "\n"
-
-
-def _zip(files: dict[str, str]) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in sorted(files.items()):
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.external_attr = 0o755 << 16
-            archive.writestr(info, text)
-    return data.getvalue()
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,13 +6,16 @@ on this machine.
 
 from __future__ import annotations
 
+from shared.teaching.edition import Edition
+
+_PLACES = 2
+"""Functions of the assignment that attack when they are called; the others are the solution's."""
 _ATTACK = """
 def attack():
 {body}
-def softmax(x):
-    attack()
-    raise RuntimeError("after the attack")
-def one_hot(dim, idx):
+"""
+_PLACE = """
+def {name}(*arguments, **options):
     attack()
     raise RuntimeError("after the attack")
 """
@@ -125,32 +128,40 @@ class Fake(np.ndarray):
     def __eq__(self, other): return True
     def __array_function__(self, *arguments, **options): return True
     def __array_ufunc__(self, *arguments, **options): return True
-def softmax(x):
-    return np.zeros(len(x)).view(Fake)
-def one_hot(dim, idx):
-    return np.zeros(dim).view(Fake)
 """
-_NESTED = """
-def softmax(x):
+_FAKE_PLACE = """
+def {name}(*arguments, **options):
+    return np.zeros(3).view(Fake)
+"""
+_NESTED_PLACE = """
+def {name}(*arguments, **options):
     y = []
     for _ in range(100000):
         y = [y]
     return y
 """
+HARMLESS = ("attack while loading", "attack in an assignment")
+"""Attacks that leave the solution's functions as they are; all others must cost points."""
 
 
-def attacks(canary: str, pid: int, port: int) -> dict[str, str]:
-    """Return hostile submissions by name."""
+def attacks(edition: Edition, canary: str, pid: int, port: int) -> dict[str, str]:
+    """Return hostile code by name, to be added to the solution: the assignment's first functions attack."""
+    places = edition.names_to_write()[:_PLACES]
+
+    def everywhere(template: str) -> str:
+        return "".join(template.format(name=name) for name in places)
+
     codes = {
         name: _ATTACK.format(body=body.format(canary=canary, pid=pid, port=port))
+        + everywhere(_PLACE)
         for name, body in _BODIES.items()
     }
     codes["attack while loading"] = (
         f"import os\ntry:\n    os.remove({canary!r})\nexcept OSError:\n    pass\n"
     )
     codes["attack in an assignment"] = f"x = __import__('os').system('rm -f {canary}')\n"
-    codes["fake array"] = _FAKE
-    codes["deeply nested value"] = _NESTED
+    codes["fake array"] = _FAKE + everywhere(_FAKE_PLACE)
+    codes["deeply nested value"] = everywhere(_NESTED_PLACE)
     codes["not Python"] = "this is ( not Python\n"
     codes["null bytes"] = "x = 1\0\n"
     return codes

@@ -20,7 +20,9 @@ class HandoutOptions:
     format: str = ",".join(FORMATS)
     """What to write, with commas between: notebook, package, nbgrader, otter, gradescope."""
     requirement: str | None = None
-    """What pip installs this package from where Gradescope grades; default: what it was installed from here."""
+    """What pip installs this package from where Gradescope grades; default: the zip carries the package itself."""
+    run: str | None = None
+    """Run folder, or a folder of runs: its newest. Its figures fill in the teacher's copy of the report."""
 
     def __post_init__(self) -> None:
         """Check both lists."""
@@ -53,7 +55,9 @@ class GradeOptions:
     submissions: str | None = positional(default=None)
     """Folder of submissions: notebooks, Python files, zip archives, or a subfolder for each student."""
     out: str | None = None
-    """Folder for grades and pages; an earlier grading of the same submissions there is resumed."""
+    """Folder for grades and pages, new or empty."""
+    resume: bool = False
+    """Continue in a folder that holds a grading: what was graded there, by the same checks, is not graded again."""
     language: str = "en"
     """Language of the pages: en, zh."""
     seed: int = 0

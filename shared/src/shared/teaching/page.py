@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.files import whole_file
 from shared.pages.report import Report
 from shared.teaching.assignment import Assignment, Remark
+from shared.teaching.formats import gradescope
 from shared.teaching.grade import Result, frequent_remarks
 from shared.teaching.similarity import Pair
 
@@ -36,6 +39,19 @@ WORDS = {
     },
 }  # fmt: skip
 TAGS = {"en": "en", "zh": "zh-CN"}
+
+
+def write_students(
+    assignment: Assignment, results: Sequence[Result], out: Path, language: str
+) -> None:
+    """Write each student's page and JSON into `out/students`."""
+    folder = out / "students"
+    folder.mkdir(parents=True, exist_ok=True)
+    for result in results:
+        with whole_file(folder / f"{result.student}.json") as file:
+            content = gradescope.results(assignment, result, language)
+            json.dump(content, file, ensure_ascii=False, indent=1)
+        write_student_page(assignment, result, folder / f"{result.student}.html", language)
 
 
 def write_student_page(assignment: Assignment, result: Result, page: Path, language: str) -> None:

@@ -19,6 +19,7 @@ def choose(
     *,
     trust: bool = False,
     tiers: Sequence[str] = TIERS[:2],
+    closed: Sequence[Path] = (),
 ) -> Sandbox:
     """Return the best sandbox that works on this machine.
 
@@ -30,6 +31,8 @@ def choose(
         Where none works, take none.
     tiers : sequence of str
         Which to try, best first.
+    closed : sequence of Path
+        Files that student code must not read: the solution.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def choose(
         reason = missing(tier)
         if reason is None:
             sandbox = Sandbox(tier, distributions, limits)
-            reason = probe(sandbox)
+            reason = probe(sandbox, closed)
             if reason is None:
                 return sandbox
             sandbox.close()
@@ -86,22 +89,29 @@ def user():
 """
 
 
-def probe(sandbox: Sandbox) -> str | None:
-    """Try to get out of a sandbox; return what it lets through, or None."""
+def probe(sandbox: Sandbox, closed: Sequence[Path] = ()) -> str | None:
+    """Try to get out of a sandbox; return what it lets through, or None.
+
+    In the tier `user` files are protected by their permissions alone, so there it is tried on one that is private.
+    """
+    is_private = sandbox.tier == "user"
     with (
         tempfile.TemporaryDirectory(prefix="dltasks-probe-") as folder,
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         secret = Path(folder) / "secret"
         secret.write_text("secret")
-        os.chmod(folder, 0o777)
-        secret.chmod(0o644)
+        os.chmod(folder, 0o711 if is_private else 0o777)
+        secret.chmod(0o600 if is_private else 0o644)
         with Student.of_code(sandbox, "", PROBE) as student:
             if student.lost:
                 return f"its worker does not start ({student.lost})"
             with student.check() as calls:
                 if calls.value("reads", str(secret)) is not None:
                     return "files of this machine can be read in it"
+                for path in closed:
+                    if calls.value("reads", str(path)) is not None:
+                        return f"{path} can be read in it"
                 if calls.value("writes", folder):
                     return "files of this machine can be written in it"
                 if calls.value("connects", server.getsockname()[1]):

@@ -20,7 +20,7 @@ import yaml
 
 from shared.teaching.assignment import Assignment
 from shared.teaching.grade import Result, grade_one
-from shared.teaching.hostile import attacks
+from shared.teaching.hostile import HARMLESS, attacks
 from shared.teaching.sandbox import Sandbox
 from shared.teaching.submissions import Submission
 
@@ -140,11 +140,13 @@ def grade_hostile(
     verdicts = []
     try:
         canary.write_text("sings")
-        folder.chmod(0o777)
-        canary.chmod(0o666)
+        is_private = sandbox.tier == "user"  # files have nothing but their permissions there
+        folder.chmod(0o711 if is_private else 0o777)
+        canary.chmod(0o600 if is_private else 0o666)
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.setblocking(False)
-            codes = attacks(str(canary), os.getpid(), server.getsockname()[1])
+            port = server.getsockname()[1]
+            codes = attacks(assignment.edition, str(canary), os.getpid(), port)
             for name, code in codes.items():
                 if names is not None and name not in names:
                     continue
@@ -157,11 +159,10 @@ def grade_hostile(
                         grade_one, assignment, Submission("b", folder, solution), sandbox
                     )
                     result, other = attack.result(), honest.result()
-                verdicts.append(
-                    Verdict(
-                        name, result.total, _harm(assignment, result, other, canary, server, before)
-                    )
-                )
+                harm = _harm(assignment, result, other, canary, server, before)
+                if harm is None and name not in HARMLESS and result.total == other.total:
+                    harm = "it was not run"
+                verdicts.append(Verdict(name, result.total, harm))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return verdicts

@@ -111,7 +111,7 @@ def run_solution_notebook(
     import nbclient
     import nbformat
 
-    write_handout(assignment, folder / "h", write_data, requirement="dltasks")
+    write_handout(assignment, folder / "h", write_data)
     book = nbformat.read(folder / "h" / "teacher" / "solution.en.ipynb", 4)
     nbformat.validate(book)
     resources = {"metadata": {"path": str(folder / "h" / "student")}}
@@ -125,10 +125,7 @@ def require_handout(
     assignment: Assignment, folder: Path, write_data: Callable[[Path], object]
 ) -> None:
     """A handout is the same bytes twice, well-formed, in its languages, and without a statement of the solution."""
-    files = [
-        write_handout(assignment, folder / name, write_data, requirement="dltasks")
-        for name in ("a", "b")
-    ]
+    files = [write_handout(assignment, folder / name, write_data) for name in ("a", "b")]
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     solved = {
         ast.dump(statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,20 +11,13 @@ from pathlib import Path
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.teaching.assignment import Assignment
-from shared.teaching.grade import (
-    Result,
-    grade_class,
-    grade_one,
-    gradescope,
-    read_names,
-    write_grades,
-    write_students,
-)
+from shared.teaching.formats import gradescope
+from shared.teaching.grade import JOURNAL, Result, grade_class, grade_one, read_names, write_grades
 from shared.teaching.handout import write_handout
 from shared.teaching.options import CheckOptions, GradeOptions, HandoutOptions
-from shared.teaching.page import write_class_page, write_student_page
+from shared.teaching.page import write_class_page, write_student_page, write_students
 from shared.teaching.probe import choose
-from shared.teaching.sandbox import Limits, Sandbox
+from shared.teaching.sandbox import TIERS, Limits, Sandbox
 from shared.teaching.selftest import Verdict, grade_hostile, grade_mutants
 from shared.teaching.similarity import similar_pairs
 from shared.teaching.submissions import Submission, UnreadableError, find_submissions, read_code
@@ -44,7 +38,8 @@ def hand_out(
         write_data,
         languages=options.language.split(","),
         formats=options.format.split(","),
-        requirement=options.requirement or f"dltasks-{assignment.task.replace('_', '-')}[teach]",
+        requirement=options.requirement,
+        run=Path(options.run) if options.run else None,
     )
     print(
         f"{len(files)} files are in {out}: {out / 'student'} for students, {out / 'teacher'} for you."
@@ -96,6 +91,8 @@ _MORE = {
 
 def grade(assignment: Assignment, options: GradeOptions) -> int:
     """Grade submissions (verb `grade`)."""
+    if not options.self_test and not options.single:
+        _require_new(Path(options.out or ""), resume=options.resume)
     sandbox = _sandbox(assignment, options)
     try:
         if options.self_test:
@@ -103,6 +100,18 @@ def grade(assignment: Assignment, options: GradeOptions) -> int:
         return _grade(assignment, sandbox, options)
     finally:
         sandbox.close()
+
+
+def _require_new(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds something, unless that is a grading to resume."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / JOURNAL).is_file():
+        raise UserError(f"{out}: is not empty and holds no grading. Choose another --out.")
+    if not resume:
+        raise UserError(
+            f"{out}: holds a grading. Add --resume to continue it, or choose another --out."
+        )
 
 
 def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:
@@ -128,13 +137,7 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     codes["(solution)"] = assignment.edition.source(with_solution=True)
     pairs = similar_pairs(codes, known=assignment.edition.source(with_solution=False))
     page = write_class_page(assignment, results, pairs, out / "report.html", options.language)
-    write_students(
-        assignment,
-        results,
-        out,
-        options.language,
-        lambda result, path: write_student_page(assignment, result, path, options.language),
-    )
+    write_students(assignment, results, out, options.language)
     _say_figures(assignment, results, time.monotonic() - began)
     print(
         f"The grades are in {table}; the page is {page}; students' pages are in {out / 'students'}."
@@ -154,12 +157,9 @@ def _grade_single(
     out.mkdir(parents=True, exist_ok=True)
     write_student_page(assignment, result, out / "report.html", options.language)
     if options.gradescope:
-        import json
-
         with whole_file(Path(options.gradescope)) as file:
-            json.dump(
-                gradescope(assignment, result, options.language), file, ensure_ascii=False, indent=1
-            )
+            content = gradescope.results(assignment, result, options.language)
+            json.dump(content, file, ensure_ascii=False, indent=1)
     for name, score in result.scores.items():
         remarks = "; ".join(assignment.text(remark, options.language) for remark in score.remarks)
         print(f"{name}: {score.points:g} of {assignment.points[name]:g}  {remarks}".rstrip())
@@ -170,7 +170,14 @@ def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
     """Return a sandbox whose limits fit this machine, measured with the solution."""
     memory = options.memory or (8192 if "torch" in assignment.distributions else 1024)
     limits = Limits(seconds=options.seconds or _SECONDS, memory=memory << 20)
-    sandbox = choose(assignment.distributions, limits, trust=options.trust)
+    sandbox = choose(
+        assignment.distributions,
+        limits,
+        trust=options.trust,
+        # A container that grades one submission holds nothing else that could be read.
+        tiers=TIERS[: 3 if options.single else 2],
+        closed=[assignment.folder / "edition.py"],
+    )
     if sandbox.tier == "trust":
         print("There is no sandbox: submissions run as you, on this machine.", file=sys.stderr)
     if options.seconds is None:

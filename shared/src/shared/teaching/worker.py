@@ -11,21 +11,25 @@ Whatever student code does to this process harms its own score alone: the grader
 from __future__ import annotations
 
 import ast
+import ctypes
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 import traceback
+import types
 from typing import TYPE_CHECKING, Any
 
 # Python runs without its site packages here: what may be imported is named by the grader.
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), *json.loads(sys.argv[1])["path"]]
 
 if TYPE_CHECKING:
-    from shared.teaching import landlock, wire
+    from shared.teaching import landlock, seccomp, wire
 else:
     import landlock
+    import seccomp
     import wire
 
 
@@ -131,7 +135,34 @@ def problem(error: BaseException) -> dict[str, Any]:
     return {"error": type(error).__name__[:100], "text": text, "line": lines[-1] if lines else None}
 
 
+class LightDynamo(types.ModuleType):
+    """Takes the place of `torch._dynamo` until something other than an optimizer asks for it.
+
+    Every optimizer asks it whether code is being compiled. Importing it takes longer than importing torch, and each
+    check that trains would pay for that again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("torch._dynamo")
+
+    @staticmethod
+    def disable(function: Any, *arguments: Any, **options: Any) -> Any:
+        """Return the function: nothing is compiled."""
+        return function
+
+    @staticmethod
+    def graph_break(*arguments: Any, **options: Any) -> None:
+        """Do nothing: nothing is compiled."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Put the real module in place; importing one of its parts asks for `__path__`."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 FILE = "submission.py"
+_PARENT_DEATH_SIGNAL = 1
 
 
 def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -192,6 +223,11 @@ def limit(settings: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 
 
+def end_with_parent() -> None:
+    """Be killed when the process that started this one ends: a grader that was killed leaves no loop behind."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+
+
 def main() -> None:
     """Load, then fork for each check until the grader closes the pipe."""
     settings = json.loads(sys.argv[1])
@@ -202,9 +238,15 @@ def main() -> None:
     if settings["landlock"]:
         landlock.restrict(settings["readable"], settings["writable"])
     limit(settings)
+    if settings["seccomp"]:
+        seccomp.forbid_sockets()
+    end_with_parent()
     os.chdir(settings["folder"])
     for name in settings["imports"]:
         __import__(name)
+    if "torch" in settings["imports"] and "torch._dynamo" not in sys.modules:
+        light = sys.modules["torch._dynamo"] = LightDynamo()
+        sys.modules["torch"]._dynamo = light  # type: ignore[attr-defined]
     request = wire.receive(source)
     namespace, problems = load(request["given"], request["code"])
     wire.send(sink, wire.encode({"loaded": problems}))
@@ -217,6 +259,7 @@ def main() -> None:
         if process == 0:
             code = 1
             try:
+                end_with_parent()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 Session(namespace, source, sink).serve()
                 code = 0
