@@ -156,7 +156,7 @@ def serve(page: Any, options: AppOptions) -> int:
                 prevent_thread_lock=True,
                 head=page.style,
                 # Fonts of the reader's system: the default theme's come from the network.
-                theme=gradio.themes.Default("blue", font=FONTS, font_mono=CODE_FONTS),
+                theme=gradio.themes.Default(primary_hue="blue", font=FONTS, font_mono=CODE_FONTS),
             )
         except OSError as error:
             where = "7860 to 7959" if options.port is None else options.port

@@ -39,7 +39,7 @@ def page_of(model: LoadedModel) -> Any:
         ],
         outputs=[
             gradio.Textbox(label="Generated text", lines=4, max_lines=20, buttons=["copy"], render=False),
-            html_output(label="Next word", show_label=True),
+            html_output(label="Next word", show_label=True, container=True, padding=True),
         ],
         examples=[[text, 40, 1.0, 1] for text in known[:3] or [""]],
     )  # fmt: skip
