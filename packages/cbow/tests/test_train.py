@@ -102,7 +102,7 @@ def test_threads_learn_as_well_as_one(cbow: Caller, sample_folder: Path, tmp_pat
 
 
 SLOW = ("--epochs", 3, "--dimension", 100, "--checkpoint-seconds", 0.05, "--seed", 3)
-LOGISTIC = ("--epochs", 40, "--objective", "negative", "--negatives", 20, "--subsample", "1e-2",
+LOGISTIC = ("--epochs", 20, "--objective", "negative", "--negatives", 20, "--subsample", "1e-2",
             "--schedule", "linear", "--dimension", 100, "--checkpoint-seconds", 0.05)  # fmt: skip
 RICH = ("--objective", "negative", "--initial", "word2vec", "--learning-rate", "0.05", "--schedule",
         "linear", "--positions", "--subword-max", 4, "--vectors", "joined", "--window", 2)  # fmt: skip
