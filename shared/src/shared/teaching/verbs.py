@@ -63,7 +63,7 @@ def check_file(assignment: Assignment, options: CheckOptions) -> int:
         submission = Submission(path.stem, path, read_code(path))
     except UnreadableError as error:
         raise UserError(f"{path}: {error}.") from None
-    sandbox = Sandbox("trust", assignment.distributions, Limits())
+    sandbox = Sandbox("trust", assignment.distributions, Limits(memory=_memory(assignment)))
     try:
         result = grade_one(assignment, submission, sandbox)
     finally:
@@ -168,8 +168,8 @@ def _grade_single(
 
 def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
     """Return a sandbox whose limits fit this machine, measured with the solution."""
-    memory = options.memory or (8192 if "torch" in assignment.distributions else 1024)
-    limits = Limits(seconds=options.seconds or _SECONDS, memory=memory << 20)
+    memory = options.memory << 20 if options.memory else _memory(assignment)
+    limits = Limits(seconds=options.seconds or _SECONDS, memory=memory)
     sandbox = choose(
         assignment.distributions,
         limits,
@@ -189,6 +189,11 @@ def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
         slowness = max(1.0, (time.monotonic() - began) / _FAST)
         sandbox.limits = Limits(seconds=_SECONDS * slowness, memory=limits.memory)
     return sandbox
+
+
+def _memory(assignment: Assignment) -> int:
+    """Return the bytes of address space that a submission may have; torch maps much that it never touches."""
+    return (8192 if "torch" in assignment.distributions else 1024) << 20
 
 
 def _self_test(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:

@@ -6,7 +6,7 @@ A line of `report.<language>.md` that reads
     {run: curves train_loss recall_at_40}
 
 becomes an empty table and a place for a plot in what students get. With a run folder it becomes the run's figures, for
-the teacher's model answer. `exp:valid_loss` is the exponential of a figure, `valid_top1|val_top1` the first that is
+the teacher's model answer. `exp:valid_loss` is the exponential of a figure, `valid_acc|val_acc` the first that is
 there.
 """
 
@@ -28,12 +28,11 @@ _TITLES = {
     "step": ("step", "步数"),
     "train_loss": ("training loss", "训练损失"),
     "train_accuracy": ("training accuracy", "训练准确率"),
-    "train_top1": ("training top-1", "训练 top-1"),
+    "epoch_train_loss": ("training loss", "训练损失"),
+    "epoch_train_acc": ("training top-1", "训练 top-1"),
     "valid_loss": ("validation loss", "验证损失"),
     "valid_accuracy": ("validation accuracy", "验证准确率"),
-    "valid_top1": ("validation top-1", "验证 top-1"),
-    "val_loss": ("validation loss", "验证损失"),
-    "val_top1": ("validation top-1", "验证 top-1"),
+    "valid_acc": ("validation top-1", "验证 top-1"),
     "exp:valid_loss": ("validation perplexity", "验证困惑度"),
     "recall_at_40": ("recall@40", "recall@40"),
 }
