@@ -15,6 +15,7 @@ import pytest
 from cbow import schedule
 from cbow import train as training
 from cbow.config import TrainConfig
+from cbow.data import dataset
 from cbow.kernels.build import build_engine
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import initial_weights
@@ -199,6 +200,19 @@ def test_every_epoch_has_its_own_random_draws(folder: Path) -> None:
     records = [json.loads(line) for line in Path("still/metrics.jsonl").read_text().splitlines()]
     # The weights hardly move, so other losses are other negative samples.
     assert len({round(record["train_loss"], 4) for record in records}) == 3
+
+
+def test_every_block_has_its_own_random_draws(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[int] = []
+    real = training.stream_key
+    monkeypatch.setattr(
+        training, "stream_key", lambda *given: keys.append(real(*given)) or keys[-1]
+    )
+    monkeypatch.setattr(dataset, "BLOCK", 50)
+    train(TrainConfig(data="data", **NEGATIVE), RunOptions(out="run", quiet=True))
+    assert len(keys) > 4 and len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize(
