@@ -9,7 +9,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from esim.config import TrainConfig
@@ -222,6 +222,32 @@ def test_variational_dropout_drops_the_same_features_of_all_words_of_a_sentence(
         assert (patterns == [1, 1, 1, 1]) == is_same
         assert len({tuple(row.tolist()) for row in kept}) >= 4  # sentences differ
     assert torch.equal(dropout.eval()(states, packing), states)
+
+
+def test_dropout_is_where_the_paper_has_it_with_its_own_probabilities() -> None:
+    model = Esim(replace(CONFIG, dropout=0.1, input_dropout=0.2), WORDS)
+    assert model.encoding.dropout.probability == model.composition.dropout.probability == 0.2
+    own = Esim(replace(CONFIG, input_dropout=0.2, projection_dropout=0.3), WORDS)
+    assert (own.encoding.dropout.probability, own.composition.dropout.probability) == (0.2, 0.3)
+    layers = model.classifier.layers
+    assert [type(layer) for layer in layers] == [
+        *(nn.Dropout, nn.Linear, nn.Tanh, nn.Dropout, nn.Linear)
+    ]
+    assert layers[0].p == layers[3].p == 0.1
+
+
+@pytest.mark.parametrize("orthogonal", [True, False])
+def test_only_forget_gates_start_open(orthogonal: bool) -> None:
+    bilstm = BiLSTM(3, 4, orthogonal=orthogonal)
+    for name, weight in bilstm.lstm.named_parameters():
+        if "bias" in name:
+            gates = weight.detach().view(4, 4)  # input, forget, cell, output
+            opened = 1.0 if orthogonal and "hh" in name else 0.0
+            assert (gates[1] == opened).all() and not gates[[0, 2, 3]].any()
+        elif "hh" in name:
+            blocks = weight.detach().T @ weight.detach()
+            is_orthogonal = torch.allclose(blocks, torch.eye(4), atol=1e-5)
+            assert is_orthogonal == orthogonal
 
 
 def test_matches_tell_words_and_stems_of_the_other_sentence_but_never_unknown_ones() -> None:

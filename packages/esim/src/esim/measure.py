@@ -73,7 +73,7 @@ def score_pairs(
         for batch in bucketed_batches(pairs.lengths, batch_size=batch_size, shuffle=False):
             inputs = to_device(batch_of(pairs, batch), device)
             labels = inputs.pop("labels")
-            scores[batch] = model(**inputs).double().cpu().numpy()
+            scores[batch] = model(**inputs).cpu().double().numpy()
             progress(len(labels))
     return scores
 

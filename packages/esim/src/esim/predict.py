@@ -156,9 +156,9 @@ def classify(trained: TrainedModel, premise: str, hypothesis: str) -> Prediction
     with torch.no_grad():
         scores, over_b, over_a = trained.model.with_attention(**inputs)
     return replace(
-        _prediction(trained, tokens, probabilities(scores.double().cpu().numpy())[0]),
-        over_hypothesis=over_b[0].double().cpu().numpy(),
-        over_premise=over_a[0].double().cpu().numpy(),
+        _prediction(trained, tokens, probabilities(scores.cpu().double().numpy())[0]),
+        over_hypothesis=over_b[0].cpu().double().numpy(),
+        over_premise=over_a[0].cpu().double().numpy(),
     )
 
 

@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import PackedSequence
 
 from esim.model.packing import Packing
 from shared.torch.cpu import pad_rows
@@ -63,18 +62,21 @@ class BiLSTM(nn.Module):
         float tensor (N, 2 H)
             States of the forward direction, then of the reverse one.
         """
-        if packed.device.type != "cpu":
-            sizes = torch.tensor(packing.sizes)
-            return self.lstm(PackedSequence(packed, sizes))[0].data
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights = [
             getattr(self.lstm, f"{name}_l0{side}") for side in ("", "_reverse") for name in names
         ]
-        dtype = packed.dtype
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
+        kind, dtype = packed.device.type, packed.dtype
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
         weights = [weight.to(dtype) for weight in weights]
-        return _BiLSTMFunction.apply(packed.to(dtype), packing.sizes, *weights)
+        if kind == "cpu":
+            return _BiLSTMFunction.apply(packed.to(dtype), packing.sizes, *weights)
+        # Outside autocast, which computes LSTMs on a GPU in float16 whatever format was asked for.
+        with torch.autocast(kind, enabled=False):
+            return _torch_bilstm(
+                packed.to(dtype), packing.sizes, weights, is_training=self.training
+            )
 
 
 def init_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
@@ -89,6 +91,16 @@ def init_weights(lstm: nn.LSTM, *, orthogonal: bool) -> None:
             nn.init.zeros_(weight)
         if name.startswith("bias_hh") and orthogonal:
             nn.init.ones_(weight.data[hidden : 2 * hidden])
+
+
+def _torch_bilstm(
+    packed: Tensor, sizes: Sequence[int], weights: list[Tensor], *, is_training: bool
+) -> Tensor:
+    """Return the states (N, 2 H) that torch's own kernels compute, cuDNN's on an NVIDIA GPU."""
+    zeros = packed.new_zeros(2, sizes[0], weights[1].shape[1])  # (directions, S, H)
+    has_biases, layers, dropout, is_bidirectional = True, 1, 0.0, True
+    options = (has_biases, layers, dropout, is_training, is_bidirectional)
+    return torch.lstm(packed, torch.tensor(sizes), (zeros, zeros), weights, *options)[0]
 
 
 class _BiLSTMFunction(torch.autograd.Function):

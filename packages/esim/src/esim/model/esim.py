@@ -363,7 +363,10 @@ class AcrossBatch(nn.Module):
 
     def forward(self, packed: Tensor, packing: Packing) -> Tensor:
         """Return (N, 2 H) for (N, D)."""
-        return packing.pack(*(self.lstm(padded)[0] for padded in packing.pad(packed)))
+        # Outside autocast, which computes LSTMs on a GPU in float16 whatever format was asked for.
+        with torch.autocast(packed.device.type, enabled=False):
+            sides = packing.pad(packed.to(self.lstm.weight_ih_l0.dtype))
+            return packing.pack(*(self.lstm(padded)[0] for padded in sides))
 
 
 def _bilstm(config: TrainConfig, inputs: int) -> nn.Module:

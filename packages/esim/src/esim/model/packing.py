@@ -75,17 +75,18 @@ class Packing:
         sentence = order[rank]
         number = torch.arange(pairs)
         first_rows = torch.cat([number * widths[0], pairs * widths[0] + number * widths[1]])  # (S,)
-        masks = tuple(
-            (torch.arange(width) < part[:, None]).to(device)
-            for part, width in zip(pair, widths, strict=True)
-        )
+        masks = [
+            torch.arange(width) < part[:, None] for part, width in zip(pair, widths, strict=True)
+        ]
+        parts = (sentence, first_rows[sentence] + time, *masks, both)
+        sentence, rows, *masks, both = (_moved(part, torch.device(device)) for part in parts)
         return cls(
             (widths[0], widths[1]),
             tuple(torch.bincount(time, minlength=steps).tolist()),
-            sentence.to(device),
-            (first_rows[sentence] + time).to(device),
+            sentence,
+            rows,
             (masks[0], masks[1]),
-            both.to(device),
+            both,
         )
 
     @property
@@ -107,6 +108,13 @@ class Packing:
             premises.view(self.pairs, self.widths[0], -1),
             hypotheses.view(self.pairs, self.widths[1], -1),
         )
+
+
+def _moved(part: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device in the background: a GPU would be waited for at each copy from pageable memory."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        part = part.pin_memory()
+    return part.to(device, non_blocking=True)
 
 
 class _SelectRows(torch.autograd.Function):
