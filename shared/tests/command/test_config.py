@@ -272,6 +272,28 @@ def test_arguments_are_explained_and_words_after_dashes_are_no_options(
     assert query.words == ("--help",)
 
 
+@dataclass(frozen=True)
+class DemoOptional:
+    """A verb whose last arguments may be left out."""
+
+    run: str = positional()
+    """Run folder."""
+    first: str | None = positional(default=None)
+    """First word."""
+    others: tuple[str, ...] = positional(default=())
+    """Others."""
+
+
+def test_usage_puts_arguments_that_may_be_left_out_in_brackets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("demo ask", "Ask.", [DemoOptional], ["--help"])
+    assert "usage: demo ask RUN [FIRST] [OTHERS...] [options]\n" in capsys.readouterr().out
+    (given,) = parse("demo ask", "Ask.", [DemoOptional], ["r"])
+    assert given == DemoOptional("r")
+
+
 def test_print_config_is_a_config_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, recipes: dict[str, Path]
 ) -> None:

@@ -61,6 +61,13 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def in_usage(field: dataclasses.Field, kind: Any) -> str:
+    """Return a positional argument as a usage line has it: `[TEXTS...]` may be left out, and be several."""
+    is_required = field.default is field.default_factory is dataclasses.MISSING
+    name = f"{field.name.upper()}{'...' if typing.get_origin(kind) is tuple else ''}"
+    return name if is_required else f"[{name}]"
+
+
 def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
     """Return (field, type, attribute docstring) for each field of a dataclass.
 

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.command.fields import described_fields, flag
+from shared.command.fields import described_fields, flag, in_usage
 
 COMMON = (
     *("recipe", "data", "text_column", "label_column", "init", "limit", "model", "arch", "objective", "dimension"),
@@ -53,10 +53,7 @@ def help_text(
     width = min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)
     fields = {f.name: (f, kind, text) for cls in classes for f, kind, text in described_fields(cls)}
     positionals = [name for name, (f, _, _) in fields.items() if f.metadata.get("positional")]
-    shown = [
-        f"{name.upper()}{'...' if typing.get_origin(fields[name][1]) is tuple else ''}"
-        for name in positionals
-    ]
+    shown = [in_usage(*fields[name][:2]) for name in positionals]
     lines = [f"usage: {' '.join([prog, *shown, '[options]'])}", "", *_wrapped(description, width)]
     if example:
         lines += ["", "example:", f"  {example}"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.command.fields import default_of, described_fields, flag, near, type_in_words
+from shared.command.fields import default_of, described_fields, flag, in_usage, near, type_in_words
 from shared.errors import UserError
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def make_parser(prog: str, description: str, classes: Sequence[type]) -> Any:
             raise UserError(_one_line(message, self)) from None
 
     positionals = [
-        field.name.upper() + ("..." if typing.get_origin(kind) is tuple else "")
+        in_usage(field, kind)
         for cls in classes
         for field, kind, _ in described_fields(cls)
         if field.metadata.get("positional")
