@@ -28,7 +28,7 @@ from shared.teaching.notebooks import NotebookCell, notebook
 from shared.teaching.selftest import load_mutants
 from shared.teaching.similarity import similar_pairs
 
-HOSTILE = ("endless loop", "fork bomb", "10 GB of memory", "1 GB of output", "exits")
+HOSTILE = ("endless loop", "fork bomb", "1 GB of output", "segfault", "exits")
 TASKS = ("cbow", "esim", "imdb_sentiment", "resnet_tiny", "word_lm")
 NEAR = 0.25
 
