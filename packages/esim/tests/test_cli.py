@@ -379,3 +379,32 @@ def test_sample_never_overwrites(esim: Caller, tmp_path: Path) -> None:
     code, _, error = esim("sample", "--out", "a")
     assert code == 2
     assert "a: is not empty" in error
+
+
+def test_learning_rate_is_looked_for_and_no_run_is_left(
+    esim: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "train",
+        "--data",
+        sample_folder,
+        "--embedding-size",
+        24,
+        "--hidden-size",
+        24,
+        "--learning-rate",
+        0.01,
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    )
+    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
+    code, printed, error = esim(*words, *find)
+    assert (code, error) == (0, "")
+    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
+    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
+    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
+    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
+    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
+    assert curve["rates"][0] == 1e-5

@@ -377,3 +377,39 @@ def test_typed_epochs_are_kept_where_the_recipe_has_min_steps(name: str, imdb: C
     assert recipe["min_steps"] > 0
     typed = yaml.safe_load(imdb(*words, "--epochs", 2, "--print-config")[1])
     assert typed == recipe | {"epochs": 2, "min_steps": 0}
+
+
+def test_learning_rate_is_looked_for_and_no_run_is_left(
+    imdb: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "train",
+        "--data",
+        sample_folder,
+        "--model",
+        "lstm",
+        "--embedding-size",
+        16,
+        "--hidden-size",
+        16,
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    )
+    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
+    code, printed, error = imdb(*words, *find)
+    assert (code, error) == (0, "")
+    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
+    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
+    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
+    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
+    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
+    assert curve["rates"][0] == 1e-5
+
+
+def test_linear_model_has_no_learning_rate_to_look_for(imdb: Caller, sample_folder: Path) -> None:
+    words = ("train", "--data", sample_folder, "--recipe", "nbsvm", "--find-learning-rate")
+    code, _, error = imdb(*words)
+    assert code == 2
+    assert "--find-learning-rate: nbsvm has no learning rate" in error

@@ -215,3 +215,32 @@ def test_sample_never_overwrites(resnet_tiny: Caller, tmp_path: Path) -> None:
     (tmp_path / "a" / "x").write_text("mine")
     code, _, error = resnet_tiny("sample", "--out", "a")
     assert code == 2 and "a: is not empty" in error
+
+
+def test_learning_rate_is_looked_for_and_no_run_is_left(
+    resnet_tiny: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "train",
+        "--data",
+        sample_folder,
+        "--arch",
+        "shufflenet_v2_x0_5",
+        "--batch-size",
+        16,
+        "--holdout-per-class",
+        2,
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    )
+    find = ("--find-learning-rate", "--range-steps", 10, "--range-rates", "1e-5,1", "--out", "rate")
+    code, printed, error = resnet_tiny(*words, *find)
+    assert (code, error) == (0, "")
+    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
+    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
+    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
+    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
+    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 10
+    assert curve["rates"][0] == 1e-5

@@ -186,3 +186,30 @@ def test_single_file_of_prose_can_be_trained_on_and_evaluated(
     assert (code, error) == (0, "")
     code, printed, _ = word_lm("evaluate", "run", "--data", "prose.txt")
     assert code == 0 and "ppl" in printed
+
+
+def test_learning_rate_is_looked_for_and_no_run_is_left(
+    word_lm: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = (
+        "train",
+        "--data",
+        sample_folder,
+        "--embedding-size",
+        32,
+        "--hidden-size",
+        32,
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    )
+    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
+    code, printed, error = word_lm(*words, *find)
+    assert (code, error) == (0, "")
+    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
+    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
+    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
+    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
+    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
+    assert curve["rates"][0] == 1e-5

@@ -234,6 +234,9 @@ def _style() -> str:
 
 
 _CSS = """
+h3{font-weight:600;margin:.9rem 0 .3rem}
+.scroll{overflow-x:auto}
+.scroll,.review{margin-bottom:.9rem}
 table.bars{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 table.bars tr>*{padding:.2rem 0}
 table.bars th{font-weight:normal;text-align:left;max-width:12rem;overflow-wrap:anywhere}
