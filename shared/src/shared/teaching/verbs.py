@@ -25,6 +25,8 @@ from shared.teaching.submissions import Submission, UnreadableError, find_submis
 _SECONDS = 10.0
 _FAST = 3.0
 """Seconds in which a laptop grades the solution; a slower machine gives submissions more time in proportion."""
+_SLOWEST = 6.0
+"""How much more at most: an endless loop takes all of it."""
 
 
 def hand_out(
@@ -186,7 +188,7 @@ def _sandbox(assignment: Assignment, options: GradeOptions) -> Sandbox:
             "solution", Path("solution"), assignment.edition.source(with_solution=True)
         )
         grade_one(assignment, solution, sandbox)
-        slowness = max(1.0, (time.monotonic() - began) / _FAST)
+        slowness = min(max(1.0, (time.monotonic() - began) / _FAST), _SLOWEST)
         sandbox.limits = Limits(seconds=_SECONDS * slowness, memory=limits.memory)
     return sandbox
 

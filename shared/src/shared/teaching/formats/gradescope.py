@@ -52,7 +52,7 @@ mkdir -p /autograder/results
 chmod 700 /autograder/source /autograder/submission /autograder/results "$site"/shared "$site"/{task}
 exec /opt/grade/bin/python -c 'import sys; from {task}.cli import main; sys.exit(main())' \\
   grade /autograder/submission --single --out /autograder/work --gradescope /autograder/results/results.json \\
-  --language {language}{memory}
+  --language {language} --seconds 20{memory}
 """
 _INDEX = " --extra-index-url https://download.pytorch.org/whl/cpu"
 
