@@ -240,7 +240,7 @@ h3{font-weight:600;margin:.9rem 0 .3rem}
 table.bars{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 table.bars tr>*{padding:.2rem 0}
 table.bars th{font-weight:normal;text-align:left;max-width:12rem;overflow-wrap:anywhere}
-table.bars td{text-align:right;white-space:nowrap;width:4.5rem}
-table.bars td.bar{width:50%;padding-left:.8rem}
+table.bars td{text-align:right;white-space:nowrap;width:4rem}
+table.bars td.bar{width:42%;padding-left:.8rem}
 table.bars i{display:block;height:.8rem;border-radius:2px;background:var(--s1)}
 """
