@@ -296,6 +296,18 @@ def test_dev_is_drawn_by_premise_where_there_is_none_and_evaluation_finds_it_aga
     assert len(load_split(str(path), None, data.vocabulary, config)[1]) == len(train) + len(dev)
 
 
+def test_drawn_dev_premises_come_from_all_of_a_file_that_may_be_sorted(tmp_path: Path) -> None:
+    rows = [
+        GOOD | {"sentence1": f"premise{number}", "gold_label": LABELS[number % 3]}
+        for number in range(100)
+    ]
+    path = write_lines(tmp_path / "all.jsonl", *rows)
+    data = load_data(TrainConfig(data=str(path), tokenizer="space"))
+    words = [data.vocabulary.tokens[premise[0]] for premise in data.splits["dev"].premises]
+    numbers = sorted(int(word.removeprefix("premise")) for word in words)
+    assert len(numbers) == 10 and numbers[0] < 30 and numbers[-1] > 70
+
+
 def test_very_long_sentence_is_truncated_and_counted(tmp_path: Path) -> None:
     rows = [GOOD | {"sentence1": "word " * 5000}, GOOD | {"gold_label": "entailment"}]
     for name in ("train", "dev"):
