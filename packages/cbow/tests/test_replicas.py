@@ -471,16 +471,18 @@ def test_minutes_and_twin_work_with_two_processes(
     mpirun: str, sample_folder: Path, tmp_path: Path
 ) -> None:
     words = (*LEARN, "--subword-max", 4, "--positions", "--vectors", "joined", "--twin")
-    command = start(mpirun, 2, "--data", sample_folder, *words, "--minutes", "0.03")
+    at = words.index("--epochs")
+    words = (*words[:at], *words[at + 2 :], "--minutes", "1.5")
+    command = start(mpirun, 2, "--data", sample_folder, *words)
     done = run([*command, "--out", str(tmp_path / "run")])
     assert done.returncode == 0, done.stderr
     records = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert {record["member"] for record in records} == {0, 1}
+    assert {record["model"] for record in records} == {0, 1}
 
 
 FAILING = """
 import sys
-import cbow.replicas
+import cbow.processes.replicas
 from cbow.cli import main
 
 setattr(cbow.processes.replicas, sys.argv.pop(1), None)  # its call raises
@@ -490,7 +492,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize(
     ("rank", "function"),
-    [(0, "_shares"), (0, "stretch_end"), (1, "stretch_end")],
+    [(0, "_row_bounds"), (0, "stretch_end"), (1, "stretch_end")],
     ids=["first, as replicas are made", "first, in training", "second, in training"],
 )
 def test_process_that_fails_takes_the_others_with_it(
