@@ -69,7 +69,7 @@ sys.exit({code})
 @pytest.fixture
 def tools(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.syspath_prepend(ROOT / "tools")
-    names = ("tables", "cards", "claims", "bench", "demo")
+    names = ("tables", "cards", "claims", "bench", "demo", "profile_parts")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     return {name: importlib.import_module(name) for name in names}
@@ -322,3 +322,29 @@ def test_page_shows_text_as_text(tools: dict[str, ModuleType], tmp_path: Path) -
     assert "<h1>a &lt; b</h1>" in text
     assert "<td>&lt;b&gt;</td>" in text
     assert "{x}" in text
+
+
+def test_parts_of_a_profile_add_up_the_operations_of_torchs_table(
+    tools: dict[str, ModuleType],
+) -> None:
+    table = """
+    ----------------------  ------------  ------------  ------------
+                      Name    Self CPU %      Self CPU   CPU total %
+    ----------------------  ------------  ------------  ------------
+               aten::addmm        40.50%      81.000ms        41.00%
+                  aten::mm        20.00%      40.000ms        20.00%
+    autograd::engine::evaluate_function: AddmmBackward0   1.50%   3.0ms   30.00%
+               aten::copy_         8.00%      16.000ms         8.00%
+    Optimizer.step#Adam.step        5.00%     10.000ms         5.00%
+    ----------------------  ------------  ------------  ------------
+    Self CPU time total: 200.000ms
+    """
+    module = tools["profile_parts"]
+    parts = module.parts_of(table.splitlines())
+    assert parts["matrix products and convolutions"] == 60.5
+    assert parts["copies, indexing, layout"] == 8
+    assert parts["optimizer and clipping"] == 5
+    assert parts[module.BELOW] == pytest.approx(25)
+    assert sum(parts.values()) == pytest.approx(100)
+    with pytest.raises(ValueError, match="no table"):
+        module.parts_of(["Self CPU time total: 200.000ms"])
