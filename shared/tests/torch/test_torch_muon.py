@@ -21,6 +21,12 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0))
 
 
+needs_torchs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="this torch has no Muon of its own"
+)
+
+
+@needs_torchs_muon
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("shape", [(32, 48, 3, 3), (96, 6, 3, 3)], ids=["wide", "tall"])
 def test_steps_of_a_kernel_of_constant_norm_are_those_of_torch(
@@ -88,6 +94,7 @@ def test_kernel_without_gradient_keeps_its_direction() -> None:
     assert weight.detach().norm() == pytest.approx(8**0.5)
 
 
+@needs_torchs_muon
 @pytest.mark.parametrize("shape", [(32, 48), (96, 6)], ids=["wide", "tall"])
 def test_steps_of_a_matrix_are_those_of_torch_with_adamws_length(shape: tuple[int, int]) -> None:
     start = torch.randn(shape)

@@ -140,15 +140,27 @@ def export_module(
     axes = axes or {}
     if has_lstm:
         options |= {"dynamo": False, "dynamic_axes": {name: dict(a) for name, a in axes.items()}}
-    else:
-        weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-        options |= {"dynamo": True, "verbose": False, "external_data": weights > _PROTOBUF_BYTES}
-        if axes:
-            names = {name for a in axes.values() for name in a.values()}
-            free = {name: torch.export.Dim(name, min=1) for name in sorted(names)}
-            options["dynamic_shapes"] = tuple(
-                {number: free[name] for number, name in axes.get(i, {}).items()} for i in inputs
-            )
+        _write(model, example, path, options)
+        return
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    options |= {"dynamo": True, "verbose": False, "external_data": weights > _PROTOBUF_BYTES}
+    if not axes:
+        _write(model, example, path, options)
+        return
+    names = sorted({name for a in axes.values() for name in a.values()})
+
+    def with_free(free: Mapping[str, Any]) -> dict[str, Any]:
+        shapes = tuple({number: free[n] for number, n in axes.get(i, {}).items()} for i in inputs)
+        return options | {"dynamic_shapes": shapes}
+
+    try:
+        named = {name: torch.export.Dim(name, min=1) for name in names}
+        _write(model, example, path, with_free(named))
+    except Exception:  # torch 2.6 finds limits that are none, and refuses; the caller checks sizes
+        _write(model, example, path, with_free(dict.fromkeys(names, torch.export.Dim.AUTO)))
+
+
+def _write(model: nn.Module, example: tuple[Tensor, ...], path: Path, options: Any) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own, about its own parts
         torch.onnx.export(model.eval(), example, str(path), **options)
@@ -167,7 +179,9 @@ def open_session(path: Path) -> Any:
     """Return onnxruntime's session of a file, on the CPU."""
     import onnxruntime  # type: ignore[import-untyped]
 
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; a warning is about what the exporter has left over
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def largest_difference(

@@ -145,10 +145,10 @@ class _FromBytes(nn.Module):
     def __init__(self, model: nn.Module, crop: float) -> None:
         super().__init__()
         self.model, self.crop = model, crop
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1) * 255)
+        self.register_buffer("channel_mean", torch.tensor(MEAN).view(3, 1, 1) * 255)
+        self.register_buffer("channel_std", torch.tensor(STD).view(3, 1, 1) * 255)
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = pixels.permute(0, 3, 1, 2).float()  # (B, 3, size, size)
-        images = (images - self.get_buffer("mean")) / self.get_buffer("std")
+        images = (images - self.get_buffer("channel_mean")) / self.get_buffer("channel_std")
         return self.model(center_crop(images, self.crop))
