@@ -227,6 +227,23 @@ def test_absent_glove_is_said_and_done_without(
     run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert run is not None
     assert "GloVe 6B 100d is not in the data root" in (run / "log.txt").read_text()
+    assert "\nvectors: null\n" in (run / "config.yaml").read_text()  # so it alone repeats the run
+
+
+def test_glove_that_is_there_is_named_by_its_file(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "root" / "glove.6B" / "glove.6B.100d.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"boring {' '.join(['1'] * 100)}\n")
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path / "root"))
+    config = replace(CONFIG, data=str(sample_folder), vectors="glove", steps=1)
+    run = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert run is not None
+    assert f"\nvectors: {file}\n" in (run / "config.yaml").read_text()
+    assert f"vectors: glove is {file}" in (run / "log.txt").read_text()
+    again = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True, resume=True))
+    assert again == run
 
 
 @pytest.mark.parametrize("model", ["lstm", "nbsvm"])

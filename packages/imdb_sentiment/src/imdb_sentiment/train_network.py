@@ -48,6 +48,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     began = clock.began()
     accelerator = make_accelerator(config)
     data = load_data(config)
+    config, note = with_glove_file(config)
     lacks_ratings = config.rating_weight > 0 and not data.train.ratings.all()
     if lacks_ratings:
         config = replace(config, rating_weight=0.0)
@@ -58,6 +59,8 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
     with start_run(accelerator, "imdb_sentiment", config, options, MAY_CHANGE_ON_RESUME) as run:
         if run.has_ended():
             return run.path if accelerator.is_main_process else None
+        if note:
+            run.say(note)
         seed_everything(config.seed)  # the initial weights are the same in all processes
         classes = data.classes(config.task)
         network, codec = make_network(config, data, len(classes), run.say)
@@ -173,6 +176,24 @@ def save_description(
         encoder.config.save_pretrained(folder)
 
 
+def with_glove_file(config: TrainConfig) -> tuple[TrainConfig, str]:
+    """Replace `vectors: glove` by the file, or by null, so that the saved configuration repeats the run.
+
+    Returns
+    -------
+    config : TrainConfig
+    note : str
+        What it has become, for the log; empty where it was not asked for.
+    """
+    if config.vectors != "glove":
+        return config, ""
+    file = glove_file()
+    if file is not None:
+        return replace(config, vectors=str(file)), f"vectors: glove is {file}"
+    note = "GloVe 6B 100d is not in the data root: random word vectors. `imdb-sentiment fetch --glove` gets it."
+    return replace(config, vectors=None), note
+
+
 def initial_vectors(
     config: TrainConfig, codec: WordCodec, data: Data, say: Callable[[str], object]
 ) -> NDArray[np.float32] | None:
@@ -183,7 +204,7 @@ def initial_vectors(
     UserError
         The file is missing or is no vector file.
     """
-    path: str | Path | None = config.vectors
+    path = config.vectors
     if path == "reviews":
         # Whole reviews, not only what the network will read of them.
         whole = WordCodec(replace(config, max_tokens=1 << 30), codec.vocabulary)
@@ -191,12 +212,6 @@ def initial_vectors(
             whole.encode(data.train.texts), codec.size, config.embedding_size, specials=len(SPECIALS),
             seed=config.seed,
         )  # fmt: skip
-    if path == "glove":
-        path = glove_file()
-        if path is None:
-            say(
-                "GloVe 6B 100d is not in the data root: random word vectors. `imdb-sentiment fetch --glove` gets it."
-            )
     if path is None:
         return None
     vectors, coverage = load_pretrained(path, codec.vocabulary, seed=config.seed, pad=PAD)

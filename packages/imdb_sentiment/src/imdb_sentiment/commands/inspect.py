@@ -14,7 +14,7 @@ from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.data.dataset import load_data
 from imdb_sentiment.data.reviews import Data
 from imdb_sentiment.data.text import SPECIALS, WordCodec, tokenize_with
-from imdb_sentiment.train_network import Examples, initial_vectors
+from imdb_sentiment.train_network import Examples, initial_vectors, with_glove_file
 from shared.errors import UserError
 from shared.files import whole_folder, write_json
 from shared.text.vectors import write_word2vec
@@ -35,7 +35,11 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     word = options.word if options.word is not None else vocabulary.tokens[len(SPECIALS)]
     if word not in vocabulary:
         raise UserError(f"--word {word}: is not in the vocabulary of {len(vocabulary):,} words.")
-    vectors = initial_vectors(config, codec, data, print if not options.json else _silent)
+    say = _silent if options.json else print
+    config, note = with_glove_file(config)
+    if note:
+        say(note)
+    vectors = initial_vectors(config, codec, data, say)
     if vectors is None:
         rng = np.random.default_rng(config.seed)
         vectors = rng.uniform(-0.1, 0.1, (len(vocabulary), config.embedding_size)).astype(
