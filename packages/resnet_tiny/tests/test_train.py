@@ -17,7 +17,7 @@ from torch import nn
 
 from resnet_tiny import train
 from resnet_tiny.config import TrainConfig
-from resnet_tiny.loss import BatchLoss, stage_of
+from resnet_tiny.model.loss import BatchLoss, stage_of
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.trained import load_run
 from shared.command.options import RunOptions

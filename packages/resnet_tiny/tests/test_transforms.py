@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.mixing import apply_mix, draw_mix
 from resnet_tiny.data.transforms import MEAN, STD, apply, center_crop, draw, normalize, size_at
-from resnet_tiny.loss import BatchLoss
+from resnet_tiny.model.loss import BatchLoss
 from shared.torch.device import to_device
 
 

@@ -10,6 +10,8 @@ from shared.torch.config import MAY_CHANGE, LoopConfig
 
 DATA_SET = "tiny-imagenet-200"
 """Name of the data set's folder."""
+K = 5
+"""Top-5 accuracy is given where there are more classes than that; of five or fewer it is always 1."""
 MAY_CHANGE_ON_RESUME = ("data", "cache", "pack_threads", "evaluation_batch_size", *MAY_CHANGE)
 """Settings that do not change what is trained. Data may have moved: its content is compared instead."""
 

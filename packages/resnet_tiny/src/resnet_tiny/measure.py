@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_tiny.config import K
 from resnet_tiny.data.dataset import Subset
 from resnet_tiny.data.listing import Classes
 from resnet_tiny.data.transforms import center_crop, normalize
@@ -33,8 +34,6 @@ from shared.torch.evaluation import evaluating
 from shared.torch.processes import of_all
 from shared.torch.sampler import evaluation_shards
 
-K = 5
-"""Top-5 accuracy is given where there are more classes than that; of five or fewer it is always 1."""
 EVALUATION, EXAMPLES = "evaluation.json", "examples.json"
 MOST_CONFUSIONS = 20
 """Pairs of classes that are listed as confused."""

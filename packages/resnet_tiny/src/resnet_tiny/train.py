@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnet_tiny.config import MAY_CHANGE_ON_RESUME, TrainConfig
+from resnet_tiny.config import MAY_CHANGE_ON_RESUME, K, TrainConfig
 from resnet_tiny.data.dataset import Images, Subset, TrainBatches, load_images
 from resnet_tiny.epoch_means import EpochMeans
-from resnet_tiny.loss import BatchLoss, stage_of
-from resnet_tiny.measure import K, evaluation_of, measure, measure_with_flip, write_evaluation
+from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write_evaluation
+from resnet_tiny.model.loss import BatchLoss, stage_of
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes

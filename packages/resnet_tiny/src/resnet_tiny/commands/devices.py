@@ -18,7 +18,7 @@ import torch
 
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import Images, TrainBatches, load_images
-from resnet_tiny.loss import BatchLoss
+from resnet_tiny.model.loss import BatchLoss
 from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.train import make_optimizers

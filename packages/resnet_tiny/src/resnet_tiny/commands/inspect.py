@@ -16,7 +16,7 @@ from resnet_tiny.commands.options import InspectOptions
 from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.dataset import Images, TrainBatches, load_images
 from resnet_tiny.data.transforms import MEAN, STD
-from resnet_tiny.loss import BatchLoss
+from resnet_tiny.model.loss import BatchLoss
 from shared.command.config import load_recipe
 from shared.files import whole_file
 from shared.torch.sampler import Loader, Shuffled

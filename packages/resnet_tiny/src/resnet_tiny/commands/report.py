@@ -26,6 +26,8 @@ COURSEWORK = (0.3509, 0.5992)
 """Top-1 and top-5 of the coursework."""
 COURSEWORK_DATA = (200, 100_000)
 """Classes and training images of its data; beside figures of other data its figures mean nothing."""
+_GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(6.5rem,1fr));gap:1rem;margin:1rem 0 2rem"
+"""Five images in a line, three on a phone."""
 OLD_MISTAKES = "mistakes.png"
 """What runs of earlier versions have instead of `EXAMPLES`."""
 
@@ -141,12 +143,12 @@ def _grid(rows: list[dict[str, Any]], *, is_wrong: bool) -> str:
         confidence = f"{100 * row['probability']:.0f}&nbsp;%"
         text = f"{label}<br>predicted <b>{predicted}</b>" if is_wrong else f"<b>{predicted}</b>"
         cells.append(
-            '<figure style="margin:0;width:8.2rem">'
+            '<figure style="margin:0">'
             f'<img alt="{label}" title="{html.escape(row["file"])}" src="data:image/png;base64,{row["png"]}" '
             'style="width:100%;image-rendering:pixelated;border-radius:4px">'
             f'<figcaption style="margin:.25rem 0 0;line-height:1.3">{text} {confidence}</figcaption></figure>'
         )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0 2rem">{"".join(cells)}</div>'
+    return f'<div style="{_GRID}">{"".join(cells)}</div>'
 
 
 def _add_classes(page: Report, figures: dict[str, Any]) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_tiny.config import TrainConfig
+from resnet_tiny.config import K, TrainConfig
 from resnet_tiny.data.mixing import apply_mix
 from resnet_tiny.data.transforms import apply, size_at
-from resnet_tiny.measure import K
 from resnet_tiny.model.resnet import memory_format
 
 
