@@ -38,6 +38,16 @@ def test_bench_prints_ratios(cbow: Caller, sample_folder: Path) -> None:
     speeds = found["exact"]["per_second"]
     assert found["exact"]["ratio"][PER_WORD] == pytest.approx(speeds["cbow"] / speeds[PER_WORD])
     assert found["sampling"]["recall_at_40"]["cbow"] > 0.5
+    assert found["sampling"]["recall_at_40"][bench.BATCHED] > 0.5
+
+
+def test_each_of_ours_is_compared_to_each_peer_round_by_round() -> None:
+    speeds = {"cbow": [6.0, 9.0, 8.0], "cbow 2": [9.0, 8.0, 10.0], "peer": [3.0, 1.0, 2.0]}
+    engines = {name: iter(values).__next__ for name, values in speeds.items()}
+    found = bench._compare(3, engines)
+    assert found["per_second"] == {"cbow": 8.0, "cbow 2": 9.0, "peer": 2.0}
+    assert found["ratios"] == {"cbow": {"peer": 4.0}, "cbow 2": {"peer": 5.0}}
+    assert found["ratio"] == found["ratios"]["cbow"]
 
 
 def test_peak_memory_is_left_out_where_the_system_does_not_tell(

@@ -23,6 +23,8 @@ from cbow.model.subwords import find_subwords
 SIZE, DIMENSION, WINDOW, RATE, KEY = 11, 6, 3, 0.1, 12345
 OBJECTIVES = ("softmax", "negative", "hierarchical")
 MASK = 2**64 - 1
+ENGINES = {"batches": {"objective": "negative", "batch_size": 4}}
+"""Engines that are tested beside those of the objectives."""
 SUBWORDS = find_subwords(
     "<unk> walk walks walked talk talks talked a aa banana bananas".split(), 2, 4
 )
@@ -192,6 +194,84 @@ def test_subsampling_shrinking_windows_and_decay_follow_their_definitions(object
     assert 0 < stats[WORDS] < sum(len(line) for line in text if len(line) > 1)
 
 
+def reference_batches(engine, text, gradient="true", rate=RATE, rate_slope=0.0, shrink=False):
+    """Train in float64 with `reference` alone, several words a step; U, V, losses.
+
+    V is updated after every group of four words, which share their negatives, and U after the whole batch.
+    """
+    U, V = (np.asarray(matrix, dtype=np.float64) for matrix in engine.weights())
+    losses, offset = [], 0
+    for line in text:
+        kept = [
+            i
+            for i in range(len(line))
+            if not len(engine.keep) or (draw(offset + i, 0) >> 11) / 2**53 < engine.keep[line[i]]
+        ]
+        words = [line[i] for i in kept]
+        batches = -(-len(words) // engine.batch_size) if len(words) > 1 else 0
+        for batch in range(batches):
+            first, end = (number * len(words) // batches for number in (batch, batch + 1))
+            groups, d_U = -(-(end - first) // 4), np.zeros_like(U)
+            for group in range(groups):
+                negatives = negative_words(
+                    engine, offset + kept[first], group * engine.negatives, engine.negatives
+                )
+                d_V = np.zeros_like(V)
+                for index in range(first + group, end, groups):
+                    position = offset + kept[index]
+                    reach = draw(position, 1) % engine.window + 1 if shrink else engine.window
+                    left, right = words[max(0, index - reach) : index], words[index + 1 :]
+                    loss, *gradients = reference.negative_sampling_gradients(
+                        U, V, left + right[:reach], words[index], negatives, gradient=gradient
+                    )
+                    losses.append(loss)
+                    d_U += (rate + rate_slope * position) * gradients[0]
+                    d_V += (rate + rate_slope * position) * gradients[1]
+                V -= d_V
+            U -= d_U
+        offset += len(line) + 1
+    return U, V, losses
+
+
+@pytest.mark.parametrize("gradient", ["true", "word2vec"])
+@pytest.mark.parametrize(("batch_size", "window"), [(2, 1), (4, 3), (8, 2), (16, 5)])
+def test_a_batch_adds_up_the_gradients_of_its_words(batch_size, window, gradient):
+    text, ids = make_text(lines=30)
+    engine = make_engine(
+        objective="negative", gradient=gradient, negatives=12, batch_size=batch_size, window=window
+    )  # more negatives than words: repeats and targets occur
+    U, V, losses = reference_batches(engine, text, gradient, rate=0.02)
+    outcome, stats = train(engine, ids, rate=0.02)
+    assert outcome == "done"
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == stats[WORDS] == len(losses)
+    assert stats[LOSS] == pytest.approx(sum(losses), rel=1e-5)
+
+
+def test_batches_follow_subsampling_shrinking_windows_and_decay():
+    text, ids = make_text(lines=30)
+    engine = make_engine(
+        objective="negative", batch_size=4, dimension=20, shrink_windows=True, subsample=0.05
+    )
+    slope = -0.02 / len(ids)
+    U, V, losses = reference_batches(engine, text, rate=0.02, rate_slope=slope, shrink=True)
+    _, stats = train(engine, ids, rate=0.02, rate_slope=slope)
+    assert_same_weights(engine, U, V)
+    assert stats[SAMPLES] == len(losses)
+    assert 0 < stats[WORDS] < sum(len(line) for line in text if len(line) > 1)
+
+
+def test_only_cbow_with_negative_sampling_and_one_row_a_word_has_batches():
+    for options in (
+        {"objective": "softmax"},
+        {"objective": "hierarchical"},
+        {"objective": "negative", "architecture": "skipgram"},
+        *({"objective": "negative", **inputs} for inputs in INPUTS.values()),
+    ):
+        with pytest.raises(ValueError, match="has batches"):
+            make_engine(batch_size=2, **options)
+
+
 @pytest.mark.parametrize("gradient", ["true", "word2vec"])
 @pytest.mark.parametrize("inputs", INPUTS.values(), ids=INPUTS)
 @pytest.mark.parametrize("objective", ["negative", "hierarchical"])
@@ -290,7 +370,9 @@ KINDS = [
     for architecture in ("cbow", "skipgram")
 ]
 KINDS += [("negative", "cbow", inputs) for inputs in INPUTS.values()]
-KIND_NAMES = ["-".join(kind[:2]) for kind in KINDS[:6]] + [f"negative-cbow-{n}" for n in INPUTS]
+KINDS += [("negative", "cbow", {"batch_size": 8})]
+KIND_NAMES = ["-".join(kind[:2]) for kind in KINDS[:6]]
+KIND_NAMES += [f"negative-cbow-{name}" for name in (*INPUTS, "batches")]
 
 
 @pytest.mark.parametrize("objective, architecture, inputs", KINDS, ids=KIND_NAMES)
@@ -399,32 +481,35 @@ def test_ten_epochs_like_the_assignments_first_test_match_the_reference():
 def test_large_scores_do_not_overflow():
     ids = np.array([0, 1, 2, 3, 0, -1], dtype=np.int32)
     for sign in (1, -1):  # far above and far below zero
-        for objective in OBJECTIVES:
+        for objective in (*OBJECTIVES, "batches"):
             U = np.full((300, 2), 30.0)
             V = sign * np.random.default_rng(0).uniform(20, 40, (2, 300))
-            engine = Engine(np.ones(300), U, V, objective=objective)
-            wanted = reference_training(engine, [[0, 1, 2, 3, 0]], rate=1e-4)
+            engine = Engine(np.ones(300), U, V, **ENGINES.get(objective, {"objective": objective}))
+            reference_of = reference_batches if objective == "batches" else reference_training
+            wanted = reference_of(engine, [[0, 1, 2, 3, 0]], rate=1e-4)
             outcome, stats = train(engine, ids, rate=1e-4)
             assert outcome == "done"
             assert stats[LOSS] == pytest.approx(sum(wanted[2]), rel=1e-3)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "batches"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_stops_the_run(objective, bad):
     _, ids = make_text()
     U, V = make_weights()
     U[2, 1] = bad
-    engine = Engine(np.ones(SIZE), U, V, objective=objective)
+    options = ENGINES.get(objective, {"objective": objective})
+    engine = Engine(np.ones(SIZE), U, V, **options)
     control = engine.new_control(ids)
     assert engine.run(ids, control, engine.new_stats(), RATE) == "diverged"
     assert control[0, NEXT] < len(ids)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "batches"])
 def test_two_threads_learn(objective):
     ids = np.tile(np.array([1, 2, 3, 4, -1, 5, 6, 7, 8, -1], dtype=np.int32), 200)
-    engine = make_engine(objective=objective, threads=2, window=1)
+    options = ENGINES.get(objective, {"objective": objective})
+    engine = make_engine(**options, threads=2, window=1)
     means = []
     for epoch in range(4):
         outcome, stats = train(engine, ids, key=stream_key(1, epoch))

@@ -50,6 +50,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "subsample": (SMALL, 0.02),
     "negatives": (NEGATIVE, 3),
     "negative_power": (NEGATIVE, 0.0),
+    "batch_size": (NEGATIVE, 8),
     "positions": (NEGATIVE, True),
     "subword_min": (SUBWORDS, 1),
     "subword_max": (SUBWORDS, 4),

@@ -63,6 +63,9 @@ class TrainConfig:
     """Negative samples for each word (objective negative), >= 1."""
     negative_power: float = 0.75
     """Negatives are drawn by count to this power, from 0 to 1."""
+    batch_size: int = 1
+    """Neighboring words of a line that are trained in one step, four of them with the same negatives, >= 1. 1: word by
+    word, as word2vec does; 32 is faster (objective negative, architecture cbow, no positions, no n-grams)."""
     positions: bool = False
     """A separate input table for each position in the window (architecture cbow; not objective softmax)."""
     subword_min: int = 3
@@ -97,8 +100,9 @@ class TrainConfig:
     >= 1; null: a quarter of its part of the corpus, at least 30,000. They are also merged after about a million words
     of all together; one process has nothing to merge."""
     minutes: float | None = None
-    """Train as many epochs as fit into this time instead of `epochs`, > 0. The number is planned once, from a second of
-    training at the start, and is not changed while the run trains, so a machine that slows down takes longer."""
+    """Train as many epochs as fit into this time, start and page included, instead of `epochs`, > 0. The number is
+    planned once, from a second of training at the start, and is not changed while the run trains, so a machine that
+    slows down takes longer."""
     vectors: Vectors = "input"
     """How the final word vector is made. input: the input row (with positions: the rows of all tables concatenated);
     input+output: the sum of input row and output column; joined: both concatenated, each centered and scaled to one
@@ -128,7 +132,8 @@ class TrainConfig:
         ),
         "model": (
             *("init", "architecture", "objective", "cbow_gradient", "dimension", "window"),
-            *("shrink_window", "subsample", "negatives", "negative_power", "initial"),
+            *("shrink_window", "subsample", "negatives", "negative_power", "batch_size"),
+            "initial",
         ),
         "n-grams and positions": (
             *("positions", "subword_min", "subword_max", "twin", "twin_weight"),
@@ -143,6 +148,7 @@ class TrainConfig:
         "cbow_gradient": {"architecture": ("cbow",)},
         "negatives": {"objective": ("negative",)},
         "negative_power": {"objective": ("negative",)},
+        "batch_size": {"objective": ("negative",), "architecture": ("cbow",)},
         "subword_min": {"subword_max": ...},
         "twin_weight": {"twin": ...},
         "min_learning_rate": {"schedule": ("linear",)},
@@ -171,6 +177,7 @@ class TrainConfig:
                 "dimension",
                 "window",
                 "negatives",
+                "batch_size",
                 "epochs",
                 "halve_every",
                 "threads",
@@ -223,6 +230,13 @@ class TrainConfig:
                 True,
                 "False with --architecture skipgram, whose input is one word",
             )
+        is_plain = self.objective == "negative" and self.architecture == "cbow"
+        problem(
+            self.batch_size > 1 and (not is_plain or self.positions or longest > 0),
+            "batch_size",
+            self.batch_size,
+            "1, except with --objective negative, --architecture cbow, no positions and no n-grams",
+        )
         problem(self.twin and longest == 0, "twin", True, "False without --subword-max")
         problem(self.twin and self.init is not None, "twin", True, "False with --init")
         if self.objective == "hierarchical":

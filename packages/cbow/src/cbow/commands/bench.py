@@ -48,6 +48,8 @@ SAMPLING = TrainConfig(
     epochs=10,
     cbow_gradient="word2vec",
 )
+BATCH = 32
+BATCHED = f"cbow --batch-size {BATCH}"
 NAIVE_SAMPLES = 2000
 PER_WORD = "numpy, dense update a word"
 PER_SAMPLE = "numpy, dense update a sample"
@@ -115,20 +117,25 @@ class _Bench:
         Every round has a seed of its own, so that the mean recalls can be compared.
         """
         settings = replace(SAMPLING, threads=self.options.threads)
-        compile_engine(settings)
-        recalls: dict[str, list[float]] = {"cbow": []}
+        recalls: dict[str, list[float]] = {}
 
-        def ours() -> float:
-            config = replace(settings, seed=len(recalls["cbow"]) + 1)
-            first = initial_weights(
-                len(self.vocabulary), config.dimension, config.seed, config.initial
-            )
-            engine = build_engine(config, self.encoded.counts, *first)
-            seconds = _timed(lambda: self._epochs(engine, config))
-            recalls["cbow"].append(self._recall(list(self.vocabulary), engine.weights()[0]))
-            return config.epochs * self.encoded.tokens / seconds
+        def with_batches(name: str, batch_size: int) -> Callable[[], float]:
+            own, recalls[name] = replace(settings, batch_size=batch_size), []
+            compile_engine(own)
 
-        engines: dict[str, Callable[[], float]] = {"cbow": ours}
+            def ours() -> float:
+                config = replace(own, seed=len(recalls[name]) + 1)
+                first = initial_weights(
+                    len(self.vocabulary), config.dimension, config.seed, config.initial
+                )
+                engine = build_engine(config, self.encoded.counts, *first)
+                seconds = _timed(lambda: self._epochs(engine, config))
+                recalls[name].append(self._recall(list(self.vocabulary), engine.weights()[0]))
+                return config.epochs * self.encoded.tokens / seconds
+
+            return ours
+
+        engines = {"cbow": with_batches("cbow", 1), BATCHED: with_batches(BATCHED, BATCH)}
         if importlib.util.find_spec("gensim") is not None:
             lines = [[self.vocabulary.tokens[i] for i in line] for line in self._lines()]
             recalls["gensim"] = []
@@ -291,19 +298,27 @@ def write_made_up_text(path: Path, tokens: int, seed: int = 1) -> None:
 
 
 def _compare(runs: int, engines: dict[str, Callable[[], float]]) -> dict[str, Any]:
-    """Run every engine once a round; return the median speed of each and the ratio of the first to the others."""
+    """Run every engine once a round; return the median speed of each and the ratios of ours to the others.
+
+    Ours are those whose names begin with "cbow". `ratio` has those of the first, `ratios` those of each of ours.
+    """
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(runs):
         for name, engine in engines.items():
             speeds[name].append(engine())
-    first, *others = engines
+    ours = [name for name in engines if name.startswith("cbow")]
     ratios = {
-        name: statistics.median(a / b for a, b in zip(speeds[first], speeds[name], strict=True))
-        for name in others
+        own: {
+            name: statistics.median(a / b for a, b in zip(speeds[own], speeds[name], strict=True))
+            for name in engines
+            if name not in ours
+        }
+        for own in ours
     }
     return {
         "per_second": {name: statistics.median(s) for name, s in speeds.items()},
-        "ratio": ratios,
+        "ratio": ratios[ours[0]],
+        "ratios": ratios,
     }
 
 
@@ -335,13 +350,14 @@ def _as_text(results: dict[str, Any], options: BenchOptions) -> list[str]:
     ):
         lines.append(f"{title} (medians of {options.runs})")
         for engine, speed in results[name]["per_second"].items():
-            ratio = results[name]["ratio"].get(engine)
+            ratios = results[name]["ratios"].items()
+            times = [f"{own} is {r[engine]:.1f}" for own, r in ratios if engine in r]
             recall = results[name].get("recall_at_40", {}).get(engine)
             line = f"  {engine:<29} {speed:>12,.0f} {unit}"
             if recall is not None:
                 deviation = results[name]["recall_deviation"][engine]
                 line += f"   recall@40 {100 * recall:.2f} +- {100 * deviation:.2f} %"
-            lines.append(line + (f"   cbow is {ratio:.1f} x as fast" if ratio else ""))
+            lines.append(line + (f"   {', '.join(times)} x as fast" if times else ""))
         lines.append("")
     if "gensim" not in results["sampling"]["per_second"]:
         lines.append(

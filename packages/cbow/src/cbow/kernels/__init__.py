@@ -1,8 +1,8 @@
 """Compiled training: `Engine`, one interface to all objectives and architectures.
 
-Read `engine.py` first, then `softmax.py` (the exact engine) or `logistic.py` (negative sampling,
-hierarchical softmax); both use `lines.py` and `arithmetic.py`; `merging.py` merges the replicas of
-several processes. Needs Numba, so commands import it only when they train.
+Read `engine.py` first, then `softmax.py` (the exact engine), `logistic.py` (negative sampling, hierarchical softmax) or
+`batched.py` (negative sampling of several words at once); all use `lines.py` and `arithmetic.py`; `merging.py` merges
+the replicas of several processes. Needs Numba, so commands import it only when they train.
 """
 
 from cbow.kernels.arithmetic import stream_key

@@ -40,6 +40,7 @@ def build_engine(
         gradient=config.cbow_gradient,
         subsample=config.subsample,
         shrink_windows=config.shrink_window,
+        batch_size=config.batch_size,
         threads=config.threads,
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbow.kernels.arithmetic import aligned_zeros, is_cached
+from cbow.kernels.batched import WIDTH, train_batches
 from cbow.kernels.lines import (
     DIVERGED,
     END,
@@ -70,6 +71,9 @@ class Engine:
         word2vec's threshold, such as 1e-3; 0 keeps every word.
     shrink_windows : bool
         Draw each window's size uniformly from 1 .. window, as word2vec does.
+    batch_size : int
+        Most words of a line that make one step together, see `batched.py`. More than 1 only for CBOW with the objective
+        "negative", without `positions` and `subwords`.
     threads : int
         >= 1. Threads share the weights without locks, so more than one is not deterministic.
 
@@ -95,13 +99,19 @@ class Engine:
         subwords: Subwords | None = None,
         subsample: float = 0.0,
         shrink_windows: bool = False,
+        batch_size: int = 1,
         threads: int = 1,
     ) -> None:
         _check("objective", objective, OBJECTIVES)
         _check("architecture", architecture, ARCHITECTURES)
         _check("gradient", gradient, GRADIENTS)
-        if window < 1 or threads < 1 or (objective == "negative" and negatives < 1):
-            raise ValueError("window, threads and negatives are at least 1")
+        if min(window, threads, batch_size) < 1 or (objective == "negative" and negatives < 1):
+            raise ValueError("window, threads, batch_size and negatives are at least 1")
+        is_plain = objective == "negative" and architecture == "cbow"
+        if batch_size > 1 and (not is_plain or positions or subwords is not None):
+            raise ValueError(
+                "only CBOW with negative sampling, without positions and subwords, has batches"
+            )
         if objective == "softmax" and (positions or subwords is not None):
             raise ValueError("the exact engine has neither positions nor subwords")
         if gradient == "coursework" and objective != "softmax":
@@ -127,6 +137,7 @@ class Engine:
         self.once = gradient == "coursework"
         self.shrink_windows = shrink_windows
         self.threads = threads
+        self.batch_size = batch_size
         self.negatives = negatives if objective == "negative" else 0
         self.keep = keep_probability(self.counts, subsample)
         self.threshold, self.alias = np.empty(0, np.uint32), np.empty(0, np.int32)
@@ -164,6 +175,8 @@ class Engine:
     @property
     def is_cached(self) -> bool:
         """The kernel's machine code is on disk for later runs."""
+        if self.batch_size > 1:
+            return is_cached(train_batches)
         return is_cached(train_softmax if self.objective == "softmax" else train_logistic)
 
     def weights(self) -> tuple[Weights, Weights]:
@@ -238,9 +251,7 @@ class Engine:
             raise ValueError(f"ids are {ids.dtype}, expected int32")
         if len(ids) and not (ids.min() >= LINE_END and ids.max() < len(self.counts)):
             raise ValueError(f"an id is outside -1 .. {len(self.counts) - 1}")
-        settings = (
-            self.window,
-            self.skip_gram,
+        rest = (
             self.divide,
             self.shrink_windows,
             self.keep,
@@ -248,6 +259,7 @@ class Engine:
             float(learning_rate),
             float(rate_slope),
         )
+        settings = (self.window, self.skip_gram, *rest)
 
         def work(thread: int) -> None:
             if self.objective == "softmax":
@@ -261,6 +273,21 @@ class Engine:
                     len(self.counts),
                     self.once,
                     *settings,
+                )
+            elif self.batch_size > 1:
+                train_batches(
+                    ids,
+                    control[thread],
+                    stats[thread],
+                    self._inputs.reshape(-1, WIDTH),
+                    self._outputs.reshape(-1, WIDTH),
+                    self._outputs.shape[1] // WIDTH,
+                    self.negatives,
+                    self.batch_size,
+                    self.threshold,
+                    self.alias,
+                    self.window,
+                    *rest,
                 )
             else:
                 train_logistic(
