@@ -171,6 +171,11 @@ def test_holdout_takes_as_many_of_each_class_and_leaves_the_rest(sample_folder: 
     assert np.array_equal(np.bincount(images.train.labels), np.full(10, 5))
     assert not set(images.holdout.rows) & set(images.train.rows)
     assert np.array_equal(images.holdout.rows, again.holdout.rows)  # runs of other seeds compare
+    labels = np.repeat(np.arange(3), 50)  # drawn at random, by each class for itself
+    _, rows = split_holdout(labels, np.arange(150), 10, Classes(("a", "b", "c"), ("a", "b", "c")))
+    places = [rows[labels[rows] == label] - 50 * label for label in range(3)]
+    assert all(own.max() > 30 and np.diff(own).max() > 1 for own in places)
+    assert not np.array_equal(places[0], places[1])
 
 
 def test_holdout_that_leaves_nothing_is_refused() -> None:

@@ -344,9 +344,19 @@ def test_best_checkpoint_is_reported_and_not_the_last(
     monkeypatch.setattr(
         train, "_figures_to_choose_by", lambda *given: dict.fromkeys(names, next(falling))
     )
+    measured: list[float] = []
+    real = train.measure
+
+    def noting(model: Any, *given: Any, **settings: Any) -> Any:
+        measured.append(float(model.fc.weight.detach().abs().sum()))
+        return real(model, *given, **settings)
+
+    monkeypatch.setattr(train, "measure", noting)
     config = replace(BASE, data=str(sample_folder), evaluate_every=1, learning_rate=0.5)
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
     assert out is not None
+    newest = train.load_run(out, checkpoint="last").model
+    assert measured == [float(newest.fc.weight.detach().abs().sum())]  # what `last_val_top1` is of
     images = train.load_images(config)
     summary = json.loads((out / "summary.json").read_text())
     assert summary["best_step"] == 1 and summary["metrics"]["valid_top1"] == 0.9

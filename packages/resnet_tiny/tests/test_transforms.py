@@ -137,6 +137,20 @@ def test_cutmix_weighs_labels_by_the_pixels_that_are_there() -> None:
             assert float(share) == pytest.approx(own, abs=1e-6)
 
 
+def test_cutmix_cuts_a_box_of_the_area_that_was_drawn_in_its_center() -> None:
+    torch.manual_seed(3)
+    inside = 0
+    for _ in range(200):
+        draws = draw_mix(TrainConfig(cutmix=1.0), 4)
+        top, left, bottom, right = draws["cut"]
+        assert 0 <= top <= bottom <= 1 and 0 <= left <= right <= 1
+        if min(top, left) > 0 and max(bottom, right) < 1:  # elsewhere the border cuts it
+            inside += 1
+            assert (bottom - top) * (right - left) == pytest.approx(1 - draws["kept"], abs=1e-6)
+            assert bottom - top == pytest.approx(right - left, abs=1e-6)
+    assert inside > 20
+
+
 def test_mixing_is_off_where_it_is_not_asked_for() -> None:
     assert draw_mix(TrainConfig(), 4) == {}
     assert draw_mix(TrainConfig(cutmix=1.0, mix_probability=0.0), 4) == {}
