@@ -98,7 +98,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             started=began,
         )
         if isinstance(folder, TrialRun):
-            return find_learning_rate(training, folder)
+            find_learning_rate(training, folder)
+            return None
         outcome = training.fit()
         metrics = _final_metrics(folder, config, data, accelerator)
         if not accelerator.is_main_process:

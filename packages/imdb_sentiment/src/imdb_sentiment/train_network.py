@@ -109,7 +109,8 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
             started=began,
         )
         if isinstance(run, TrialRun):
-            return find_learning_rate(training, run)
+            find_learning_rate(training, run)
+            return None
         outcome = training.fit()
         if not accelerator.is_main_process:
             return None

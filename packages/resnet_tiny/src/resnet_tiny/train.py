@@ -103,7 +103,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             started=began,
         )
         if isinstance(folder, TrialRun):
-            return find_learning_rate(training, folder)
+            find_learning_rate(training, folder)
+            return None
         outcome = training.fit()
         _finish(folder, config, images, outcome, accelerator)
         return folder.path if accelerator.is_main_process else None

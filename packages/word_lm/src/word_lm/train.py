@@ -109,7 +109,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             started=started,
         )
         if isinstance(folder, TrialRun):
-            return find_learning_rate(training, folder)
+            find_learning_rate(training, folder)
+            return None
         outcome = training.fit()
         if not accelerator.is_main_process:
             return None
