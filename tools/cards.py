@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tables import STYLE
 
-LINES = 12
+LINES = 8
 """Lines of a command's output that a card shows, at the most."""
 
 
@@ -53,7 +54,7 @@ def card_of(run: Path, out: Path, row: Sequence[str], command: str, output: str)
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     headline = re.search(r'<p class="headline">(.*?)</p>', text, re.DOTALL)
     plot = re.search(r'<svg class="plot".*?</svg>', text, re.DOTALL)
-    lines = output.strip().splitlines()
+    lines = [part for line in output.strip().splitlines() for part in _wrapped(line)]
     return Card(
         *row,
         page=page.relative_to(out).as_posix(),
@@ -86,9 +87,14 @@ def _html(card: Card) -> str:
         f'<p class="headline">{figure}</p>{plot}'
         f'<p class="check"><b class="{e["verdict"].replace(" ", "-")}">{e["verdict"]}</b> {e["metric"]} {e["got"]}, '
         f"expected {e['expected']}; {e['seconds']} s</p>"
-        f"<pre><code>$ {e['command']}\n{e['output']}</code></pre>"
+        f'<pre class="command"><code>$ {e["command"]}</code></pre><pre><code>{e["output"]}</code></pre>'
         f'<p><a href="{e["page"]}">Report</a></p></section>'
     )
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return the lines of running text; a line of a table stays whole."""
+    return textwrap.wrap(line, 46) if len(line) > 100 else [line]
 
 
 def _with_own_ids(svg: str, prefix: str) -> str:
@@ -109,7 +115,8 @@ section h2 span { color: var(--quiet); font-weight: 400; margin-left: .3rem; }
 figure { margin: 0 0 .8rem; }
 figure svg { display: block; width: 100%; height: auto; }
 svg.plot text { font-family: inherit !important; fill: currentColor; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { margin: 0; border-radius: 0 0 4px 4px; }
+pre.command { white-space: pre-wrap; overflow-wrap: anywhere; padding-bottom: 0; border-radius: 4px 4px 0 0; }
 .check { font-size: .9rem; color: var(--quiet); }
 .check b { color: var(--good); }
 .check b.OFF { color: var(--bad); }

@@ -26,3 +26,10 @@ def test_shades_are_absolute_and_everything_given_is_escaped(tmp_path: Path) -> 
 def test_rows_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="argument 2 is longer"):
         heat_map("m", ["r"], ["c"], [[0.1]], [["a", "b"]])
+
+
+def test_cells_of_a_few_columns_are_large() -> None:
+    for columns, is_upright, is_large in ((3, False, True), (12, False, False), (3, True, False)):
+        names, row = ["c"] * columns, [0.1] * columns
+        text = heat_map("m", ["r"], names, [row], [["a"] * columns], is_upright=is_upright)
+        assert ("data-few" in text) == is_large

@@ -219,9 +219,10 @@ def test_row_of_another_length_is_refused() -> None:
         Report("t").table(["a", "b"], [["only"]])
 
 
-def test_epochs_are_counted_in_whole_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("epochs", [[0.5, 1.5, 3.25, 4.0], [1.17, 2.33, 2.6, 3.0]])
+def test_epochs_are_counted_in_whole_numbers(epochs: list[float], tmp_path: Path) -> None:
     report = Report("t")
-    report.lines("Loss", "epoch", "loss", {"train": ([0.5, 1.5, 3.25, 4.0], [4.0, 3.0, 2.0, 1.0])})
+    report.lines("Loss", "epoch", "loss", {"train": (epochs, [4.0, 3.0, 2.0, 1.0])})
     text = saved(report, tmp_path)
     assert ">2</text>" in text
     assert ">1.5</text>" not in text.split("epoch")[0]

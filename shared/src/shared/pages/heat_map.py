@@ -14,12 +14,16 @@ from collections.abc import Collection, Sequence
 DARKEST = 0.75
 """Opacity of the shade of 1; text stays readable on it."""
 
+_FEW = 5
+"""Columns up to which cells are large."""
+
 STYLE = """<style>
 table.heat{border-collapse:collapse;font-size:.82rem;width:auto;min-width:0;border:0}
 table.heat th{font-weight:normal;border:0;padding:.15rem .4rem;text-align:right;white-space:nowrap}
 table.heat thead th{text-align:center}
 table.heat thead th.up{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.4rem .15rem}
 table.heat td{min-width:1.9rem;text-align:center;padding:.15rem .3rem;border:1px solid var(--rule);position:relative}
+table.heat[data-few] td{min-width:5.5rem;padding:.55rem .4rem}
 table.heat td i{position:absolute;inset:0;background:var(--s1)}
 table.heat td b{position:relative;font-weight:normal;font-variant-numeric:tabular-nums}
 table.heat thead td,table.heat thead th{border:0}
@@ -60,9 +64,10 @@ def heat_map(
         return f"<span{mark}>{html.escape(text)}</span>"
 
     up = ' class="up"' if is_upright else ""
+    few = " data-few" if len(columns) <= _FEW and not is_upright else ""
     heads = "".join(f'<th scope="col"{up}>{name(column)}</th>' for column in columns)
     lines = [
-        f'<h3>{html.escape(title)}</h3>\n<div class="scroll"><table class="heat">',
+        f'<h3>{html.escape(title)}</h3>\n<div class="scroll"><table class="heat"{few}>',
         f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>",
     ]
     for row, values, cells in zip(rows, shades, texts, strict=True):

@@ -148,7 +148,7 @@ def line_figure(
     if (
         xlabel == "epoch" and places
     ):  # the points of a log lie between, but readers count whole epochs
-        is_whole |= max(places) - min(places) >= 2
+        is_whole |= max(places) >= 2
     _set_scale(axes.xaxis, log_x, is_whole)
     _set_scale(axes.yaxis, log_y, False)
     if len(curves) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
-STRONGEST = 20
+STRONGEST, DRAWN = 20, 8
+"""N-grams of each end in the table, and in the plot."""
 MOST_CLASSES = 30
 """More would not fit into a table."""
 DEFECTS = {
@@ -88,6 +90,12 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     else:
         _curves(page, run.metrics.records(), out.parent)
     _confusion(page, summary, config)
+    page.heading("Look closer")
+    page.text(
+        "Reviews with their words colored by effect, and the most confident mistakes, each as a page:"
+    )
+    folder = shlex.quote(str(run.path.resolve()))
+    page.code(f"imdb-sentiment explain {folder}\nimdb-sentiment mistakes {folder}")
     page.run_again("imdb-sentiment train", run, config)
     return page.save(out)
 
@@ -155,10 +163,16 @@ def _strongest(page: Report, path: Path) -> None:
     last = model.classes[-1]
     first = model.classes[0] if len(model.classes) == 2 else f"other than {last}"
     page.heading("The n-grams with the strongest effects")
+    page.bars(
+        f"Effect of an n-gram on the log-odds of {last}",
+        dict([*low[:DRAWN], *reversed(high[:DRAWN])]),
+    )
     page.table(
         [f"most {first}", "effect", f"most {last}", "effect "],
         [[*a, *b] for a, b in zip(low, high, strict=False)],
     )
+    if any(name.endswith("-") for name, _ in [*low, *high]):
+        page.text("A hyphen at the end marks the first letters of a longer word.")
 
 
 def _subtitle(summary: dict[str, Any]) -> str:

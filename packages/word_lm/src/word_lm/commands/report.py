@@ -102,8 +102,8 @@ def _add_surprisal(page: Report, trained: TrainedModel) -> None:
     )
     page.heading("Surprisal")
     page.text(
-        f"The first {len(rows)} words of the test text. The darker a word, the less probable it was given the words "
-        "before. A page of more words, or of another text with --text FILE:"
+        f"The first {len(rows)} words of the test text. The stronger the color of a word, the less probable it was "
+        "given the words before. A page of more words, or of another text with --text FILE:"
     )
     page.code(f"word-lm surprisal {shlex.quote(str(trained.path.resolve()))}")
     add_text(page, rows)
