@@ -92,6 +92,21 @@ def test_file_that_disagrees_with_torch_is_not_left_behind(wrong: float, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_file_that_onnxruntime_cannot_read_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = onnx_export._note
+
+    def note_and_damage(path: Path, facts: Any) -> None:
+        note(path, facts)
+        path.write_bytes(path.read_bytes()[:40])
+
+    monkeypatch.setattr(onnx_export, "_note", note_and_damage)
+    with pytest.raises(UserError, match="onnxruntime cannot read what torch .*Nothing was written"):
+        written(Bag(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folder_with_something_in_it_is_refused_before_work_begins(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     with pytest.raises(UserError, match="is not empty"):

@@ -92,7 +92,7 @@ def write_checked(
     Raises
     ------
     UserError
-        The folder is not empty, or the difference is above `tolerance`.
+        The folder is not empty, onnxruntime cannot read the file, or the difference is above `tolerance`.
     """
     require_empty(out)
     with whole_folder(out) as folder:
@@ -102,7 +102,14 @@ def write_checked(
             path,
             {"package": package, "version": version, "torch": torch.__version__, **(facts or {})},
         )
-        difference = check(open_session(path))
+        try:
+            session = open_session(path)
+        except Exception as error:  # onnxruntime's own kinds, which it does not export
+            raise UserError(
+                f"onnxruntime cannot read what torch {torch.__version__} wrote ({' '.join(str(error).split())}). "
+                "Nothing was written; newer versions of torch, onnxscript and onnxruntime may do."
+            ) from error
+        difference = check(session)
         if not difference <= tolerance:
             raise UserError(
                 f"onnxruntime's {figure} differ from torch's by {difference:.1e}, more than {tolerance:.0e}. "
