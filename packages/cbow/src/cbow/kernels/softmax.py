@@ -323,12 +323,14 @@ def _sum(lanes: Any) -> Any:
 @compiled()
 def _score(tile: Any, h: Any, rows: Any, weights: Any, pending: Any) -> None:
     """Set rows[pending] to h tile + weights rows[:pending], for a tile (D, TILE)."""
-    scores = spread(_ZERO, TILE)
-    for d in range(len(tile)):
-        scores = multiply_add(h[d], load(tile, d, TILE), scores)
-    for s in range(pending):
-        scores = multiply_add(weights[s], load(rows, s, TILE), scores)
-    store(scores, rows, pending)
+    for half in range(2):  # so that all scores stay in registers: AVX2 has 16 of 8 numbers
+        part, others = _half(tile, half), _half(rows, half)
+        scores = spread(_ZERO, _HALF)
+        for d in range(len(tile)):
+            scores = multiply_add(h[d], load(part, d, _HALF), scores)
+        for s in range(pending):
+            scores = multiply_add(weights[s], load(others, s, _HALF), scores)
+        store(scores, others, pending)
 
 
 @compiled()
@@ -336,14 +338,17 @@ def _weigh(
     tiles: Any, probs: Any, scale: Any, t: Any, pending: Any, sums: Any, pending_sums: Any
 ) -> None:
     """Add tile t, weighted by the newest `probs`, to `sums`, and the pending rows to `pending_sums`."""
-    prob = load(probs[t], pending, TILE)
     following = tiles[t + 1 if t + 1 < len(tiles) else 0]
-    for d in range(len(sums)):
-        store(multiply_fold(prob, load(tiles[t], d, TILE), load(sums, d, _LANES)), sums, d)
-        prefetch(following, d, TILE)
-    for s in range(pending):
-        products = multiply_fold(prob, load(probs[t], s, TILE), spread(_ZERO, _LANES))
-        store(multiply_add(scale[t, s], products, load(pending_sums, s, _LANES)), pending_sums, s)
+    for half in range(2):
+        tile, rows, coming = _half(tiles[t], half), _half(probs[t], half), _half(following, half)
+        prob = load(rows, pending, _HALF)
+        for d in range(len(sums)):
+            store(multiply_fold(prob, load(tile, d, _HALF), load(sums, d, _LANES)), sums, d)
+            prefetch(coming, d, _HALF)
+        for s in range(pending):
+            products = multiply_fold(prob, load(rows, s, _HALF), spread(_ZERO, _LANES))
+            row = multiply_add(scale[t, s], products, load(pending_sums, s, _LANES))
+            store(row, pending_sums, s)
 
 
 @compiled()
