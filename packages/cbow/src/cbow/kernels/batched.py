@@ -377,7 +377,7 @@ def _train_group(
 @compiled(FAST)
 def _errors(scores: Any) -> Any:
     """Turn signed scores x into s(-x), in place; return the loss, the sum of -log s(x). s is the sigmoid, eq. 55-57."""
-    loss = 0.0
+    loss: Any = 0.0
     for start in range(0, len(scores), _BLOCK):
         block = scores[start : start + _BLOCK]
         linear, product = _ZERO, _ONE
