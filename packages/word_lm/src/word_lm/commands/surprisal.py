@@ -90,8 +90,8 @@ def write_page(
         page.text(warning)
     page.heading("The text")
     page.text(
-        "The stronger the color of a word, the less probable it was given the words before. Point at a word, or tap it, "
-        "to see its surprisal and the most probable word."
+        "The stronger the color of a word, the less probable it was given the words before. Point at a word, or tap "
+        "it, to see its surprisal and the most probable word."
     )
     add_text(page, rows)
     page.heading("Highest surprisal")
