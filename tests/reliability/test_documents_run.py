@@ -107,3 +107,24 @@ def test_own_data_works_as_shown(name: str, tmp_path: Path) -> None:
         done = run(block, tmp_path)
         assert done.returncode == 0, f"{block}\n{done.stdout[-500:]}{done.stderr[-1500:]}"
     assert len(list(tmp_path.glob("runs/*/report.html"))) == 4
+
+
+@pytest.mark.parametrize("name", ["export.md", "export.zh.md"])
+@pytest.mark.parametrize("needs", ["gensim", "timm", "onnxruntime"])
+def test_export_works_as_shown(name: str, needs: str, tmp_path: Path) -> None:
+    """Each section trains, exports and reads with another program; a placeholder stands for a file of the reader."""
+    pytest.importorskip(needs, reason=f"{needs} is not installed")
+    sections = re.split(r"^## ", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.M)
+    (section,) = [
+        text for text in sections if f"\nimport {needs}\n" in text or f"from {needs}" in text
+    ]
+    document = tmp_path / "section.md"
+    document.write_text(section, encoding="utf-8")
+    lines = lines_of(document)
+    assert len(lines) >= 2
+    for line in lines:
+        done = run(line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-500:]}{done.stderr[-1500:]}"
+    (tmp_path / "shown.py").write_text("\n".join(blocks(document, "python")), encoding="utf-8")
+    done = run(f"{shlex.quote(sys.executable)} shown.py", tmp_path)
+    assert done.returncode == 0, done.stderr[-1500:]
