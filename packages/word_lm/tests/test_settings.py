@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "max_vocab_size": ({}, 9),
     "model": ({}, "gru"),
     "embedding_size": ({}, 9),
+    "vectors": ({}, "train"),
     "init_range": ({}, 0.2),
     "hidden_size": ({}, 9),
     "layers": ({}, 2),
@@ -114,10 +115,15 @@ def test_training_reads_train_is_chosen_by_valid_and_reports_test(
 ) -> None:
     write_texts(tmp_path)
     config = replace(
-        BASE, data=str(tmp_path / "text.txt"), learning_rate=0.3, steps=30, output_bias="frequency"
+        BASE,
+        data=str(tmp_path / "text.txt"),
+        learning_rate=0.3,
+        steps=30,
+        output_bias="frequency",
+        vectors="train",
     )
     splits = train.load_text(config).splits
-    read, measured, counted = [], [], []
+    read, measured, counted, near = [], [], [], []
     real_segments, real_evaluate = train.Segments, train.evaluate
 
     def segments(ids: Any, *inputs: Any, **settings: Any) -> Any:
@@ -132,12 +138,18 @@ def test_training_reads_train_is_chosen_by_valid_and_reports_test(
         counted.append(ids)
         return real_bincount(ids, minlength=minlength)
 
-    real_bincount = np.bincount
+    def cooccurrence_vectors(texts: Any, *inputs: Any, **settings: Any) -> Any:
+        near.extend(texts)
+        return real_vectors(texts, *inputs, **settings)
+
+    real_bincount, real_vectors = np.bincount, train.cooccurrence_vectors
+    monkeypatch.setattr(train, "cooccurrence_vectors", cooccurrence_vectors)
     monkeypatch.setattr(train, "Segments", segments)
     monkeypatch.setattr(train, "evaluate", evaluate)
     monkeypatch.setattr(train.np, "bincount", bincount)
     records, valid_loss, _ = figures_of(config, tmp_path / "run")
     assert len(read) == 1 and np.array_equal(read[0], splits["train"])
+    assert len(near) == 1 and np.array_equal(near[0], splits["train"])
     assert any(np.array_equal(ids, splits["train"]) for ids in counted)
     assert measured == ["valid"] * 6 + ["valid", "test"]
     history = [record["valid_loss"] for record in records if "valid_loss" in record]
