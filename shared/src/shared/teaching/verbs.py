@@ -202,7 +202,9 @@ def _self_test(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) 
     print(f"sandbox: {sandbox.tier}, tested: no files, no network, no processes of this machine")
     verdicts = grade_mutants(assignment, sandbox, seed=options.seed, jobs=options.jobs)
     if sandbox.tier != "trust":
-        sandbox.limits = Limits(seconds=2.0, memory=sandbox.limits.memory)
+        # Short, since many attacks use all of it; honest torch code beside a fork bomb must still fit.
+        seconds = 5.0 if "torch" in assignment.distributions else 2.0
+        sandbox.limits = Limits(seconds=seconds, memory=sandbox.limits.memory)
         verdicts += grade_hostile(assignment, sandbox)
     _print_verdicts(verdicts)
     wrong = sum(verdict.problem is not None for verdict in verdicts)
