@@ -162,7 +162,8 @@ def load(cls: type[T], path: Path) -> T:
     UserError
         The file is missing or not a mapping; a key is unknown; a value is of the wrong type or out of range.
     """
-    return instance_of(cls, typed(cls, _parser_of_files(cls), _settings_in(path, cls), path))
+    parser = _parser_of_files(cls)  # type: ignore[arg-type] # a class is hashable, whatever its instances are
+    return instance_of(cls, typed(cls, parser, _settings_in(path, cls), path))
 
 
 @functools.cache  # a run is read several times within a command

@@ -365,7 +365,7 @@ class AcrossBatch(nn.Module):
         """Return (N, 2 H) for (N, D)."""
         # Outside autocast, which computes LSTMs on a GPU in float16 whatever format was asked for.
         with torch.autocast(packed.device.type, enabled=False):
-            sides = packing.pad(packed.to(self.lstm.weight_ih_l0.dtype))
+            sides = packing.pad(packed.to(next(self.lstm.parameters()).dtype))
             return packing.pack(*(self.lstm(padded)[0] for padded in sides))
 
 
