@@ -10,11 +10,17 @@ from __future__ import annotations
 import os
 import sys
 
-SPINS = 10_000
-"""Turns of the waiting loop before a thread sleeps: some tenths of a millisecond, longer than most waits of a training
-step on an idle machine. With 0, threads are woken by the system each time, and idle steps take up to 1.4 times as long;
-with 100,000, a machine with more work than cores loses a thread's whole spin at each barrier (two-layer LSTM, 2 threads
-on 2 cores with a load of 13: 0 spins 180 ms a step, 3,000 930, 10,000 1,760, 100,000 10,600, the default 4,340)."""
+SPINS = 1_000
+"""Turns of the waiting loop before a thread sleeps. Milliseconds a step of word_lm's one-layer LSTM, 2 threads on 2 cores:
+
+    spins                          0    1,000   3,000   10,000   30,000   100,000   default
+    idle, two rounds in turn    87, 91  75, 78  77, 86  78, 77   74, 86   76, 84    75, 72
+    beside a process of nice 15  108     126     134     162      198
+
+With 0, threads are woken by the system each time, which idle steps pay for. The more spins, the more a thread that is
+off its core costs the others: at a load of 13, a step of a two-layer LSTM took 180 ms with 0 spins, 930 with 3,000,
+1,760 with 10,000, and 4,340 by default.
+"""
 
 
 def let_waiting_threads_sleep() -> None:
