@@ -11,7 +11,7 @@ import os
 import sys
 
 SPINS = 1_000
-"""Turns of the waiting loop before a thread sleeps. Milliseconds a step of word_lm's one-layer LSTM, 2 threads on 2 cores:
+"""Turns of the waiting loop before a thread sleeps. Milliseconds a step of a one-layer LSTM, 2 threads on 2 cores:
 
     spins                          0    1,000   3,000   10,000   30,000   100,000   default
     idle, two rounds in turn    87, 91  75, 78  77, 86  78, 77   74, 86   76, 84    75, 72
