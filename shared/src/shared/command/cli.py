@@ -35,7 +35,7 @@ USAGE_ERROR = 2
 TRAIN_CONFIG = "{package}.config:TrainConfig"
 RUN_OPTIONS = "shared.command.options:RunOptions"
 TRAIN_OPTIONS = "shared.torch.config:TrainOptions"
-"""Of a `train` that hands its model to `shared.torch.loop`."""
+"""Options of a `train` that hands its model to `shared.torch.loop`."""
 
 
 @dataclass(frozen=True, init=False)

@@ -27,7 +27,7 @@ from shared.interrupt import StopRequest
 from shared.pages.plots import DARK, LIGHT
 
 ADDRESS = "127.0.0.1"
-"""Of this machine, which others on the network cannot reach."""
+"""The loopback address: other machines on the network cannot reach the page."""
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 CODE_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
