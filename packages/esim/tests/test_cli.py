@@ -12,7 +12,12 @@ from esim.cli import VERBS
 from esim.config import TrainConfig
 from shared.errors import UserError
 from shared.pages.links import NAV
-from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
+from shared.testing import (
+    assert_finds_learning_rate,
+    assert_help_is_light,
+    assert_recipe_states,
+    assert_verb_explains,
+)
 
 Caller = Callable[..., tuple[int, str, str]]
 PAIR = ("A dog runs inside today.", "An animal runs outside.")
@@ -402,12 +407,4 @@ def test_learning_rate_is_looked_for_and_no_run_is_left(
         "--threads",
         1,
     )
-    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
-    code, printed, error = esim(*words, *find)
-    assert (code, error) == (0, "")
-    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
-    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
-    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
-    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
-    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
-    assert curve["rates"][0] == 1e-5
+    assert_finds_learning_rate(esim, words, tmp_path)

@@ -16,7 +16,12 @@ from conftest import write_reviews
 from imdb_sentiment.cli import VERBS
 from imdb_sentiment.commands.options import RECIPES
 from imdb_sentiment.config import TrainConfig
-from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
+from shared.testing import (
+    assert_finds_learning_rate,
+    assert_help_is_light,
+    assert_recipe_states,
+    assert_verb_explains,
+)
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -397,15 +402,7 @@ def test_learning_rate_is_looked_for_and_no_run_is_left(
         "--threads",
         1,
     )
-    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
-    code, printed, error = imdb(*words, *find)
-    assert (code, error) == (0, "")
-    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
-    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
-    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
-    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
-    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
-    assert curve["rates"][0] == 1e-5
+    assert_finds_learning_rate(imdb, words, tmp_path)
 
 
 def test_linear_model_has_no_learning_rate_to_look_for(imdb: Caller, sample_folder: Path) -> None:

@@ -11,7 +11,12 @@ from PIL import Image
 from resnet_tiny.cli import VERBS
 from resnet_tiny.config import TrainConfig
 from shared.command.config import load_recipe
-from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
+from shared.testing import (
+    assert_finds_learning_rate,
+    assert_help_is_light,
+    assert_recipe_states,
+    assert_verb_explains,
+)
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -235,12 +240,4 @@ def test_learning_rate_is_looked_for_and_no_run_is_left(
         "--threads",
         1,
     )
-    find = ("--find-learning-rate", "--range-steps", 10, "--range-rates", "1e-5,1", "--out", "rate")
-    code, printed, error = resnet_tiny(*words, *find)
-    assert (code, error) == (0, "")
-    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
-    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
-    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
-    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
-    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 10
-    assert curve["rates"][0] == 1e-5
+    assert_finds_learning_rate(resnet_tiny, words, tmp_path)

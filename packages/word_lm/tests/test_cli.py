@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.testing import assert_help_is_light, assert_recipe_states, assert_verb_explains
+from shared.testing import (
+    assert_finds_learning_rate,
+    assert_help_is_light,
+    assert_recipe_states,
+    assert_verb_explains,
+)
 from word_lm.cli import VERBS
 from word_lm.config import TrainConfig
 
@@ -204,12 +209,4 @@ def test_learning_rate_is_looked_for_and_no_run_is_left(
         "--threads",
         1,
     )
-    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
-    code, printed, error = word_lm(*words, *find)
-    assert (code, error) == (0, "")
-    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
-    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
-    assert sorted(path.name for path in (tmp_path / "rate").iterdir()) == names
-    curve = json.loads((tmp_path / "rate" / names[1]).read_text())
-    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
-    assert curve["rates"][0] == 1e-5
+    assert_finds_learning_rate(word_lm, words, tmp_path)

@@ -100,6 +100,31 @@ def assert_verb_explains(
     assert f"usage: {command} {verb}" in printed, printed
 
 
+def assert_finds_learning_rate(
+    call: Callable[..., tuple[int, str, str]], words: Sequence[Any], folder: Path
+) -> None:
+    """Assert that a `train` with `--find-learning-rate` writes the curve of a range test, and no run.
+
+    Parameters
+    ----------
+    call : callable
+        What `caller` returns.
+    words : sequence
+        A training on the command line, of a few updates at least.
+    folder : Path
+        The working folder of the calls.
+    """
+    find = ("--find-learning-rate", "--range-steps", 12, "--range-rates", "1e-5,1", "--out", "rate")
+    code, printed, error = call(*words, *find)
+    assert (code, error) == (0, "")
+    assert "The curve is in rate/learning-rate.html" in printed.replace("\\", "/")
+    names = [f"learning-rate.{ending}" for ending in ("html", "json", "png")]
+    assert sorted(path.name for path in (folder / "rate").iterdir()) == names
+    curve = json.loads((folder / "rate" / names[1]).read_text())
+    assert 3 <= len(curve["rates"]) == len(curve["losses"]) <= 12
+    assert curve["rates"][0] == 1e-5
+
+
 def assert_recipe_states(
     call: Callable[..., tuple[int, str, str]], package: str, config: type, name: str, folder: Path
 ) -> None:
