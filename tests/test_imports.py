@@ -19,7 +19,8 @@ LAYERS = (
     {"train", "train_linear", "train_network"},
     {"measure", "measures", "predict", "generate"},
     {"model"},
-    {"data", "config"},  # what describes a table's columns is a setting, too
+    {"data"},
+    {"config"},
 )
 """Files and folders of a package, from the one that may import all others to the one that may import none of them."""
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esim.config import TrainConfig
+from esim.config import Columns, TrainConfig
 from esim.data import sample, tokens
-from esim.data.columns import Columns
 from esim.data.dataset import batch_of, load_data, load_split
 from esim.data.labels import LABELS
 from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from esim.data.columns import Columns
 from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
@@ -14,6 +13,24 @@ BadLine = Literal["error", "skip"]
 
 MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
 """Settings that do not change what is trained: data may have moved, and its content is compared by checksum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns of a CSV, TSV or JSONL file hold a pair, where it is not SNLI's or MultiNLI's."""
+
+    premise_column: str | None = None
+    """Column of the premise, by name, or by number from 1 in a file without a header; default: sentence1 or premise."""
+    hypothesis_column: str | None = None
+    """Column of the hypothesis; default: sentence2 or hypothesis."""
+    label_column: str | None = None
+    """Column of the label; default: gold_label or label."""
+    label_values: tuple[str, ...] = ()
+    """The data's own words for entailment, neutral and contradiction, in this order; default: these, or 0, 1, 2."""
+    separator: str | None = None
+    """Separator of the columns, one character or tab; default: by the file's name (.csv, .tsv, SNLI's .txt)."""
+    encoding: str = "utf-8"
+    """Encoding of the files."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from esim.config import BadLine, Split, TrainConfig
-from esim.data.columns import Columns
+from esim.config import BadLine, Columns, Split, TrainConfig
 from esim.data.dataset import Pairs, batch_of, load_split
 from esim.data.labels import CONTRADICTION, LABELS
 from esim.model.trained import TrainedModel

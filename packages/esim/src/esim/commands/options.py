@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
-from esim.config import BadLine, Split
-from esim.data.columns import Columns
+from esim.config import BadLine, Columns, Split
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
 

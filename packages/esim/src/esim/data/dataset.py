@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esim.config import TrainConfig
+from esim.config import Columns, TrainConfig
 from esim.data import sample
-from esim.data.columns import Columns
 from esim.data.labels import LABELS
 from esim.data.pairs import Labels, PairTexts, Source, find_sources, read_pairs
 from esim.data.stems import Encode, ids_by_stem

@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from esim.data.columns import Columns
+from esim.config import Columns
 from esim.data.labels import LABELS
 from shared.data.archives import is_junk
 from shared.data.tables import Table

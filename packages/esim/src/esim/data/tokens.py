@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from esim.config import Columns
 from esim.data import pairs as reader
-from esim.data.columns import Columns
 from esim.data.pairs import Labels, Source, read_pairs
 from shared.data import tables
 from shared.data.datasets import data_root
