@@ -192,7 +192,9 @@ def _place(page: Any, use: Use) -> None:
         getattr(c, name) for c in inputs for name in ("submit", "upload") if hasattr(c, name)
     ]
     name = use.name.lower().replace(" ", "_")
-    gradio.on(triggers, answer, inputs, outputs, api_name=name, show_progress_on=outputs[:1])
+    # One queue, so that no answer overtakes a later one: the first must not replace that of a fast reader.
+    asked = {"fn": answer, "inputs": inputs, "outputs": outputs, "concurrency_id": name}
+    gradio.on(triggers, api_name=name, show_progress_on=outputs[:1], **asked)
     if len(use.examples) > 1:
         gradio.Examples(
             [list(row) for row in use.examples], inputs, outputs, answer,
@@ -200,14 +202,11 @@ def _place(page: Any, use: Use) -> None:
         )  # fmt: skip
     if use.examples:
         row = list(use.examples[0])
-
-        def first() -> list[Any]:
-            values = answer(*row)
-            return [*row, *(values if len(outputs) > 1 else [values])]
-
-        page.load(
-            first, None, [*inputs, *outputs], show_progress="hidden", api_visibility="private"
+        unseen = {"show_progress": "hidden", "api_visibility": "private"}
+        shown = page.load(
+            lambda: row if len(row) > 1 else row[0], None, inputs, queue=False, **unseen
         )
+        shown.then(**asked, **unseen)
 
 
 def _with_messages(function: Callable[..., Any]) -> Callable[..., Any]:
