@@ -209,3 +209,10 @@ def test_make_help_lists_every_target_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {"demo", "test"} <= listed
     assert set(re.findall(r"(?:^|`)make ([a-z_-]+)", readme, re.MULTILINE)) <= listed | {"help"}
+
+
+def test_no_message_asks_a_package_index_for_our_packages() -> None:
+    # They are installed from a checkout or from git: no index knows them; `shared.extras` says where from.
+    sources = modules_below(*ROOT.glob("shared/src"), *ROOT.glob("packages/*/src")).values()
+    asking = re.compile(r"""pip install ["']?dltasks-""")
+    assert not [path for path in sources if asking.search(path.read_text(encoding="utf-8"))]

@@ -301,7 +301,7 @@ def test_without_matplotlib_plots_name_the_extra_and_pages_still_work(
     report = Report("t")
     report.table(["a"], [[1]])
     report.save(tmp_path / "report.html")
-    with pytest.raises(UserError, match=r'pip install "dltasks-shared\[report\]"'):
+    with pytest.raises(UserError, match="plots need matplotlib. Install it: pip install"):
         report.lines("l", "x", "y", CURVES)
 
 

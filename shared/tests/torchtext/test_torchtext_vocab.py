@@ -152,7 +152,7 @@ def test_missing_or_other_torchtext_says_what_to_install(found, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchtext", found)
     ours = build_vocabulary(["a"])
     for move in (lambda: to_vocab(ours), lambda: to_field(TextField(ours))):
-        with pytest.raises(UserError, match=r'here is .*pip install "dltasks-shared\[torchtext\]"'):
+        with pytest.raises(UserError, match="here is .*pip install"):
             move()
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import UserError
+from shared.extras import install_command
 from shared.files import whole_file
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _matplotlib() -> Iterator[None]:
         import matplotlib
     except ImportError as error:
         raise UserError(
-            'plots need matplotlib. Install it: pip install "dltasks-shared[report]"'
+            f"plots need matplotlib. Install it: {install_command('dltasks-shared', 'report')}"
         ) from error
     ink, quiet, rule = LIGHT["ink"], LIGHT["quiet"], LIGHT["rule"]
     defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}

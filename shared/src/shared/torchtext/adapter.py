@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import UserError
+from shared.extras import install_command
 from shared.text.tokenizers import space_tokens
 from shared.text.vocabulary import Vocabulary
 from shared.torchtext.rules import TextField, basic_english_tokens
@@ -227,7 +228,7 @@ def _torchtext() -> Any:
     if version != VERSION:
         raise UserError(
             f"This needs torchtext {VERSION}, the last that imports beside a current torch; "
-            f'here is {version or "none"}. Run: pip install "dltasks-shared[torchtext]"'
+            f"here is {version or 'none'}. Run: {install_command('dltasks-shared', 'torchtext')}"
         )
     return torchtext
 

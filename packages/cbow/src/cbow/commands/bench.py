@@ -35,6 +35,7 @@ from cbow.model.weights import initial_weights
 from cbow.schedule import learning_rate
 from cbow.train import train
 from shared.command.options import RunOptions
+from shared.extras import install_command
 
 EXACT = TrainConfig(epochs=1)
 SAMPLING = TrainConfig(
@@ -361,7 +362,7 @@ def _as_text(results: dict[str, Any], options: BenchOptions) -> list[str]:
         lines.append("")
     if "gensim" not in results["sampling"]["per_second"]:
         lines.append(
-            'gensim is not installed: pip install "dltasks-cbow[peers]" compares to it too.'
+            f"gensim is not installed: {install_command('dltasks-cbow', 'peers')} to compare to it too."
         )
     if "large" in results:
         big = results["large"]

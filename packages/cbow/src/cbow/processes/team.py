@@ -25,6 +25,7 @@ from cbow.model.weights import first_weights, subwords_of
 from cbow.processes.launchers import processes_started
 from cbow.processes.replicas import Replica, default_merge_every, wait
 from shared.errors import UserError
+from shared.extras import install_command
 from shared.interrupt import StopRequest
 from shared.text.vocabulary import Vocabulary
 
@@ -45,7 +46,7 @@ def join() -> Team:
     except (ImportError, RuntimeError) as error:  # the latter: it finds no MPI library
         raise UserError(
             f"{started} processes were started together, but mpi4py cannot be used ({str(error).splitlines()[0]}). "
-            'Install it: pip install "dltasks-cbow[mpi]", or start one process.'
+            f"Install it: {install_command('dltasks-cbow', 'mpi')} , or start one process."
         ) from None
     size = MPI.COMM_WORLD.Get_size()
     if size != started:
