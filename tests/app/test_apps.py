@@ -147,7 +147,8 @@ def test_prompt_is_continued_with_the_next_words_beside_it(opened) -> None:
     page = opened("word_lm")
     page.get_by_label("Prompt").fill("the captain")
     submit(page, "Continue")
-    text = page.get_by_label("Generated text")
+    # Its label goes to the copy button, which is in the label, too.
+    text = page.locator("label", has_text="Generated text").locator("textarea")
     page.wait_for_function(
         "element => element.value.startsWith('the captain')",
         arg=text.element_handle(),
