@@ -40,14 +40,18 @@ def run(options: MistakesOptions) -> int:
     page.table(
         ["confidence", "reviews", "accuracy"],
         [
-            [f"{low:.0%} to {high:.0%}", int(has.sum()), percent(float(1 - is_wrong[has].mean()))]
+            [
+                f"{100 * low:.0f} to {100 * high:.0f} %",
+                f"{has.sum():,}",
+                percent(float(1 - is_wrong[has].mean())),
+            ]
             for low, high in pairwise(BANDS)
             if (has := (confidence >= low) & ((confidence < high) | (high == 1))).any()
         ],
         caption="Accuracy by confidence",
     )
     by_stars = [
-        [int(rating), int(has.sum()), percent(float(1 - is_wrong[has].mean()))]
+        [int(rating), f"{has.sum():,}", percent(float(1 - is_wrong[has].mean()))]
         for rating in np.unique(reviews.ratings)
         if (has := reviews.ratings == rating).any()
     ]
@@ -59,7 +63,7 @@ def run(options: MistakesOptions) -> int:
         rating = reviews.ratings[index]
         stars = f", {rating} of 10 stars" if rating else ""
         page.text(
-            f"Predicted {reviews.classes[predicted[index]]} with {confidence[index]:.2%}; it is "
+            f"Predicted {reviews.classes[predicted[index]]} with {percent(confidence[index])}; it is "
             f"{reviews.classes[reviews.labels[index]]}{stars}."
         )
         text = " ".join(blank_breaks(reviews.texts[index]).split())

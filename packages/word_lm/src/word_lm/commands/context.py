@@ -112,7 +112,10 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve], png: Path) -> None:
         if curve.max_words is not None and curve.max_words < first.lengths[-1]:
             caption += f" {name} was trained on segments of {curve.max_words} and reads no more."
     page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True, png=png)
-    page.table(*table(curves), caption=_TITLE)
+    header, (*rows, _) = table(curves)
+    page.table(header, rows)
+    enough = ", ".join(f"{curve.enough} ({name})" for name, curve in curves.items())
+    page.text(f"Words of context that are enough, within 1 % of the longest: {enough}.")
     gains = ["words of context", *curves]
     rows = [
         [length, *(f"{c.gain[i]:.3f} ± {c.gain_error[i]:.3f}" for c in curves.values())]
