@@ -179,6 +179,11 @@ class Edition:
         texts = [cell.text for cell in cells if cell.kind == "code" and "tests" not in cell.tags]
         return "\n\n\n".join(texts) + "\n"
 
+    def handout_code(self) -> str:
+        """Return all code that students are given, visible tests included, as one Python file."""
+        cells = self.in_language("en", with_solution=False)
+        return "\n\n\n".join(cell.text for cell in cells if cell.kind == "code") + "\n"
+
     def names_to_write(self) -> list[str]:
         """Return the functions and classes that have a TODO in them, in the order of the file."""
         gaps = ast.parse(self.source(with_solution=False)).body

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.files import whole_file
-from shared.pages.report import Report
+from shared.pages.report import Report, percent
 from shared.teaching.assignment import Assignment, Remark
 from shared.teaching.formats import gradescope
 from shared.teaching.grade import Result, frequent_remarks
@@ -19,7 +19,7 @@ WORDS = {
         "mean": "mean", "median": "median", "submissions": "submissions", "by_part": "By part",
         "fraction": "fraction of the points", "mistakes": "Frequent mistakes", "mistake": "mistake",
         "students": "students", "unreadable": "Problems while a file was loaded", "student": "student",
-        "reason": "reason",
+        "reason": "reason", "comma": ", ", "semicolon": "; ", "colon": ": ",
         "similar": "Look alike", "similarity": "similarity", "grades": "Grades", "total": "total",
         "similar_text": "Similarity: the fraction of the smaller submission's code, in runs of 12 tokens, that the "
         "other one has too. Code of the handout is left out, and so is code that a fifth of the class has. (solution) "
@@ -31,6 +31,7 @@ WORDS = {
         "mean": "平均分", "median": "中位数", "submissions": "提交数", "by_part": "各部分",
         "fraction": "得分率", "mistakes": "常见错误", "mistake": "错误",
         "students": "人数", "unreadable": "加载文件时的问题", "student": "学号", "reason": "原因",
+        "comma": "，", "semicolon": "；", "colon": "：",
         "similar": "相似的提交", "similarity": "相似度", "grades": "成绩", "total": "总分",
         "similar_text": "两份提交中较短一份的词法指纹有多少在另一份中出现；讲义中的代码，"
         "以及五分之一以上同学共有的部分不计。参考答案是公开的，因此也在比较之列，"
@@ -58,13 +59,15 @@ def write_student_page(assignment: Assignment, result: Result, page: Path, langu
     """Write one student's page: the total, then points and remarks by part."""
     words = WORDS[language]
     most = sum(assignment.points[name] for name in result.scores)
-    report = Report(f"{assignment.task}: {result.student}", lang=TAGS[language])
+    report = Report(f"{assignment.task}{words['colon']}{result.student}", lang=TAGS[language])
     report.headline(f"{result.total:g}", words["of"].format(most=f"{most:g}"))
     for note in result.notes:
         report.text(assignment.text(note, language))
     rows = []
     for name, score in result.scores.items():
-        remarks = "; ".join(assignment.text(remark, language) for remark in score.remarks)
+        remarks = words["semicolon"].join(
+            assignment.text(remark, language) for remark in score.remarks
+        )
         rows.append(
             (
                 name,
@@ -74,7 +77,7 @@ def write_student_page(assignment: Assignment, result: Result, page: Path, langu
         )
     report.table([words["part"], words["points"], words["remarks"]], rows)
     if assignment.by_hand:
-        report.text(words["by_hand"].format(parts=", ".join(assignment.by_hand)))
+        report.text(words["by_hand"].format(parts=words["comma"].join(assignment.by_hand)))
     report.save(page)
 
 
@@ -91,18 +94,21 @@ def write_class_page(
     most = sum(assignment.points[name] for name in todos)
     totals = sorted(result.total for result in results)
     count = len(totals)
-    report = Report(f"{assignment.task}: {words['grades']}", lang=TAGS[language])
+    report = Report(f"{assignment.task}{words['colon']}{words['grades']}", lang=TAGS[language])
     if count:
         middle = (totals[(count - 1) // 2] + totals[count // 2]) / 2
         report.headline(
-            f"{sum(totals) / count:.2f}", f"{words['mean']}, {words['of'].format(most=f'{most:g}')}"
+            f"{sum(totals) / count:.2f}",
+            words["comma"].join([words["mean"], words["of"].format(most=f"{most:g}")]),
         )
         report.facts([(words["submissions"], str(count)), (words["median"], f"{middle:g}")])
         report.heading(words["by_part"])
         fractions = [
             (
                 name,
-                f"{sum(r.scores[name].points for r in results) / count / assignment.points[name]:.1%}",
+                percent(
+                    sum(r.scores[name].points for r in results) / count / assignment.points[name]
+                ),
             )
             for name in todos
         ]
@@ -121,7 +127,7 @@ def write_class_page(
         report.heading(words["mistakes"])
         report.table([words["part"], words["mistake"], words["students"]], rows)
     broken = [
-        (r.student, "; ".join(assignment.text(note, language) for note in r.notes))
+        (r.student, words["semicolon"].join(assignment.text(note, language) for note in r.notes))
         for r in results
         if r.notes
     ]
@@ -131,7 +137,7 @@ def write_class_page(
     if pairs:
         report.heading(words["similar"])
         report.text(words["similar_text"])
-        alike = [(pair.first, pair.second, f"{pair.similarity:.0%}") for pair in pairs]
+        alike = [(pair.first, pair.second, f"{100 * pair.similarity:.0f} %") for pair in pairs]
         report.table([words["student"], words["student"], words["similarity"]], alike)
     report.heading(words["grades"])
     header = [words["student"], words["total"], *todos]

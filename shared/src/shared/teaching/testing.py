@@ -20,8 +20,9 @@ from shared.teaching.handout import write_handout
 from shared.teaching.probe import choose
 from shared.teaching.sandbox import Limits
 from shared.teaching.selftest import Mutant
+from shared.teaching.similarity import similar_pairs
 from shared.teaching.student import LocalStudent
-from shared.teaching.submissions import Submission
+from shared.teaching.submissions import Submission, read_code
 
 NEAR = 0.25
 """A mistake may cost a quarter of a point more or less than is written."""
@@ -124,7 +125,10 @@ def run_solution_notebook(
 def require_handout(
     assignment: Assignment, folder: Path, write_data: Callable[[Path], object]
 ) -> None:
-    """A handout is the same bytes twice, well-formed, in its languages, and without a statement of the solution."""
+    """A handout is the same bytes twice, well-formed, in its languages, and without a statement of the solution.
+
+    Two that are handed in as they came do not look alike.
+    """
     files = [write_handout(assignment, folder / name, write_data) for name in ("a", "b")]
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     solved = {
@@ -151,8 +155,10 @@ def require_handout(
         statements = {ast.dump(node) for code in codes for node in ast.walk(ast.parse(code))}
         if "student" in path.relative_to(folder).parts:
             assert not statements & solved, path
+    unchanged = {}
     for language, is_chinese in (("en", False), ("zh", True)):
-        text = (folder / "a" / "student" / f"{assignment.task}.{language}.ipynb").read_text(
-            encoding="utf-8"
-        )
+        notebook = folder / "a" / "student" / f"{assignment.task}.{language}.ipynb"
+        text = notebook.read_text(encoding="utf-8")
         assert bool(re.search("[\u4e00-\u9fff]", text)) is is_chinese
+        unchanged[language] = read_code(notebook)
+    assert similar_pairs(unchanged, known=assignment.edition.handout_code()) == []
