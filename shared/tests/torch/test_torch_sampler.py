@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -155,7 +156,36 @@ def killed_in_the_third_batch(share):
     return share.step
 
 
+@pytest.fixture
+def soon(monkeypatch):
+    """Let a DataLoader look after 0.1 s, not 5, whether its workers live."""
+    iterator = torch.utils.data.dataloader._MultiProcessingDataLoaderIter
+    monkeypatch.setattr(iterator._try_get_data, "__defaults__", (0.1,))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_worker_that_is_killed_ends_training_with_advice():
+def test_worker_that_is_killed_ends_training_with_advice(soon):
     with pytest.raises(UserError, match="--workers 0"):
         list(Loader(killed_in_the_third_batch, workers=2)(shares_of(0, 8)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_worker_that_is_killed_does_not_end_the_update_or_the_save_that_runs(soon):
+    batches = Loader(process_of, workers=1)(shares_of(0, 8))
+    os.kill(next(batches), signal.SIGKILL)
+    time.sleep(0.2)  # the update: nothing may be raised here
+    with pytest.raises(UserError, match="--workers 0"):
+        list(batches)
+
+
+def process_of(share):
+    return os.getpid()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes")
+def test_worker_outlives_the_signals_that_ask_a_whole_job_to_stop():
+    batches = Loader(process_of, workers=1)(shares_of(0, 8))
+    worker = next(batches)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        os.kill(worker, number)
+    assert list(batches) == [worker] * 7

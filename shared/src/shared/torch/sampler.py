@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -209,7 +210,7 @@ class Loader:
     def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
         if not self.workers and not self.pin_memory:
             return (fetched[number] for number in range(len(fetched)))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _handler_of_ended_children_kept():
             # Python 3.12 warns whenever a process with threads forks. The workers use none of what those threads hold.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded")
             # More workers than cores are slow, not wrong.
@@ -309,9 +310,29 @@ def _seeded(seed: int, *key: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
+@contextmanager
+def _handler_of_ended_children_kept() -> Iterator[None]:
+    """Undo what a DataLoader does to the handler of SIGCHLD.
+
+    Its own raises an error in whatever line runs when a worker ends, an update or a save. Without it the error comes
+    from the next batch that is asked for, after 5 s at most.
+    """
+    number = getattr(signal, "SIGCHLD", None)  # Windows has none
+    before = None if number is None else signal.getsignal(number)
+    try:
+        yield
+    finally:
+        # None: it was not set from Python, and cannot be set again.
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(number, before)
+
+
 def _ignore_stop_signals(worker: int) -> None:
-    """Leave it to the training process to stop: a worker must outlive Ctrl-C until the checkpoint is saved."""
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
+    """Leave it to the training process to stop: a worker must outlive Ctrl-C until the checkpoint is saved.
+
+    Terminals, Slurm, systemd and `timeout` send their signal to all processes of a job.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
