@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +26,8 @@ from numpy.typing import NDArray
 
 from shared.errors import UserError
 from shared.random_streams import Stream, seed_sequence
+
+_AFTER_SIGTERM = 10  # seconds a worker lives on, for the rest of the update
 
 
 @dataclass(frozen=True)
@@ -194,15 +197,20 @@ class Loader:
         """Yield the batch of each shard, in order; close the iterator to stop early."""
         batches = self._in_order(_Fetched(shards, self.fetch, self.seed))
         for _ in shards:
+            has_ended = False
             try:
-                batch = next(batches)
+                with _ENDED_WORKERS.told():
+                    batch = next(batches)
             except RuntimeError as error:
                 if not str(error).startswith("DataLoader worker (pid"):
                     raise
+                has_ended = True
+            if has_ended:
+                del batches  # ends the other workers
                 raise UserError(
                     "A process that prepares batches has ended: killed, or out of memory. Use --workers 0, or give it "
                     "more memory (in a container: --memory, --shm-size)."
-                ) from None
+                )
             if isinstance(batch, UserError):
                 raise batch
             yield batch.tensors() if isinstance(batch, _Piped) else batch
@@ -210,7 +218,7 @@ class Loader:
     def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
         if not self.workers and not self.pin_memory:
             return (fetched[number] for number in range(len(fetched)))
-        with warnings.catch_warnings(), _handler_of_ended_children_kept():
+        with warnings.catch_warnings(), _ENDED_WORKERS.put_off():
             # Python 3.12 warns whenever a process with threads forks. The workers use none of what those threads hold.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded")
             # More workers than cores are slow, not wrong.
@@ -224,7 +232,7 @@ class Loader:
                 # Without one of its own, a DataLoader draws from torch's global generator, and dropout changes with
                 # the number of times that loading started: a resumed run would differ.
                 generator=torch.Generator(),
-                worker_init_fn=_ignore_stop_signals,
+                worker_init_fn=_outlive_stop_signals,
             )
             return iter(loader)
 
@@ -310,31 +318,59 @@ def _seeded(seed: int, *key: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-@contextmanager
-def _handler_of_ended_children_kept() -> Iterator[None]:
-    """Undo what a DataLoader does to the handler of SIGCHLD.
+class _EndedWorkers:
+    """Puts off the error of a worker that has ended until a batch is waited for.
 
-    Its own raises an error in whatever line runs when a worker ends, an update or a save. Without it the error comes
-    from the next batch that is asked for, after 5 s at most.
+    A DataLoader's handler of SIGCHLD raises it in whatever line runs: an update, or the save that a signal asked for.
+    Without that handler a worker killed while it sends a batch leaves a hang, as the rest never comes.
     """
-    number = getattr(signal, "SIGCHLD", None)  # Windows has none
-    before = None if number is None else signal.getsignal(number)
-    try:
+
+    def __init__(self) -> None:
+        self._raise_error: Callable[[int, FrameType | None], Any] | None = None
+        self._is_waiting = False
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Take the place of the handler that a DataLoader sets in the context, which it does once per process."""
+        if sys.platform == "win32":  # which has no such signal
+            yield
+            return
+        before = signal.getsignal(signal.SIGCHLD)
         yield
-    finally:
-        # None: it was not set from Python, and cannot be set again.
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(number, before)
+        handler = signal.getsignal(signal.SIGCHLD)
+        if handler is not before and callable(handler):
+            self._raise_error = handler
+            signal.signal(signal.SIGCHLD, self._note)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Raise the error in this context, also that of a worker that ended before."""
+        self._is_waiting = True
+        try:
+            self._note(0, None)
+            yield
+        finally:
+            self._is_waiting = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._is_waiting and self._raise_error is not None:
+            self._raise_error(number, frame)
 
 
-def _ignore_stop_signals(worker: int) -> None:
+_ENDED_WORKERS = _EndedWorkers()
+
+
+def _outlive_stop_signals(worker: int) -> None:
     """Leave it to the training process to stop: a worker must outlive Ctrl-C until the checkpoint is saved.
 
-    Terminals, Slurm, systemd and `timeout` send their signal to all processes of a job.
+    Slurm, systemd and `timeout` send SIGTERM to all processes of a job. It is also how a DataLoader ends a worker that
+    is stuck, so a worker ends some time after it.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_AFTER_SIGTERM))
 
 
 def _unchanged(batch: Any) -> Any:
