@@ -15,7 +15,7 @@ from shared.errors import UserError
 from shared.teaching import probe
 from shared.teaching import sandbox as sandbox_module
 from shared.teaching.sandbox import Limits, Sandbox
-from shared.teaching.student import CallFailed, LocalStudent, Student
+from shared.teaching.student import CallFailed, Failure, LocalStudent, Student
 
 CODE = """
 import numpy as np
@@ -262,6 +262,29 @@ def test_where_no_sandbox_works_grading_is_refused_unless_trusted(
     sandbox = probe.choose(("numpy",), Limits(), trust=True)
     assert sandbox.tier == "trust"
     sandbox.close()
+
+
+def test_sandbox_whose_worker_does_not_answer_is_refused_with_that_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise CallFailed(Failure("Died"))
+
+    monkeypatch.setattr(probe, "missing", lambda tier: None)
+    monkeypatch.setattr(probe, "probe", fails)
+    with pytest.raises(UserError, match=r"does not answer \(Died\)"):
+        probe.choose(("numpy",), Limits())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="workers have users of their own under root alone")
+def test_two_gradings_at_once_have_no_user_in_common(sandbox: Sandbox) -> None:
+    other = Sandbox(sandbox.tier, ("numpy",), Limits())
+    with Student.of_code(sandbox, "", "import os") as one:
+        code = "import os\ndef user():\n    return os.getuid()\n"
+        with Student.of_code(other, "", code) as two, two.check() as calls:
+            assert two._process.number != one._process.number
+            assert calls.value("user") == sandbox_module._FIRST_UID + two._process.number
+    other.close()
 
 
 def test_leaky_sandbox_is_found_out() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import UserError
 from shared.teaching.sandbox import TIERS, Limits, Sandbox, missing
-from shared.teaching.student import Student
+from shared.teaching.student import CallFailed, Student
 
 
 def choose(
@@ -44,7 +44,10 @@ def choose(
         reason = missing(tier)
         if reason is None:
             sandbox = Sandbox(tier, distributions, limits)
-            reason = probe(sandbox, closed)
+            try:
+                reason = probe(sandbox, closed)
+            except CallFailed as failed:
+                reason = f"its worker does not answer ({failed.failure.error})"
             if reason is None:
                 return sandbox
             sandbox.close()

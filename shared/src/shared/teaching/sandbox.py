@@ -13,12 +13,14 @@ Limits of memory, processes, file size and time hold in all of them. Tier 2 is f
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.util
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -94,7 +96,7 @@ class Sandbox:
             (self.worker / name).chmod(0o644)
         self.site = {path.name: path for path in _top_level(self.distributions)}
         self._lock = threading.Lock()
-        self._numbers: set[int] = set()
+        self._numbers: dict[int, socket.socket] = {}
 
     def close(self) -> None:
         """Remove its folder."""
@@ -103,8 +105,7 @@ class Sandbox:
     def start(self) -> Process:
         """Start a worker process that waits for a submission."""
         with self._lock:
-            number = next(n for n in range(10_000) if n not in self._numbers)
-            self._numbers.add(number)
+            number = next(n for n in range(10_000) if n not in self._numbers and self._take(n))
         try:
             command, options, folder = getattr(self, f"_{self.tier}")(number)
             process = subprocess.Popen(
@@ -124,7 +125,26 @@ class Sandbox:
     def release(self, number: int) -> None:
         """Let another worker have the number, and so the user id, of one that ended."""
         with self._lock:
-            self._numbers.discard(number)
+            name = self._numbers.pop(number, None)
+        if name is not None:
+            name.close()
+
+    def _take(self, number: int) -> bool:
+        """Take a number, and so a user id, unless another grading on this machine has it.
+
+        The limit of processes counts all those of a user: a fork bomb in one grading would cost points in the other.
+        The name of a socket is held by one process alone, and is free again when that ends, however it ends.
+        """
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            if os.geteuid() == 0 and sys.platform.startswith("linux"):
+                name.bind(f"\0dltasks-user-{_FIRST_UID + number}")
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                name.close()
+                return False
+        self._numbers[number] = name
+        return True
 
     def _settings(self, **own: Any) -> dict[str, Any]:
         return {
