@@ -12,6 +12,7 @@ A check covers one TODO or several that only show together, and gives points for
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,7 +79,9 @@ class Score:
         elif failure.error in known:
             self.note(known[failure.error], seconds=failure.text)
         elif failure.error in ("KeyError", "AttributeError", "NameError") and failure.line is None:
-            self.note("missing", name=failure.text.strip("'"))
+            # The name is the last thing quoted: 'f', name 'f' is not defined, 'A' object has no attribute 'f'.
+            quoted = re.findall(r"'([^']+)'", failure.text)
+            self.note("missing", name=quoted[-1] if quoted else failure.text)
         else:
             line = failure.line if failure.line is not None else "?"
             self.note("exception", error=failure.error, text=failure.text, line=line)
