@@ -25,6 +25,7 @@ from shared.teaching.formats import gradescope
 from shared.teaching.grade import Journal, grade_class, grade_one, write_grades
 from shared.teaching.handout import write_handout
 from shared.teaching.options import GradeOptions
+from shared.teaching.page import write_student_page
 from shared.teaching.probe import choose
 from shared.teaching.sandbox import Limits, Sandbox
 from shared.teaching.selftest import grade_hostile, load_mutants
@@ -267,6 +268,18 @@ def test_command_grades_a_folder(
     assert "王" not in text  # names never go into a page
     assert "王" in (out / "grades.csv").read_text(encoding="utf-8")
     assert "应当只有下标处为 1" in (out / "students" / "10002.html").read_text(encoding="utf-8")
+
+
+def test_page_of_a_file_that_cannot_be_read_does_not_say_all_right(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    broken = Submission("1", Path("1.ipynb"), "", "1.ipynb is not a notebook")
+    page = tmp_path / "1.html"
+    write_student_page(ASSIGNMENT, grade_one(ASSIGNMENT, broken, sandbox), page, "en")
+    text = page.read_text(encoding="utf-8")
+    assert "1.ipynb is not a notebook" in text
+    assert "all right" not in text
+    assert text.count("not graded") == len(ASSIGNMENT.points)
 
 
 def test_student_is_told_what_the_visible_checks_say(

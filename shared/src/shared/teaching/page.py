@@ -16,6 +16,7 @@ from shared.teaching.similarity import Pair
 WORDS = {
     "en": {
         "points": "points", "of": "of {most} points", "part": "part", "remarks": "remarks", "full": "all right",
+        "ungraded": "not graded",
         "mean": "mean", "median": "median", "submissions": "submissions", "by_part": "By part",
         "fraction": "fraction of the points", "mistakes": "Frequent mistakes", "mistake": "mistake",
         "students": "students", "unreadable": "Problems while a file was loaded", "student": "student",
@@ -28,6 +29,7 @@ WORDS = {
     },
     "zh": {
         "points": "得分", "of": "满分 {most}", "part": "部分", "remarks": "评语", "full": "全部正确",
+        "ungraded": "未评分",
         "mean": "平均分", "median": "中位数", "submissions": "提交数", "by_part": "各部分",
         "fraction": "得分率", "mistakes": "常见错误", "mistake": "错误",
         "students": "人数", "unreadable": "加载文件时的问题", "student": "学号", "reason": "原因",
@@ -72,7 +74,7 @@ def write_student_page(assignment: Assignment, result: Result, page: Path, langu
             (
                 name,
                 f"{score.points:g}\u00a0/\u00a0{assignment.points[name]:g}",
-                remarks or words["full"],
+                remarks or words["full" if score.points else "ungraded"],
             )
         )
     report.table([words["part"], words["points"], words["remarks"]], rows)
