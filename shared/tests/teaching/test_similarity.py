@@ -40,3 +40,10 @@ def test_copy_under_other_names_is_found() -> None:
 
 def test_those_who_did_nothing_are_not_alike() -> None:
     assert similar_pairs({"a": HANDOUT, "b": HANDOUT}, known=HANDOUT) == []
+
+
+def test_many_copies_of_one_file_are_still_found() -> None:
+    codes = {f"copy_{i}": HANDOUT + OWN for i in range(5)}
+    pairs = similar_pairs({**codes, "other": HANDOUT + OTHER}, known=HANDOUT)
+    assert len(pairs) == 10
+    assert all(pair.similarity == 1 for pair in pairs)

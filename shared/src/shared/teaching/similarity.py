@@ -55,7 +55,9 @@ def similar_pairs(
     common = fingerprints(known)
     prints = {name: fingerprints(code) - common for name, code in codes.items()}
     # What most of the class has is how the assignment is done, not how one copies.
-    frequent = Counter(mark for marks in prints.values() for mark in marks)
+    # Equal submissions count once: many copies of one file are no sign of how the assignment is done.
+    distinct = {frozenset(marks) for marks in prints.values()}
+    frequent = Counter(mark for marks in distinct for mark in marks)
     limit = max(3, len(prints) // 5)
     holders = defaultdict(list)
     kept = {
