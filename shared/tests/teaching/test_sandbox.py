@@ -231,6 +231,7 @@ def test_no_expected_value_is_in_the_workers_memory(sandbox: Sandbox) -> None:
 def test_syntax_error_and_failing_line_are_told_with_their_line(sandbox: Sandbox) -> None:
     with Student.of_code(sandbox, "", "x = 1\ny = (\n") as broken:
         assert [(p.error, p.line) for p in broken.problems] == [("SyntaxError", 2)]
+        assert broken.problems[0].text == "SyntaxError: '(' was never closed: y = ("
     with Student.of_code(sandbox, "", "x = 1 / 0\ndef f():\n    return 5\n") as half:
         assert [(p.error, p.line) for p in half.problems] == [("ZeroDivisionError", 1)]
         with half.check() as calls:

@@ -178,7 +178,10 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        text = f"{type(error).__name__}: {error}"[: wire.MOST_TEXT]
+        # A notebook's cells are one file here: its line number is of less help than the line.
+        words = error.msg if isinstance(error, SyntaxError) else error
+        shown = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
+        text = f"{type(error).__name__}: {words}{shown}"[: wire.MOST_TEXT]
         problems.append(
             {"error": type(error).__name__, "text": text, "line": getattr(error, "lineno", None)}
         )
