@@ -249,6 +249,7 @@ def test_command_grades_a_folder(
     (folder / "10001_wang.py").write_text(SOLUTION, encoding="utf-8")
     (folder / "10002_li.py").write_text(MUTANTS[0].code(SOLUTION), encoding="utf-8")
     (folder / "10003_zhao.py").write_text(EMPTY, encoding="utf-8")
+    (folder / "10004_qian.rar").touch()
     (tmp_path / "names.csv").write_text("10001,王\n10002,李\n", encoding="utf-8")
     out = tmp_path / "out"
     words = [
@@ -262,7 +263,9 @@ def test_command_grades_a_folder(
         "zh",
     ]
     assert cli.main([*words, "--quiet"]) == 0
-    assert "mean 9.67 of 15 points" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "mean 9.67 of 15 points" in said
+    assert "10004_qian.rar" in said
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "10002" in text
     assert "王" not in text  # names never go into a page
@@ -293,6 +296,9 @@ def test_student_is_told_what_the_visible_checks_say(
     assert "softmax  ok" in out
     path.write_text(SOLUTION, encoding="utf-8")
     assert cli.main(["check", str(path)]) == 0
+    capsys.readouterr()
+    assert cli.main(["check", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
 
 
 def test_solution_notebook_is_graded_without_a_problem(tmp_path: Path, sandbox: Sandbox) -> None:

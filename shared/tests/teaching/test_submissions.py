@@ -14,6 +14,7 @@ from shared.teaching.submissions import (
     MOST_BYTES,
     UnreadableError,
     find_submissions,
+    left_out,
     read_code,
     student_id,
 )
@@ -60,6 +61,13 @@ def test_notebooks_files_archives_and_folders_are_read(tmp_path: Path) -> None:
         exec(submission.code, values[student])
     assert (values["10001"]["y"], values["10001"]["z"]) == (2, 3)
     assert [values[s]["x"] for s in ("10002", "10003", "10004")] == [1, 4, 5]
+
+
+def test_files_that_are_no_submission_are_named(tmp_path: Path) -> None:
+    for name in ("10001.py", "10002_li.rar", "10003_report.pdf", ".DS_Store", "__MACOSX"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert [s.student for s in find_submissions(tmp_path)] == ["10001"]
+    assert left_out(tmp_path) == ["10002_li.rar", "10003_report.pdf"]
 
 
 def test_one_id_twice_is_refused(tmp_path: Path) -> None:

@@ -69,12 +69,7 @@ def find_submissions(folder: Path) -> list[Submission]:
         raise UserError(
             f"{folder}: is not a folder. Expected one with submissions: .ipynb, .py, .zip or subfolders."
         )
-    paths = [
-        path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith((".", "__"))
-        and (path.is_dir() or path.suffix in (*_ENDINGS, ".zip"))
-    ]
+    paths = [path for path in _visible(folder) if _is_submission(path)]
     if not paths:
         raise UserError(f"{folder}: holds no submission. Expected .ipynb, .py, .zip or subfolders.")
     taken: dict[str, Path] = {}
@@ -91,6 +86,11 @@ def find_submissions(folder: Path) -> list[Submission]:
         except UnreadableError as error:
             submissions.append(Submission(student, path, "", str(error)))
     return submissions
+
+
+def left_out(folder: Path) -> list[str]:
+    """Return the names of files that `find_submissions` does not take: a .rar, a report in .pdf."""
+    return [path.name for path in _visible(folder) if not _is_submission(path)]
 
 
 def student_id(name: str) -> str:
@@ -168,6 +168,14 @@ def without_magics(text: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]
         lines.append(f"{indent}pass  # {line.strip()}" if is_magic else line)
     return "\n".join(lines)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__"))]
+
+
+def _is_submission(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (*_ENDINGS, ".zip")
 
 
 def _of_zip(path: Path) -> str:

@@ -20,7 +20,13 @@ from shared.teaching.probe import choose
 from shared.teaching.sandbox import TIERS, Limits, Sandbox
 from shared.teaching.selftest import Verdict, grade_hostile, grade_mutants
 from shared.teaching.similarity import similar_pairs
-from shared.teaching.submissions import Submission, UnreadableError, find_submissions, read_code
+from shared.teaching.submissions import (
+    Submission,
+    UnreadableError,
+    find_submissions,
+    left_out,
+    read_code,
+)
 
 _SECONDS = 10.0
 _FAST = 3.0
@@ -58,9 +64,8 @@ def check_file(assignment: Assignment, options: CheckOptions) -> int:
     """Tell a student what the visible checks say (verb `check`). Returns 1 while something is wrong."""
     path = Path(options.file)
     if not path.is_file():
-        raise UserError(
-            f"{path}: is not there. Expected your notebook (.ipynb) or Python file (.py)."
-        )
+        problem = "is a folder" if path.is_dir() else "is not there"
+        raise UserError(f"{path}: {problem}. Expected your notebook (.ipynb) or Python file (.py).")
     try:
         submission = Submission(path.stem, path, read_code(path))
     except UnreadableError as error:
@@ -123,7 +128,11 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     if options.single:
         return _grade_single(assignment, sandbox, options, folder, out)
     submissions = find_submissions(folder)
-    print(f"{len(submissions)} submissions, sandbox: {sandbox.tier}")
+    count = len(submissions)
+    print(f"{count} submission{'s' if count > 1 else ''}, sandbox: {sandbox.tier}")
+    others = left_out(folder)
+    if others:
+        print(f"not graded, since not .ipynb, .py, .zip or a folder: {', '.join(others)}")
     began = time.monotonic()
     results = grade_class(
         assignment,
