@@ -38,6 +38,7 @@ def run(tmp_path: Path) -> Path:
 def test_students_get_empty_tables() -> None:
     text = blank(TEXT, "zh")
     assert "   | 轮次 | 训练损失 | 验证困惑度 |\n   | --- | --- | --- |\n   |  |  |  |" in text
+    assert "\n   （在此画出曲线）\n" in text
     assert "{run" not in text
 
 

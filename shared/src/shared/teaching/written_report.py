@@ -36,7 +36,7 @@ _TITLES = {
     "exp:valid_loss": ("validation perplexity", "验证困惑度"),
     "recall_at_40": ("recall@40", "recall@40"),
 }
-_CURVES = {"en": "plot the curves here", "zh": "在此画出曲线"}
+_CURVES = {"en": "(plot the curves here)", "zh": "（在此画出曲线）"}
 
 
 def blank(text: str, language: str) -> str:
@@ -45,7 +45,7 @@ def blank(text: str, language: str) -> str:
     def place(match: re.Match[str]) -> str:
         indent, kind, keys = match[1], match[2], match[3].split()
         if kind == "curves":
-            return f"{indent}({_CURVES[language]})"
+            return f"{indent}{_CURVES[language]}"
         return _table(indent, keys, [[""] * len(keys)] * 3, language)
 
     return _PLACE.sub(place, text)

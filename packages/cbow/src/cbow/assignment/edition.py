@@ -140,7 +140,7 @@ assert Vocab(["b a a", "c b a"]).token_to_idx("a") == 1
 # %%
 def one_hot(dim, idx):
     # en: TODO one_hot (1 point): a vector (dim,) of zeros with a one at `idx`.
-    # zh: TODO one_hot（1 分）：长度为 dim 的零向量，下标 `idx` 处为 1。
+    # zh: TODO one_hot（1 分）：长度为 dim 的向量，下标 `idx` 处为 1，其余为 0。
     ### BEGIN SOLUTION one_hot 1
     vector = np.zeros(dim)
     vector[idx] = 1
@@ -179,7 +179,7 @@ assert np.allclose(softmax(np.array([0.0, np.log(3.0)])), [0.25, 0.75])
 #
 # $$h = \frac1C \sum_{c} U_{c}, \quad p = \mathrm{softmax}(hV), \quad L = -\ln p_t$$
 #
-# 先算完所有梯度，再更新参数。上下文中重复出现的词要计算多次。
+# 先算完所有梯度，再更新参数。一个词在上下文中出现几次就计算几次。
 # %%
 class CBOW:
     def __init__(self, vocab, vector_dim):
@@ -311,7 +311,7 @@ test1()
 # %% [markdown] lang="zh"
 # ## 测试 2：同义词召回率
 #
-# 同义词表中的词，有多少出现在该词最相近的词里。`test2` 需要一些时间：纯 numpy 每秒大约训练一万个样本。
+# 一个词的同义词中，有多少出现在与它最相近的词里。`test2` 需要一些时间：纯 numpy 每秒大约训练一万个样本。
 # 用作业的语料训练后，损失约为 5.05，召回率约为 20 %。
 # %%
 def calculate_recall_rate(model, word_synonyms, topn):

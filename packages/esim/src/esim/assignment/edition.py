@@ -18,8 +18,8 @@
 # %% [markdown] lang="zh"
 # # ESIM：一句话能否由另一句推出？
 #
-# 本次作业实现 ESIM（Chen et al. 2017, arXiv 1609.06038），用于自然语言推理：BiLSTM 读入前提与假设，用注意力对齐，
-# 比较，再读一遍，池化，分类。请完成所有 `TODO`。满分 20 分。
+# 本次作业实现 ESIM（Chen et al. 2017, arXiv 1609.06038），用于自然语言推理：先用 BiLSTM 编码前提与假设，
+# 再用注意力对齐并比较两句，然后经过第二个 BiLSTM，最后池化、分类。请完成所有 `TODO`。满分 20 分。
 #
 # | 部分 | 分值 | 部分 | 分值 |
 # |---|---|---|---|
@@ -31,7 +31,7 @@
 #
 # 随时可以用 `esim check 文件名` 检查。
 #
-# 记号：B 批大小，P、T 前提与假设的词数，D 向量维数，H 隐藏层大小。掩码中真实的词为 1。
+# 记号：B 批大小，P、T 前提与假设的词数，D 向量维数，H 隐藏层大小。掩码在真实的词处为 1，在填充处为 0。
 # %%
 import json
 import random
@@ -50,7 +50,7 @@ LABELS = ("entailment", "neutral", "contradiction")
 # %%
 class InputEncodingLayer(nn.Module):
     # en: TODO encoding (2 points): a BiLSTM over the tokens: x (B, T, input_size) -> (B, T, 2 * hidden_size).
-    # zh: TODO encoding（2 分）：对词序列的 BiLSTM：x (B, T, input_size) -> (B, T, 2 * hidden_size)。
+    # zh: TODO encoding（2 分）：用 BiLSTM 编码词序列：x (B, T, input_size) -> (B, T, 2 * hidden_size)。
     def __init__(self, input_size, hidden_size):
         super().__init__()
         ### BEGIN SOLUTION encoding 2

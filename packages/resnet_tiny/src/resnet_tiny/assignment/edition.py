@@ -133,7 +133,7 @@ assert len(table) == 60
 # %% [markdown] lang="zh"
 # ## 标签与准确率
 #
-# 训练与验证都按类别编号（wnid）排序后的顺序给类别编号。验证图像的标签在 `val_annotations.txt` 中，每行依次是文件名、wnid 和边框，
+# 类别的编号在训练与验证中一致：所有 wnid 排序后，从 0 开始编号。验证图像的标签在 `val_annotations.txt` 中，每行依次是文件名、wnid 和边框，
 # 以制表符分隔。
 # %%
 def val_labels(lines, wnids):

@@ -172,7 +172,7 @@ def train_step(model, data, targets, learning_rate, clip):
 
 def evaluate(model, source, bptt):
     # en: TODO evaluate (2 points): the perplexity of a batchified text: e to the mean loss of all its targets, without dropout.
-    # zh: TODO evaluate（2 分）：一段（已分批的）文本的困惑度：所有目标的平均损失取 e 的指数，不使用 dropout。
+    # zh: TODO evaluate（2 分）：一段（已分批的）文本的困惑度：即 exp(所有目标的平均损失)，不使用 dropout。
     ### BEGIN SOLUTION evaluate 2
     model.eval()
     total, count = 0.0, 0

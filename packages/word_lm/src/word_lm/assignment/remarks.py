@@ -200,7 +200,7 @@ REMARKS = {
     },
     "evaluate_loss": {
         "en": "evaluate: the mean loss, expected e to its power",
-        "zh": "evaluate：返回了平均损失，应取 e 的指数",
+        "zh": "evaluate：返回了平均损失，还应取 exp",
     },
     "evaluate_rows": {
         "en": "evaluate: divided by all rows; the first row is nobody's target",
@@ -208,7 +208,7 @@ REMARKS = {
     },
     "evaluate_base": {
         "en": "evaluate: 2 to the power of a loss in nats, expected e",
-        "zh": "evaluate：损失以自然对数计，却取了 2 的指数，应为 e",
+        "zh": "evaluate：损失以自然对数计，却以 2 为底取指数，应以 e 为底",
     },
     "evaluate_mean_of_perplexities": {
         "en": "evaluate: the mean of the batches' perplexities",
