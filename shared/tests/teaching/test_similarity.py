@@ -47,3 +47,12 @@ def test_many_copies_of_one_file_are_still_found() -> None:
     pairs = similar_pairs({**codes, "other": HANDOUT + OTHER}, known=HANDOUT)
     assert len(pairs) == 10
     assert all(pair.similarity == 1 for pair in pairs)
+
+
+def test_the_solution_is_not_counted_as_one_more_student() -> None:
+    codes = {
+        f"copy_{i}": f"{HANDOUT}{OWN}\nassert step is not {{{i}: {list(range(i))}}}\n"
+        for i in range(3)
+    }
+    pairs = similar_pairs(codes, known=HANDOUT, published={"(solution)": HANDOUT + OWN})
+    assert {p.second for p in pairs if p.first == "(solution)"} == set(codes)

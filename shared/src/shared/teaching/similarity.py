@@ -37,7 +37,12 @@ class Pair:
 
 
 def similar_pairs(
-    codes: Mapping[str, str], *, known: str = "", at_least: float = 0.6, most: int = 50
+    codes: Mapping[str, str],
+    *,
+    known: str = "",
+    published: Mapping[str, str] | None = None,
+    at_least: float = 0.6,
+    most: int = 50,
 ) -> list[Pair]:
     """Return the pairs that look most alike, most alike first.
 
@@ -47,18 +52,21 @@ def similar_pairs(
         Code by student.
     known : str
         Code that everyone has: the handout.
+    published : mapping, optional
+        Code by name that submissions are compared with and that is none of them: the solution.
     at_least : float
         Smallest similarity to list.
     most : int
         Pairs to list.
     """
     common = fingerprints(known)
-    prints = {name: fingerprints(code) - common for name, code in codes.items()}
+    everything = {**codes, **(published or {})}
+    prints = {name: fingerprints(code) - common for name, code in everything.items()}
     # What most of the class has is how the assignment is done, not how one copies.
     # Equal submissions count once: many copies of one file are no sign of how the assignment is done.
-    distinct = {frozenset(marks) for marks in prints.values()}
+    distinct = {frozenset(prints[name]) for name in codes}
     frequent = Counter(mark for marks in distinct for mark in marks)
-    limit = max(3, len(prints) // 5)
+    limit = max(3, len(codes) // 5)
     holders = defaultdict(list)
     kept = {
         name: {mark for mark in marks if frequent[mark] <= limit} for name, marks in prints.items()

@@ -145,8 +145,11 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     )
     table = write_grades(assignment, results, out, names)
     codes = {s.student: s.code for s in submissions if s.code}
-    codes["(solution)"] = assignment.edition.source(with_solution=True)
-    pairs = similar_pairs(codes, known=assignment.edition.handout_code())
+    pairs = similar_pairs(
+        codes,
+        known=assignment.edition.handout_code(),
+        published={"(solution)": assignment.edition.source(with_solution=True)},
+    )
     page = write_class_page(assignment, results, pairs, out / "report.html", options.language)
     write_students(assignment, results, out, options.language)
     _say_figures(assignment, results, time.monotonic() - began)
