@@ -84,7 +84,7 @@ def run(config: TrainConfig, options: AblateOptions) -> int:
 
 def ablate(
     config: TrainConfig, out: Path, variants: Sequence[str], seeds: Sequence[int], *, quiet: bool
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     """Train the variants of a configuration, each with all seeds.
 
     Parameters
@@ -100,7 +100,8 @@ def ablate(
     Returns
     -------
     dict
-        By variant: valid_accuracy and its standard deviation over the seeds, 0 to 1, and the mean seconds of training.
+        By variant: valid_accuracy and its standard deviation over the seeds, 0 to 1 (None of one seed), and the mean
+        seconds of training.
     """
     table = {}
     for name in variants:
@@ -112,20 +113,29 @@ def ablate(
             summaries.append(read_summary(RunDirectory.read(path, task="esim")))
         mean, deviation = mean_and_deviation([s["metrics"]["valid_accuracy"] for s in summaries])
         seconds, _ = mean_and_deviation([s["seconds"] for s in summaries])
-        table[name] = {"valid_accuracy": mean, "deviation": deviation, "seconds": seconds}
+        table[name] = {
+            "valid_accuracy": mean,
+            "deviation": deviation if len(seeds) > 1 else None,
+            "seconds": seconds,
+        }
     return table
 
 
-def table_lines(table: Mapping[str, Mapping[str, float]]) -> list[str]:
+def table_lines(table: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the table as lines of text."""
     return [
-        f"{DESCRIPTIONS[name]:<70} {100 * row['valid_accuracy']:6.2f} ± {100 * row['deviation']:.2f} %"
-        f"  {row['seconds']:8.1f} s"
+        f"{DESCRIPTIONS[name]:<70} {_with_deviation(row)} %  {row['seconds']:8.1f} s"
         for name, row in table.items()
     ]
 
 
-def add_ablation(page: Report, table: Mapping[str, Mapping[str, float]], seeds: int) -> None:
+def _with_deviation(row: Mapping[str, Any]) -> str:
+    """Return the accuracy of a variant in percent, with its deviation where there are several seeds."""
+    spread = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.2f}"
+    return f"{100 * row['valid_accuracy']:.2f}{spread}"
+
+
+def add_ablation(page: Report, table: Mapping[str, Mapping[str, Any]], seeds: int) -> None:
     """Add the table to a page, with bars of the differences."""
     full = table.get("full", {}).get("valid_accuracy")
     differences = {
@@ -138,7 +148,7 @@ def add_ablation(page: Report, table: Mapping[str, Mapping[str, float]], seeds: 
         [
             [
                 DESCRIPTIONS[name],
-                f"{100 * row['valid_accuracy']:.2f} ± {100 * row['deviation']:.2f}",
+                _with_deviation(row),
                 f"{differences[name]:+.2f}" if name in differences else None,
                 f"{row['seconds']:.1f}",
             ]
@@ -147,7 +157,8 @@ def add_ablation(page: Report, table: Mapping[str, Mapping[str, float]], seeds: 
     )
     if differences:
         values = {DESCRIPTIONS[name]: value for name, value in differences.items()}
-        errors = {DESCRIPTIONS[name]: 100 * table[name]["deviation"] for name in differences}
-        caption = "Whiskers: standard deviation over the seeds." if seeds > 1 else ""
-        title = "Difference in dev accuracy"
-        page.bars(title, values, "points", caption, errors=errors if seeds > 1 else None)
+        errors, caption = None, ""
+        if seeds > 1:
+            errors = {DESCRIPTIONS[name]: 100 * table[name]["deviation"] for name in differences}
+            caption = "Whiskers: standard deviation over the seeds."
+        page.bars("Difference in dev accuracy", values, "points", caption, errors=errors)
