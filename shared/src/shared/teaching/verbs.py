@@ -61,7 +61,7 @@ def hand_out(
 
 
 def check_file(assignment: Assignment, options: CheckOptions) -> int:
-    """Tell a student what the visible checks say (verb `check`). Returns 1 while something is wrong."""
+    """Tell a student what the visible checks say (verb `check`). Returns 1 while one of them finds a mistake."""
     path = Path(options.file)
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "is not there"
@@ -78,8 +78,10 @@ def check_file(assignment: Assignment, options: CheckOptions) -> int:
     language = options.language
     for note in result.notes:
         print(assignment.text(note, language))
+    is_wrong = False
     for name, score in result.scores.items():
         remarks = [remark for remark in score.remarks if remark.key not in assignment.hidden]
+        is_wrong |= bool(remarks) and score.points < assignment.points[name]
         mark = (
             "ok"
             if not remarks
@@ -87,7 +89,7 @@ def check_file(assignment: Assignment, options: CheckOptions) -> int:
         )
         print(f"{name:<{max(map(len, result.scores))}}  {mark}")
     print(_MORE[language])
-    return int(any(s.points < assignment.points[n] for n, s in result.scores.items()))
+    return int(is_wrong)
 
 
 _MORE = {
