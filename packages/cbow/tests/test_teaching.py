@@ -173,6 +173,19 @@ def test_notebooks_and_course_formats_are_well_formed(tmp_path: Path) -> None:
     assert done.stdout.strip() == str(path / "cbow" / "assignment")
 
 
+def test_package_with_the_solution_passes_its_own_tests(tmp_path: Path) -> None:
+    handout(tmp_path / "h")
+    folder = tmp_path / "h" / "student" / "package"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert "1 failed" in run.stdout
+    solved = [node for node in ast.parse(SOLUTION).body if not isinstance(node, ast.Expr)]
+    text = ast.unparse(ast.Module(solved, []))
+    (folder / "cbow_assignment.py").write_text(text, encoding="utf-8")
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert "1 passed" in run.stdout
+
+
 def test_zip_that_installs_the_package_by_pip_does_not_carry_it(tmp_path: Path) -> None:
     handout(tmp_path / "h", requirement="dltasks-cbow[teach]")
     with zipfile.ZipFile(tmp_path / "h" / "teacher" / "gradescope.zip") as archive:

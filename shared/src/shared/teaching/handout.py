@@ -26,7 +26,10 @@ from shared.teaching.written_report import blank, filled
 
 FORMATS = ("notebook", "package", "nbgrader", "otter", "gradescope")
 _TESTS = '''\
-"""The visible tests of the assignment: run `pytest` here."""
+"""The visible tests of the assignment: run `pytest` here.
+
+What trains reads `data/`: call it from the folder above, with this one in PYTHONPATH.
+"""
 
 import numpy as np  # noqa: F401
 
@@ -128,7 +131,9 @@ def _package(assignment: Assignment, folder: Path, language: str) -> None:
     _write(
         folder / "pyproject.toml",
         f'[project]\nname = "{module.replace("_", "-")}"\nversion = "0"\ndependencies = [{needs}]\n\n'
-        f'[tool.setuptools]\npy-modules = ["{module}"]\n',
+        f'[tool.setuptools]\npy-modules = ["{module}"]\n\n'
+        # The notebook's functions `test1` and `test2` train on the data; they are no tests.
+        '[tool.pytest.ini_options]\npython_functions = ["test_visible"]\n',
     )
 
 
