@@ -236,6 +236,25 @@ def test_dropout_is_where_the_paper_has_it_with_its_own_probabilities() -> None:
     assert layers[0].p == layers[3].p == 0.1
 
 
+@pytest.mark.parametrize("parent", ["encoding", "composition", "classifier.layers"])
+def test_every_dropout_is_used_in_training(parent: str) -> None:
+    model = model_of(replace(CONFIG, dropout=0.0, input_dropout=0.0)).train()
+    batch = batch_of([([2, 4, 0], [4, 3]), ([5], [6, 7])])
+    expected = model(*batch)
+    assert torch.equal(model(*batch), expected)
+    dropouts = [
+        module
+        for module in model.get_submodule(parent).children()
+        if isinstance(module, nn.Dropout | SequenceDropout)
+    ]
+    for dropout in dropouts:
+        name = "p" if isinstance(dropout, nn.Dropout) else "probability"
+        setattr(dropout, name, 0.5)
+        assert not torch.equal(model(*batch), expected)
+        setattr(dropout, name, 0.0)
+    assert len(dropouts) == (2 if parent == "classifier.layers" else 1)
+
+
 @pytest.mark.parametrize("orthogonal", [True, False])
 def test_only_forget_gates_start_open(orthogonal: bool) -> None:
     bilstm = BiLSTM(3, 4, orthogonal=orthogonal)
