@@ -23,8 +23,9 @@ WORDS = {
         "reason": "reason", "comma": ", ", "semicolon": "; ", "colon": ": ",
         "similar": "Look alike", "similarity": "similarity", "grades": "Grades", "total": "total",
         "similar_text": "Similarity: the fraction of the smaller submission's code, in runs of 12 tokens, that the "
-        "other one has too. Code of the handout is left out, and so is code that a fifth of the class has. (solution) "
-        "is the published solution. A reason to look, not a verdict.",
+        "other one has too. Code of the handout is left out, and so is code that more than a fifth of the class has "
+        "(in a small class, more than three; equal submissions count once). (solution) is the published solution. A "
+        "reason to look, not a verdict.",
         "by_hand": "{parts}: graded by hand, not in these points.",
     },
     "zh": {
@@ -36,7 +37,7 @@ WORDS = {
         "comma": "，", "semicolon": "；", "colon": "：",
         "similar": "相似的提交", "similarity": "相似度", "grades": "成绩", "total": "总分",
         "similar_text": "两份提交中较短一份的词法指纹有多少在另一份中出现；讲义中的代码，"
-        "以及五分之一以上同学共有的部分不计。参考答案是公开的，因此也在比较之列，"
+        "以及超过五分之一的同学（小班为超过三人，相同的提交只算一次）共有的部分不计。参考答案是公开的，因此也在比较之列，"
         "记作 (solution)。这只是需要查看的线索，不是结论。",
         "by_hand": "{parts}：人工评分，不计入以上得分。",
     },
