@@ -3,6 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_folders_of_plain_and_packed_files_read_like_one_text(tmp_path: Path) ->
     corpus = find_corpus(replace(CONFIG, data=str(folder)))
     assert [line[0] for line in corpus.lines()] == ["first", "second", "third", "fourth", "fifth"]
     assert [path.name for path in corpus.ignored] == ["ignored.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
+def test_link_to_a_text_that_is_gone_is_named_beside_a_text_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("first line\n")
+    (tmp_path / ".#a.txt").symlink_to("user@host.1")  # an editor's lock
+    assert len(find_corpus(replace(CONFIG, data=str(tmp_path))).files) == 1
+    (tmp_path / "b.txt").symlink_to("gone.txt")
+    with pytest.raises(UserError, match=r"b\.txt: is a link to a file that does not exist"):
+        find_corpus(replace(CONFIG, data=str(tmp_path)))
 
 
 def test_files_that_are_no_text_are_named(cbow: Caller, tmp_path: Path) -> None:

@@ -46,13 +46,13 @@ def test_notebooks_files_archives_and_folders_are_read(tmp_path: Path) -> None:
         ["x = 1\n", "y = 2"],
         "%matplotlib inline\nz = 3\n!pip install x",
     )
-    (tmp_path / "10002.py").write_text("\ufeffx = 1\r\n", encoding="utf-8")
+    (tmp_path / "10002.PY").write_text("\ufeffx = 1\r\n", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "10003_c_hw.zip", "w") as archive:
         archive.writestr("hw/solution.py", "x = 4")
         archive.writestr("hw/test_visible.py", "raise SystemExit")
         archive.writestr("__MACOSX/hw/._solution.py", "\0")
     (tmp_path / "10004").mkdir()
-    write_notebook(tmp_path / "10004" / "book.ipynb", "x = 5")
+    write_notebook(tmp_path / "10004" / "book.IPYNB", "x = 5")
     found = {s.student: s for s in find_submissions(tmp_path)}
     assert [s.problem for s in found.values()] == [None] * 4
     values: dict[str, dict] = {}

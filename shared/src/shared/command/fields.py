@@ -39,9 +39,13 @@ class Problems:
         self.problems: list[str] = []
 
     def __call__(self, is_wrong: bool, name: str, got: object, expected: str) -> None:
-        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`."""
+        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`.
+
+        A name in capitals is that of a positional argument.
+        """
         if is_wrong:
-            self.problems.append(f"{flag(name)} is {got}, expected {expected}")
+            shown = name if name.isupper() else flag(name)
+            self.problems.append(f"{shown} is {got}, expected {expected}")
 
     def __enter__(self) -> Problems:
         return self

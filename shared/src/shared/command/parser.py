@@ -97,7 +97,9 @@ def _one_line(message: str, parser: Any) -> str:
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
     if match := re.match(r"the following arguments are required: (.+)", message):
-        names = [name.upper() for name in match[1].split(", ")]
+        flags = {action.dest: action.option_strings for action in parser._actions}
+        names = [(flags.get(name) or [name.upper()])[0] for name in match[1].split(", ")]
         are = "is" if len(names) == 1 else "are"
-        return f"{' and '.join(names)} {are} missing. Expected `{parser.usage}`."
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return f"{listed} {are} missing. Expected `{parser.usage}`."
     return message

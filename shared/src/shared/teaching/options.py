@@ -93,15 +93,13 @@ class GradeOptions:
             problem(
                 self.memory is not None and self.memory < 256, "memory", self.memory, "256 or more"
             )
+            needs_paths = not self.self_test
             problem(
-                self.submissions is None and not self.self_test,
-                "submissions", self.submissions, "a folder of submissions, or --self-test",
+                needs_paths and self.submissions is None,
+                "SUBMISSIONS", "missing", "a folder of submissions, or --self-test",
             )  # fmt: skip
             problem(
-                self.out is None and not self.self_test,
-                "out",
-                self.out,
-                "a folder for grades and pages",
+                needs_paths and self.out is None, "out", "missing", "a folder for grades and pages"
             )
             problem(
                 self.gradescope is not None and not self.single,

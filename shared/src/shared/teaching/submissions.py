@@ -116,7 +116,7 @@ def read_code(path: Path) -> str:
         return _read_best([(p.relative_to(path).as_posix(), p) for p in files])
     if path.stat().st_size > 4 * MOST_BYTES:
         raise UnreadableError(f"it is larger than {4 * MOST_BYTES >> 20} MB")
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         return _of_zip(path)
     return code_of(path.name, path.read_bytes())
 
@@ -135,7 +135,9 @@ def code_of(name: str, data: bytes) -> str:
     except UnicodeDecodeError:
         raise UnreadableError(f"{name} is not UTF-8 text") from None
     return (
-        "\n\n".join(notebook_code(name, text)) if name.endswith(".ipynb") else without_magics(text)
+        "\n\n".join(notebook_code(name, text))
+        if name.lower().endswith(".ipynb")
+        else without_magics(text)
     )
 
 
@@ -175,7 +177,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _is_submission(path: Path) -> bool:
-    return path.is_dir() or path.suffix in (*_ENDINGS, ".zip")
+    return path.is_dir() or path.suffix.lower() in (*_ENDINGS, ".zip")
 
 
 def _of_zip(path: Path) -> str:
@@ -194,13 +196,13 @@ def _read_best(files: Iterable[tuple[str, object]]) -> str:
     usable = [
         (name, file)
         for name, file in sorted(files, key=lambda pair: pair[0])
-        if name.endswith(_ENDINGS)
+        if name.lower().endswith(_ENDINGS)
         and not any(
             part.startswith((".", "__MACOSX", "test_")) for part in PurePosixPath(name).parts
         )
         and PurePosixPath(name).name not in ("conftest.py", "setup.py", "__init__.py")
     ]
-    notebooks = [pair for pair in usable if pair[0].endswith(".ipynb")]
+    notebooks = [pair for pair in usable if pair[0].lower().endswith(".ipynb")]
     if len(notebooks) > 1:
         raise UnreadableError(
             f"it holds {len(notebooks)} notebooks: {', '.join(name for name, _ in notebooks[:3])}"
