@@ -259,7 +259,10 @@ def _text_files(folder: Path, corpus: str) -> tuple[tuple[Path, ...], tuple[Path
         return (named,), ()
     files: list[Path] = []
     ignored: list[Path] = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(folder.rglob("*")):
+        # A link whose file is gone is told of where the file would be read.
+        if path.exists() and not path.is_file():
+            continue
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         is_text = path.suffix.lower() in (".txt", *PACKED)
