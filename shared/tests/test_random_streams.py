@@ -16,10 +16,10 @@ def test_no_two_uses_of_a_seed_have_the_same_random_numbers() -> None:
     ]
     states = {
         tuple(seed_sequence(seed, *key).generate_state(4))
-        for seed in (0, 1, 2**32 - 1)
+        for seed in (0, 1, 2**32 - 1, 2**32)  # the last is 0, 1 as words
         for key in keys
     }
-    assert len(states) == 3 * len(keys)
+    assert len(states) == 4 * len(keys)
 
 
 def test_initial_weights_have_the_stream_of_the_seed_alone() -> None:
