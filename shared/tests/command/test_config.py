@@ -18,6 +18,7 @@ from shared.command.config import (
     parse,
     positional,
 )
+from shared.command.help import _takes
 from shared.errors import UserError
 
 
@@ -355,3 +356,9 @@ def test_list_is_written_with_or_without_brackets(value: str) -> None:
 def test_differences_name_the_flag_and_both_values() -> None:
     changed = differences(DemoConfig(), DemoConfig(epochs=5, data="x"), allowed=["data"])
     assert changed == ["--epochs: 3 -> 5"]
+
+
+def test_options_that_take_a_file_a_folder_or_a_run_say_so() -> None:
+    names = ("file", "synonyms", "cache", "run", "checkpoint", "data", "prompt")
+    words = ["FILE", "FILE", "FOLDER", "RUN", "NAME", "PATH", "TEXT"]
+    assert [_takes(name, str | None) for name in names] == words

@@ -22,7 +22,13 @@ COMMON = (
     *("seed", "device", "workers", "out", "resume", "quiet"),
 )  # fmt: skip
 """Names of options that are used most, of classes that do not say themselves."""
-_PATHS = {"data", "out", "file", "vectors", "weights", "init", "run", "text"}
+_TAKES = {
+    "recipe": "NAME", "arch": "NAME", "checkpoint": "NAME", "run": "RUN", "cache": "FOLDER", "wordnet": "FOLDER",
+    **dict.fromkeys(("data", "test_data", "out", "vectors", "weights", "init"), "PATH"),
+    **dict.fromkeys(("file", "text", "corpus", "words", "synonyms", "analogies", "pairs"), "FILE"),
+    **dict.fromkeys(("names", "gradescope", "attention"), "FILE"),
+}  # fmt: skip
+"""What stands for the value of an option that is a text, by its name; a path is a file or a folder."""
 _WIDEST = 100
 _INDENT = 26
 
@@ -124,7 +130,7 @@ def _left(name: str, kind: Any, is_on: bool) -> str:
 
 
 def _takes(name: str, kind: Any) -> str:
-    """Return what stands for an option's value: a choice, N for a whole number, X for a number, PATH or TEXT."""
+    """Return what stands for an option's value: a choice, N (a whole number), X (a number), or a word of `_TAKES`."""
     arguments = [part for part in typing.get_args(kind) if part is not type(None)]
     if typing.get_origin(kind) is typing.Literal:
         return "{" + ",".join(str(argument) for argument in arguments) + "}"
@@ -132,8 +138,7 @@ def _takes(name: str, kind: Any) -> str:
         return f"{_takes('', arguments[0])},..."
     if arguments:
         return "|".join(dict.fromkeys(_takes(name, part) for part in arguments))
-    text = "PATH" if name in _PATHS else "NAME" if name == "recipe" else "TEXT"
-    return {int: "N", float: "X", str: text}.get(kind, "VALUE")
+    return {int: "N", float: "X", str: _TAKES.get(name, "TEXT")}.get(kind, "VALUE")
 
 
 def _default_text(value: Any, kind: Any) -> str:
