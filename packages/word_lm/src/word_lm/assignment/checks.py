@@ -399,7 +399,7 @@ def check_generate(student: AnyStudent, random: Random, most: Most) -> Mapping[s
     """Look at the probabilities that are drawn from, and at what is read after each draw."""
     V, words, temperature = 6, 4, 0.5
     weights = random.normal(0, 1, (V, V)).astype(np.float32)
-    start = [int(i) for i in random.integers(0, V, 3)]
+    start = random.permutation(V)[:3].tolist()  # the first is not the last
     drawn: list[np.ndarray] = []
 
     def draw(probabilities: Any) -> int:
