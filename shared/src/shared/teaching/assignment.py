@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,16 @@ from shared.teaching.versions import source_of
 
 AnyStudent = Student | LocalStudent
 Remarks = Mapping[str, Mapping[str, str]]
+
+
+_DRAWS = 20
+
+must_tell_apart: ContextVar[bool] = ContextVar("must_tell_apart", default=False)
+"""Whether `judge` raises `Indistinct`: at all draws of inputs but the last."""
+
+
+class Indistinct(Exception):
+    """Two ways to do a part give the same on the inputs drawn: a mistake could pass for another, or for none."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +184,9 @@ class Assignment:
         seed : int
             Inputs are drawn from it, and from the names of the TODOs.
         """
-        key = [seed, *hashlib.sha256(check.todos[0].encode()).digest()[:4]]
         most = {name: self.points[name] for name in check.todos}
         try:
-            scores = check.run(student, np.random.default_rng(key), most)
+            scores = self._on_telling_inputs(check, student, seed, most)
         except CallFailed as failed:
             scores = {name: Score(0.0) for name in check.todos}
             for score in scores.values():
@@ -190,6 +200,21 @@ class Assignment:
             # A quarter of a point is the smallest step.
             score.points = round(4 * min(max(score.points, 0.0), most[name])) / 4
         return dict(scores)
+
+    def _on_telling_inputs(
+        self, check: Check, student: AnyStudent, seed: int, most: Mapping[str, float]
+    ) -> Mapping[str, Score]:
+        """Run a check, with other inputs where two of the ways that it knows give the same."""
+        key = [seed, *hashlib.sha256(check.todos[0].encode()).digest()[:4]]
+        for draw in range(_DRAWS):
+            token = must_tell_apart.set(draw < _DRAWS - 1)
+            try:
+                return check.run(student, np.random.default_rng([*key, draw]), most)
+            except Indistinct:
+                continue
+            finally:
+                must_tell_apart.reset(token)
+        raise AssertionError("the last draw must not tell apart")
 
     def points_here(self, todo: str, names: dict[str, Any], seed: int = 0) -> float:
         """Return the points of one TODO for code that runs in this process: for graded cells of notebooks.

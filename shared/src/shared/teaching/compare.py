@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from shared.teaching import wire
-from shared.teaching.assignment import AnyStudent, Score
+from shared.teaching.assignment import AnyStudent, Indistinct, Score, must_tell_apart
 from shared.teaching.student import CallFailed, Calls, Failure
 
 
@@ -78,7 +79,11 @@ def judge(
     ------
     CallFailed
         No case gave an answer.
+    Indistinct
+        Two ways that differ in points or remark give the same in all cases, and other inputs may be drawn.
     """
+    if must_tell_apart.get():
+        _require_apart(name, cases, ways, tolerance)
     answers: list[Any] = []
     first: Failure | None = None
     for case in cases:
@@ -109,11 +114,33 @@ def judge(
     return score
 
 
-def _fits(way: Way, case: Sequence[Any], answer: Any, tolerance: float) -> bool:
+def _require_apart(
+    name: str, cases: Sequence[Sequence[Any]], ways: Sequence[Way], tolerance: float
+) -> None:
+    given = [[_given(way, case) for case in cases] for way in ways]
+    for (one, first), (other, second) in combinations(zip(ways, given, strict=True), 2):
+        is_same = (one.cost, one.remark) == (other.cost, other.remark)
+        if not is_same and all(
+            a is b if b is _EXCEPTION or a is _EXCEPTION else close(a, b, tolerance)
+            for a, b in zip(first, second, strict=True)
+        ):
+            raise Indistinct(f"{name}: {one.remark} and {other.remark}")
+
+
+_EXCEPTION = object()
+
+
+def _given(way: Way, case: Sequence[Any]) -> Any:
+    """Return what a way gives, `_EXCEPTION` where it ends in one."""
     try:
-        expected = way.run(*case)
+        return way.run(*case)
     except (ArithmeticError, IndexError, ValueError, KeyError, TypeError):
-        # This way ends in an exception, and so must the student's.
+        return _EXCEPTION
+
+
+def _fits(way: Way, case: Sequence[Any], answer: Any, tolerance: float) -> bool:
+    expected = _given(way, case)
+    if expected is _EXCEPTION:  # and so must the student's
         return isinstance(answer, Failure)
     return not isinstance(answer, Failure) and close(answer, expected, tolerance)
 

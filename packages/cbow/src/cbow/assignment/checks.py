@@ -50,6 +50,7 @@ def check_softmax(
     """Check values (1 point), large scores (a half), and that the argument stays as it is (a half)."""
     score = Score(most["softmax"])
     scores = random.normal(0, 2, int(random.integers(4, 9)))
+    scores[0] = abs(scores[0]) + 1  # the first case is not of negative scores alone
     for given in (scores, -np.abs(scores) - 1):
         answer = _answer(student, "softmax", given)
         value = _numbers(answer.value)

@@ -492,8 +492,8 @@ def check_train_epoch(student: AnyStudent, random: Random, most: Most) -> Mappin
 def check_encode(student: AnyStudent, random: Random, most: Most) -> Mapping[str, Score]:
     """Ask for texts shorter than, as long as, and longer than the limit."""
     limit = 8
-    texts = [" ".join(_words(random, count)) for count in (3, limit - 2, limit - 3, limit, 12)]
-    labels = [1, 0, 1, 1, 0]
+    texts = [" ".join(_words(random, count)) for count in (3, limit - 2, 12, limit - 3, limit)]
+    labels = [1, 0, 1, 0, 0]
 
     def pieces(text: str) -> list[int]:
         return [200 + sum(map(ord, word)) % 5000 for word in text.split()]
