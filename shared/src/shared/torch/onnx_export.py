@@ -15,6 +15,7 @@ The folder appears only when onnxruntime gives torch's figures for the inputs th
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -168,9 +169,16 @@ def export_module(
 
 
 def _write(model: nn.Module, example: tuple[Tensor, ...], path: Path, options: Any) -> None:
+    log = logging.getLogger("torch.onnx")
+    level = log.level
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own, about its own parts
-        torch.onnx.export(model.eval(), example, str(path), **options)
+        # The exporter's own warnings are about its own parts: that torchvision is not installed, for example.
+        warnings.simplefilter("ignore")
+        log.setLevel(logging.ERROR)
+        try:
+            torch.onnx.export(model.eval(), example, str(path), **options)
+        finally:
+            log.setLevel(level)
 
 
 def save_graph(model: Any, path: Path) -> None:

@@ -316,7 +316,7 @@ test1()
 # %%
 def calculate_recall_rate(model, word_synonyms, topn):
     hits = listed = 0
-    for word, synonyms in word_synonyms.items():
+    for word, synonyms in word_synonyms:
         nearest = set(model.most_similar_tokens(word, topn)) if word in model.vocab else set()
         hits += sum(synonym in nearest for synonym in synonyms)
         listed += len(synonyms)
