@@ -118,7 +118,11 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve], png: Path) -> None:
     page.text(f"Words of context that are enough, within 1 % of the longest: {enough}.")
     gains = ["words of context", *curves]
     rows = [
-        [length, *(f"{c.gain[i]:.3f} ± {c.gain_error[i]:.3f}" for c in curves.values())]
+        # + 0.0 turns -0.0 into 0.0.
+        [
+            length,
+            *(f"{round(c.gain[i], 3) + 0.0:.3f} ± {c.gain_error[i]:.3f}" for c in curves.values()),
+        ]
         for i, length in enumerate(first.lengths[:-1])
     ]
     longest = first.lengths[-1]
