@@ -59,7 +59,7 @@ def lines_of(readme: Path) -> list[str]:
 
 
 def missing_files(line: str, folder: Path) -> list[str]:
-    """Return the files that a command reads and that are not there; what looks like a path is one."""
+    """Return the files that a command reads and that are not there; what looks like a path is one, and so is RUN."""
     words = shlex.split(line, comments=True)
     reads = [
         word
@@ -67,7 +67,10 @@ def missing_files(line: str, folder: Path) -> list[str]:
         if before not in ("--out", ">")
         and re.fullmatch(r"[\w.-]*/[\w./-]*|[\w-]+\.[a-z0-9]{2,5}", word)
     ]
-    return [] if words[0] in MAKES_FILES else [w for w in reads if not (folder / w).exists()]
+    if words[0] in MAKES_FILES:
+        return []
+    missing_run = ["RUN"] if "RUN" in words and newest_run(folder) is None else []
+    return missing_run + [word for word in reads if not (folder / word).exists()]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
