@@ -105,7 +105,7 @@ def test_readme_works_as_it_stands(package: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["own-data.md", "own-data.zh.md"])
 def test_own_data_works_as_shown(name: str, tmp_path: Path) -> None:
     shown = blocks(ROOT / "docs" / name, "")
-    assert len(shown) == 3
+    assert len(shown) == 4
     for block in shown:
         done = run(block, tmp_path)
         assert done.returncode == 0, f"{block}\n{done.stdout[-500:]}{done.stderr[-1500:]}"
