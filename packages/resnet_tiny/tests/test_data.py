@@ -124,6 +124,11 @@ def unknown_wnid(folder: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def long_name(folder: Path) -> None:
+    with (folder / "val" / "val_annotations.txt").open("a") as file:
+        file.write(f"{'a' * 300}.JPEG\t{next((folder / 'train').iterdir()).name}\t0\t0\t1\t1\n")
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "flattened train": (flatten_train, "flattened: 80 images lie in train/ itself"),
     "flattened class": (flatten_one_level, "flattened: its images lie beside each other without images/"),
@@ -144,6 +149,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown class": (add_class, "n00000001: wnids.txt does not list this class"),
     "val image without label": (add_unlabelled, "val_999.JPEG: val_annotations.txt does not name it"),
     "unknown wnid": (unknown_wnid, "val_annotations.txt:3: class 'n77777777' is not among the 10 classes"),
+    "name longer than a file's": (long_name, "aaa.JPEG is not in val/images (30 images are there)"),
     "class listed twice": (
         lambda f: (f / "wnids.txt").write_text("n1\nn2\nn1\n"), "wnids.txt:3: n1 is listed twice"
     ),

@@ -159,8 +159,8 @@ def image_paths(names: Iterable[str]) -> list[Path]:
     paths: list[Path] = []
     for name in names:
         path = Path(name)
-        if not path.is_dir():
-            if not path.exists():
+        if not os.path.isdir(path):
+            if not os.path.exists(path):
                 raise UserError(f"{path}: not found. Expected an image, such as a JPEG or PNG.")
             paths.append(path)
             continue

@@ -11,6 +11,7 @@ taken from the wrong place train to 0.5 % without any error.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -161,7 +162,8 @@ def _annotated(root: Path, val: Path, classes: Classes) -> tuple[Labelled, Count
     for number, name, label in _annotations(path, classes):
         if labels.setdefault(name, label) != label:
             raise UserError(f"{path}:{number}: {name} has two labels. Expected one line for each.")
-        if name not in there and (images / name).is_file():
+        # Of a name longer than the file system takes, `Path.is_file` raises an error.
+        if name not in there and os.path.isfile(images / name):
             raise UserError(
                 f"{path}:{number}: {name} is not an image by its ending. Convert it to JPEG or PNG."
             )
