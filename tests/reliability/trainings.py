@@ -84,7 +84,7 @@ TRAININGS = (
         "resnet_tiny",
         (
             *_TORCH, "--arch", "shufflenet_v2_x0_5", "--batch-size", "16", "--holdout-per-class", "2", "--crop", "pad",
-            "--flip", "alternate", "--mixup", "0.2", "--pack-threads", "1", "--epochs", "6", "--checkpoint-every", "2",
+            "--flip", "alternate", "--mixup", "0.2", "--pack-threads", "1", "--steps", "24", "--checkpoint-every", "2",
             "--log-every", "1",
         ),
         ("--arch", "shufflenet_v2_x1_0"),
