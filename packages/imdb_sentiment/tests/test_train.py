@@ -111,6 +111,9 @@ def test_hand_written_lstm_learns_what_torchs_does(tmp_path: Path, sample_folder
         run = train.train(config, RunOptions(out=str(tmp_path / kind), quiet=True))
         assert run is not None
         found.append(summary_of(run)["metrics"])
+    for key in ("valid_confusion", "test_confusion"):
+        first, second = (np.array(metrics.pop(key)) for metrics in found)
+        assert np.abs(first - second).max() <= 1
     assert found[0] == pytest.approx(found[1], abs=1e-3)
 
 
