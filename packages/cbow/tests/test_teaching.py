@@ -21,6 +21,7 @@ from cbow.assignment.checks import ASSIGNMENT
 from cbow.data import sample
 from cbow.model import reference
 from shared.errors import UserError
+from shared.teaching.assignment import Remark
 from shared.teaching.formats import gradescope
 from shared.teaching.grade import Journal, grade_class, grade_one, write_grades
 from shared.teaching.handout import write_handout
@@ -263,7 +264,9 @@ def test_command_grades_a_folder(
     (folder / "10002_li.py").write_text(MUTANTS[0].code(SOLUTION), encoding="utf-8")
     (folder / "10003_zhao.py").write_text(EMPTY, encoding="utf-8")
     (folder / "10004_qian.rar").touch()
-    (tmp_path / "names.csv").write_text("10001,王\n10002,李\n", encoding="utf-8")
+    (tmp_path / "names.csv").write_text(
+        "学号,姓名\n10001,王\n10002,李\n10009,吴\n", encoding="utf-8"
+    )
     out = tmp_path / "out"
     words = [
         "grade",
@@ -279,6 +282,8 @@ def test_command_grades_a_folder(
     said = capsys.readouterr().out
     assert "mean 9.67 of 15 points" in said
     assert "10004_qian.rar" in said
+    assert "not in the table of names: 10003\n" in said
+    assert "in the table of names, without a submission: 10009 吴\n" in said
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "10002" in text
     assert "王" not in text  # names never go into a page
@@ -289,7 +294,7 @@ def test_command_grades_a_folder(
 def test_page_of_a_file_that_cannot_be_read_does_not_say_all_right(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    broken = Submission("1", Path("1.ipynb"), "", "1.ipynb is not a notebook")
+    broken = Submission("1", Path("1.ipynb"), "", Remark("not_notebook", {"name": "1.ipynb"}))
     page = tmp_path / "1.html"
     write_student_page(ASSIGNMENT, grade_one(ASSIGNMENT, broken, sandbox), page, "en")
     text = page.read_text(encoding="utf-8")

@@ -238,6 +238,17 @@ def test_syntax_error_and_failing_line_are_told_with_their_line(sandbox: Sandbox
             assert calls.value("f") == 5
 
 
+def test_a_broken_part_costs_that_part_alone(sandbox: Sandbox) -> None:
+    code = "def f():\n    return 5\n@staticmethod\ndef g():\n    return 6\ny = 1 +\ndef h(:\n    pass\nz = 1 / 0\n"
+    with Student.of_code(sandbox, "def h():\n    return 'given'\n", code) as student:
+        assert [(p.error, p.line) for p in student.problems] == [
+            ("SyntaxError", 6),
+            ("ZeroDivisionError", 9),
+        ]
+        with student.check() as calls:
+            assert [calls.value(name) for name in "fgh"] == [5, 6, "given"]
+
+
 def test_training_at_the_end_of_a_file_is_not_run(sandbox: Sandbox) -> None:
     code = "def main():\n    while True:\n        pass\nmain()\nmodel = main()\nprint(main())\ndef f():\n    return 5\n"
     with Student.of_code(sandbox, "", code) as student, student.check() as calls:
@@ -252,6 +263,39 @@ def test_what_needs_a_line_that_was_left_out_is_left_out_too(sandbox: Sandbox) -
         assert student.problems == []
         with student.check() as calls:
             assert calls.value("g") == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives each worker a user id")
+def test_no_two_gradings_have_the_same_user_ids() -> None:
+    """One that a worker is done with stays with its grading: what is left behind is told by its user."""
+    first, second = (Sandbox("trust", ("numpy",), Limits()) for _ in range(2))
+    try:
+        for sandbox in (first, second, first):
+            for process in [sandbox.start(), sandbox.start()]:
+                process.stop()
+        assert len(first.uids) == len(second.uids) == 2
+        assert not first.uids & second.uids
+    finally:
+        first.close()
+        second.close()
+
+
+def test_folder_of_a_grader_that_was_killed_is_removed_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed, new, strange = (tmp_path / f"dltasks-grade-{name}" for name in ("a", "b", "c"))
+    for folder in (killed, new, strange):
+        folder.mkdir()
+        (folder / ("lock" if folder is not strange else "file")).touch()
+    living = Sandbox("trust", ("numpy",), Limits())
+    for folder in (killed, living.path):
+        os.utime(folder / "lock", (0, 0))
+    other = Sandbox("trust", ("numpy",), Limits())
+    assert sorted(tmp_path.iterdir()) == sorted([new, strange, living.path, other.path])
+    other.close()
+    living.close()
+    assert sorted(tmp_path.iterdir()) == [new, strange]
 
 
 def test_where_no_sandbox_works_grading_is_refused_unless_trusted(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UserError
+from shared.teaching.assignment import COMMON
 from shared.teaching.submissions import (
     MOST_BYTES,
     UnreadableError,
@@ -119,3 +120,5 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path, make: str) -> Non
     with pytest.raises(UnreadableError) as caught:
         read_code(path)
     assert "\n" not in str(caught.value)
+    said = caught.value.remark
+    assert COMMON[said.key]["zh"].format(**said.values).startswith("无法读取：")

@@ -269,8 +269,8 @@ COMMON: Remarks = {
         "zh": "第 {line} 行出现 {error}：{text}",
     },
     "syntax": {
-        "en": "the file is not valid Python (line {line}): {text}",
-        "zh": "文件不是合法的 Python 代码（第 {line} 行）：{text}",
+        "en": "not valid Python, the parts before and after it were graded (line {line}): {text}",
+        "zh": "不是合法的 Python 代码，其余部分仍照常评分（第 {line} 行）：{text}",
     },
     "definition": {
         "en": "line {line} failed while the file was loaded, {error}: {text}",
@@ -284,8 +284,33 @@ COMMON: Remarks = {
         "en": "could not be graded, please tell your teacher ({error}: {text})",
         "zh": "无法评分，请告知老师（{error}：{text}）",
     },
-    "unreadable_file": {
-        "en": "the file cannot be read: {text}",
-        "zh": "无法读取文件：{text}",
+    "is_link": {"en": "cannot be read: it is a link", "zh": "无法读取：提交的是一个链接"},
+    "too_large": {
+        "en": "cannot be read: {name} is larger than {megabytes} MB",
+        "zh": "无法读取：{name} 超过 {megabytes} MB",
+    },
+    "not_utf8": {
+        "en": "cannot be read: {name} is not UTF-8 text",
+        "zh": "无法读取：{name} 不是 UTF-8 编码的文本",
+    },
+    "not_notebook": {
+        "en": "cannot be read: {name} is not a notebook",
+        "zh": "无法读取：{name} 不是有效的 notebook",
+    },
+    "many_members": {
+        "en": "cannot be read: the archive holds more than {most} files",
+        "zh": "无法读取：压缩包内文件超过 {most} 个",
+    },
+    "bad_archive": {
+        "en": "cannot be read: the archive is damaged, or has a password",
+        "zh": "无法读取：压缩包已损坏或设有密码",
+    },
+    "many_notebooks": {
+        "en": "cannot be read: it holds {count} notebooks: {names}",
+        "zh": "无法读取：其中有 {count} 个 notebook：{names}",
+    },
+    "no_code": {
+        "en": "cannot be read: it holds no .ipynb and no .py file",
+        "zh": "无法读取：其中没有 .ipynb 或 .py 文件",
     },
 }

@@ -29,6 +29,7 @@ from shared.teaching.submissions import Submission
 
 JOURNAL = "results.jsonl"
 GRADES = "grades.csv"
+_HEADERS = ("id", "student", "student_id", "student id", "学号")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def grade_one(
     scores: dict[str, Score] = {}
     notes: list[Remark] = []
     if submission.problem:
-        notes.append(Remark("unreadable_file", {"text": submission.problem}))
+        notes.append(submission.problem)
         return Result(submission.student, _nothing(assignment), notes)
     keys = {
         check: f"{submission.checksum[:32]}-{check.todos[0]}-{assignment.version(check)}-{seed}"
@@ -256,7 +257,7 @@ def frequent_remarks(
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Read a table that maps ids to names: CSV with two columns, id first.
+    """Read a table that maps ids to names: CSV with two columns, id first; a header is left out.
 
     Raises
     ------
@@ -272,7 +273,8 @@ def read_names(path: Path) -> dict[str, str]:
     for number, row in enumerate(rows, 1):
         if row and len(row) != 2:
             raise UserError(f"{path}:{number}: {len(row)} columns. Expected two: id,name.")
-    return {row[0].strip(): row[1].strip() for row in rows if row}
+    names = {row[0].strip(): row[1].strip() for row in rows if row}
+    return {student: name for student, name in names.items() if student.lower() not in _HEADERS}
 
 
 def _nothing(assignment: Assignment) -> dict[str, Score]:

@@ -13,6 +13,7 @@ Limits of memory, processes, file size and time hold in all of them. Tier 2 is f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import importlib.util
@@ -34,11 +35,16 @@ from pathlib import Path
 from select import select
 from typing import Any
 
+from shared import locks
 from shared.errors import UserError
 from shared.teaching import landlock, wire
 
 TIERS = ("bubblewrap", "landlock", "user", "trust")
 _FIRST_UID = 61_000
+_PREFIX = "dltasks-grade-"
+_LOCK = "lock"
+_NEW = 60.0
+"""Seconds."""
 _PATIENCE = 4
 """Times the limit by the clock that an answer is waited for on a busy machine."""
 _LANDLOCK = 3  # from here on it covers the truncation of files
@@ -84,10 +90,12 @@ class Sandbox:
         self.tier = tier
         self.limits = limits
         self.distributions = tuple(distributions)
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="dltasks-grade-", ignore_cleanup_errors=True
-        )
+        _remove_abandoned()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
         self.path = Path(self._folder.name)
+        self._in_use = contextlib.ExitStack()
+        with suppress(locks.NoLocks):
+            self._in_use.callback(locks.acquire(self.path / _LOCK).release)
         self.path.chmod(0o755)
         self.worker = self.path / "worker"
         self.worker.mkdir()
@@ -97,15 +105,28 @@ class Sandbox:
         self.site = {path.name: path for path in _top_level(self.distributions)}
         self._lock = threading.Lock()
         self._numbers: dict[int, socket.socket] = {}
+        self._free: set[int] = set()
 
     def close(self) -> None:
-        """Remove its folder."""
+        """Remove its folder, and let other gradings have its user ids."""
+        self._in_use.close()
         self._folder.cleanup()
+        for name in self._numbers.values():
+            name.close()
+        self._numbers.clear()
+        self._free.clear()
+
+    @property
+    def uids(self) -> set[int]:
+        """The user ids that no other grading on this machine has as long as this sandbox is open."""
+        return {_FIRST_UID + number for number in self._numbers}
 
     def start(self) -> Process:
         """Start a worker process that waits for a submission."""
         with self._lock:
-            number = next(n for n in range(10_000) if n not in self._numbers and self._take(n))
+            free = sorted(self._free) or range(10_000)
+            number = next(n for n in free if n in self._free or self._take(n))
+            self._free.discard(number)
         try:
             command, options, folder = getattr(self, f"_{self.tier}")(number)
             process = subprocess.Popen(
@@ -125,16 +146,17 @@ class Sandbox:
     def release(self, number: int) -> None:
         """Let another worker have the number, and so the user id, of one that ended."""
         with self._lock:
-            name = self._numbers.pop(number, None)
-        if name is not None:
-            name.close()
+            if number in self._numbers:
+                self._free.add(number)
 
     def _take(self, number: int) -> bool:
-        """Take a number, and so a user id, unless another grading on this machine has it.
+        """Take a number, and so a user id, unless this or another grading on this machine has it.
 
         The limit of processes counts all those of a user: a fork bomb in one grading would cost points in the other.
         The name of a socket is held by one process alone, and is free again when that ends, however it ends.
         """
+        if number in self._numbers:
+            return False
         name = socket.socket(socket.AF_UNIX)
         try:
             if os.geteuid() == 0 and sys.platform.startswith("linux"):
@@ -289,6 +311,17 @@ class Sandbox:
             {},
             folder,
         )
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of graders that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, locks.Busy, locks.NoLocks):
+            # A new folder's lock may be there and not yet be taken.
+            if time.time() - (folder / _LOCK).stat().st_mtime > _NEW:
+                lock = locks.acquire(folder / _LOCK)
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
 
 
 class Process:

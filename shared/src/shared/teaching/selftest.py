@@ -150,7 +150,7 @@ def grade_hostile(
             for name, code in codes.items():
                 if names is not None and name not in names:
                     continue
-                before = _processes()
+                before = _processes(sandbox)
                 with ThreadPoolExecutor(2) as pool:
                     attack = pool.submit(
                         grade_one, assignment, Submission("a", folder, solution + code), sandbox
@@ -159,7 +159,7 @@ def grade_hostile(
                         grade_one, assignment, Submission("b", folder, solution), sandbox
                     )
                     result, other = attack.result(), honest.result()
-                harm = _harm(assignment, result, other, canary, server, before)
+                harm = _harm(assignment, sandbox, result, other, canary, server, before)
                 if harm is None and name not in HARMLESS and result.total == other.total:
                     harm = "it was not run"
                 verdicts.append(Verdict(name, result.total, harm))
@@ -170,6 +170,7 @@ def grade_hostile(
 
 def _harm(
     assignment: Assignment,
+    sandbox: Sandbox,
     result: Result,
     other: Result,
     canary: Path,
@@ -194,19 +195,19 @@ def _harm(
     if other.total != sum(score for score in assignment.points.values()):
         return f"the honest submission beside it got {other.total:g}"
     for _ in range(50):  # a namespace's processes end a moment after their first one
-        left = _processes() - before
+        left = _processes(sandbox) - before
         if not left:
             return None
         time.sleep(0.1)
     return f"processes stayed behind: {sorted(left)}" if left else None
 
 
-def _processes() -> set[int]:
-    """Return the processes of the user ids that workers have."""
-    numbers = set()
+def _processes(sandbox: Sandbox) -> set[int]:
+    """Return the processes of the user ids that a sandbox's workers have."""
+    uids, numbers = sandbox.uids, set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if entry.stat().st_uid >= 61_000 and entry.stat().st_uid < 62_000:
+            if entry.stat().st_uid in uids:
                 numbers.add(int(entry.name))
         except OSError:
             continue

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from shared.errors import UserError
+from shared.teaching.assignment import COMMON, Remark
 
 MOST_BYTES = 5 << 20
 _MOST_MEMBERS = 1000
@@ -23,7 +24,11 @@ _ENDINGS = (".ipynb", ".py")
 
 
 class UnreadableError(Exception):
-    """A submission that cannot be graded; the message says why."""
+    """A submission that cannot be graded; `remark` says why, the message says it in English."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.remark = Remark(key, values)
+        super().__init__(COMMON[key]["en"].format(**values))
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,14 @@ class Submission:
         The file.
     code : str
         Its Python code; empty where it cannot be read.
-    problem : str or None
+    problem : Remark or None
         Why it cannot be read.
     """
 
     student: str
     path: Path
     code: str
-    problem: str | None = None
+    problem: Remark | None = None
 
     @property
     def checksum(self) -> str:
@@ -84,7 +89,7 @@ def find_submissions(folder: Path) -> list[Submission]:
         try:
             submissions.append(Submission(student, path, read_code(path)))
         except UnreadableError as error:
-            submissions.append(Submission(student, path, "", str(error)))
+            submissions.append(Submission(student, path, "", error.remark))
     return submissions
 
 
@@ -110,12 +115,12 @@ def read_code(path: Path) -> str:
     UnreadableError
     """
     if path.is_symlink():
-        raise UnreadableError("it is a link")
+        raise UnreadableError("is_link")
     if path.is_dir():
         files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.is_symlink()]
         return _read_best([(p.relative_to(path).as_posix(), p) for p in files])
     if path.stat().st_size > 4 * MOST_BYTES:
-        raise UnreadableError(f"it is larger than {4 * MOST_BYTES >> 20} MB")
+        raise UnreadableError("too_large", name=path.name, megabytes=4 * MOST_BYTES >> 20)
     if path.suffix.lower() == ".zip":
         return _of_zip(path)
     return code_of(path.name, path.read_bytes())
@@ -129,11 +134,11 @@ def code_of(name: str, data: bytes) -> str:
     UnreadableError
     """
     if len(data) > MOST_BYTES:
-        raise UnreadableError(f"{name} is larger than {MOST_BYTES >> 20} MB")
+        raise UnreadableError("too_large", name=name, megabytes=MOST_BYTES >> 20)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableError(f"{name} is not UTF-8 text") from None
+        raise UnreadableError("not_utf8", name=name) from None
     return (
         "\n\n".join(notebook_code(name, text))
         if name.lower().endswith(".ipynb")
@@ -157,7 +162,7 @@ def notebook_code(name: str, text: str) -> Iterator[str]:
                     source if isinstance(source, str) else "".join(map(str, source))
                 )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UnreadableError(f"{name} is not a notebook") from None
+        raise UnreadableError("not_notebook", name=name) from None
 
 
 def without_magics(text: str) -> str:
@@ -185,10 +190,10 @@ def _of_zip(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
             if len(members) > _MOST_MEMBERS:
-                raise UnreadableError(f"the archive holds more than {_MOST_MEMBERS} files")
+                raise UnreadableError("many_members", most=_MOST_MEMBERS)
             return _read_best([(info.filename, (archive, info)) for info in members])
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
-        raise UnreadableError("the archive is damaged, or has a password") from None
+        raise UnreadableError("bad_archive") from None
 
 
 def _read_best(files: Iterable[tuple[str, object]]) -> str:
@@ -204,19 +209,18 @@ def _read_best(files: Iterable[tuple[str, object]]) -> str:
     ]
     notebooks = [pair for pair in usable if pair[0].lower().endswith(".ipynb")]
     if len(notebooks) > 1:
-        raise UnreadableError(
-            f"it holds {len(notebooks)} notebooks: {', '.join(name for name, _ in notebooks[:3])}"
-        )
+        names = ", ".join(name for name, _ in notebooks[:3])
+        raise UnreadableError("many_notebooks", count=len(notebooks), names=names)
     chosen = notebooks or usable
     if not chosen:
-        raise UnreadableError("it holds no .ipynb and no .py file")
+        raise UnreadableError("no_code")
     return "\n\n".join(code_of(PurePosixPath(name).name, _bytes(file)) for name, file in chosen)
 
 
 def _bytes(file: object) -> bytes:
     if isinstance(file, Path):
         if file.stat().st_size > MOST_BYTES:
-            raise UnreadableError(f"{file.name} is larger than {MOST_BYTES >> 20} MB")
+            raise UnreadableError("too_large", name=file.name, megabytes=MOST_BYTES >> 20)
         return file.read_bytes()
     archive, info = cast("tuple[zipfile.ZipFile, zipfile.ZipInfo]", file)
     with archive.open(info) as member:

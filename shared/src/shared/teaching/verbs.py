@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shared.errors import UserError
@@ -69,7 +69,7 @@ def check_file(assignment: Assignment, options: CheckOptions) -> int:
     try:
         submission = Submission(path.stem, path, read_code(path))
     except UnreadableError as error:
-        raise UserError(f"{path}: {error}.") from None
+        raise UserError(f"{path}: {assignment.text(error.remark, options.language)}.") from None
     sandbox = Sandbox("trust", assignment.distributions, Limits(memory=_memory(assignment)))
     try:
         result = grade_one(assignment, submission, sandbox)
@@ -135,6 +135,8 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     others = left_out(folder)
     if others:
         print(f"not graded, since not .ipynb, .py, .zip or a folder: {', '.join(others)}")
+    for line in _unmatched({s.student for s in submissions}, names):
+        print(line)
     began = time.monotonic()
     results = grade_class(
         assignment,
@@ -161,6 +163,17 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     return 0
 
 
+def _unmatched(students: set[str], names: Mapping[str, str] | None) -> Iterator[str]:
+    """Yield a line for the submissions without a name, and one for the names without a submission."""
+    if names is None:
+        return
+    if nameless := sorted(students - names.keys()):
+        yield f"not in the table of names: {', '.join(nameless)}"
+    if missing := sorted(names.keys() - students):
+        entries = ", ".join(f"{student} {names[student]}" for student in missing)
+        yield f"in the table of names, without a submission: {entries}"
+
+
 def _grade_single(
     assignment: Assignment, sandbox: Sandbox, options: GradeOptions, folder: Path, out: Path
 ) -> int:
@@ -168,7 +181,7 @@ def _grade_single(
     try:
         submission = Submission(folder.name, folder, read_code(folder))
     except UnreadableError as error:
-        submission = Submission(folder.name, folder, "", str(error))
+        submission = Submission(folder.name, folder, "", error.remark)
     result = grade_one(assignment, submission, sandbox, seed=options.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_student_page(assignment, result, out / "report.html", options.language)

@@ -15,6 +15,7 @@ import ctypes
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -175,21 +176,12 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     namespace: dict[str, Any] = {"__name__": "submission", "__builtins__": __builtins__}
     problems: list[dict[str, Any]] = []
     exec(compile(given, "handout.py", "exec"), namespace)
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        # A notebook's cells are one file here: its line number is of less help than the line.
-        words = error.msg if isinstance(error, SyntaxError) else error
-        shown = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
-        text = f"{type(error).__name__}: {words}{shown}"[: wire.MOST_TEXT]
-        problems.append(
-            {"error": type(error).__name__, "text": text, "line": getattr(error, "lineno", None)}
-        )
-        return namespace, problems
+    statements, wrong = parse(code)
+    problems += wrong
     definitions = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-    own = {node.name for node in tree.body if isinstance(node, definitions)}
+    own = {node.name for node in statements if isinstance(node, definitions)}
     left_out: set[str] = set()
-    for node in tree.body:
+    for node in statements:
         if not isinstance(
             node, (*definitions, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
         ):
@@ -205,6 +197,37 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         except (Exception, SystemExit) as error:
             problems.append({**problem(error), "line": node.lineno})
     return namespace, problems
+
+
+def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
+    """Return the statements of a submission; of one that is not valid Python, those that are valid by themselves.
+
+    A cell left in the middle of a line must not cost the whole notebook.
+    """
+    invalid = (SyntaxError, ValueError, RecursionError, MemoryError)
+    try:
+        return ast.parse(code).body, []
+    except invalid as error:
+        # A notebook's cells are one file here: its line number is of less help than the line.
+        words = error.msg if isinstance(error, SyntaxError) else error
+        shown = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
+        text = f"{type(error).__name__}: {words}{shown}"[: wire.MOST_TEXT]
+        line = getattr(error, "lineno", None)
+        problems = [{"error": type(error).__name__, "text": text, "line": line}]
+    lines = code.split("\n")
+    starts = [
+        number
+        for number, line in enumerate(lines)
+        if re.match(r"[\w@]", line) and not (number and lines[number - 1].startswith("@"))
+    ]
+    statements: list[ast.stmt] = []
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        try:
+            piece = ast.parse("\n".join(lines[start:end]))
+        except invalid:
+            continue
+        statements += ast.increment_lineno(piece, start).body
+    return statements, problems
 
 
 def called(node: ast.AST) -> set[str]:
