@@ -354,7 +354,10 @@ def test_study_measures_every_epoch_and_dev_alone_chooses_one(
     records = [json.loads(line) for line in lines]
     assert dev == pytest.approx([r["valid_accuracy"] for r in records if "valid_accuracy" in r])
     assert all(0 < row["test_accuracy"] < 1 and 0 < row["train_accuracy"] < 1 for row in epochs)
-    assert result["variants"]["full"]["deviation"] > 0
+    second = json.loads((tmp_path / "st/full-2/summary.json").read_text())
+    both = (max(dev), second["metrics"]["valid_accuracy"])
+    assert result["variants"]["full"]["valid_accuracy"] == pytest.approx(sum(both) / 2)
+    assert not (tmp_path / "st/full-1").exists()  # what the first part trained is not trained again
     page = (tmp_path / "st" / "study.html").read_text()
     assert page.count("chosen on dev") == 1 and "nothing left out" in page
 

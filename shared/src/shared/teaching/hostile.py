@@ -140,7 +140,7 @@ def {name}(*arguments, **options):
         y = [y]
     return y
 """
-HARMLESS = ("attack while loading", "attack in an assignment")
+HARMLESS = ("attack while loading", "attack in an assignment", "not Python", "null bytes")
 """Attacks that leave the solution's functions as they are; all others must cost points."""
 
 

@@ -83,7 +83,13 @@ def run(config: TrainConfig, options: AblateOptions) -> int:
 
 
 def ablate(
-    config: TrainConfig, out: Path, variants: Sequence[str], seeds: Sequence[int], *, quiet: bool
+    config: TrainConfig,
+    out: Path,
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    quiet: bool,
+    trained: Mapping[tuple[str, int], Path] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Train the variants of a configuration, each with all seeds.
 
@@ -96,6 +102,8 @@ def ablate(
         Keys of `CHANGES`.
     seeds : sequence of int
     quiet : bool
+    trained : mapping, optional
+        Folders of runs that are there already, by variant and seed.
 
     Returns
     -------
@@ -107,9 +115,11 @@ def ablate(
     for name in variants:
         summaries = []
         for seed in seeds:
-            path = out / f"{name}-{seed}"
-            changed = replace(config, seed=seed, **CHANGES[name])
-            train(changed, RunOptions(out=str(path), resume=True, quiet=quiet))
+            path = (trained or {}).get((name, seed))
+            if path is None:
+                path = out / f"{name}-{seed}"
+                changed = replace(config, seed=seed, **CHANGES[name])
+                train(changed, RunOptions(out=str(path), resume=True, quiet=quiet))
             summaries.append(read_summary(RunDirectory.read(path, task="esim")))
         mean, deviation = mean_and_deviation([s["metrics"]["valid_accuracy"] for s in summaries])
         seconds, _ = mean_and_deviation([s["seconds"] for s in summaries])

@@ -27,10 +27,12 @@ from shared.runs.run_directory import RunDirectory
 def run(config: TrainConfig, options: StudyOptions) -> int:
     """Train, measure every epoch, train the variants, and write one page."""
     out = Path(options.out or "runs/esim/study")
-    epochs = by_epoch(config, out / "epochs", quiet=options.quiet or options.json)
-    variants = ablate(
-        config, out, options.without, options.seeds, quiet=options.quiet or options.json
-    )
+    quiet = options.quiet or options.json
+    epochs = by_epoch(config, out / "epochs", quiet=quiet)
+    # The first part's run is the variant from which nothing is left out, unless that ends earlier.
+    is_whole = config.steps is None and config.minutes is None
+    trained = {("full", config.seed): out / "epochs"} if is_whole else {}
+    variants = ablate(config, out, options.without, options.seeds, quiet=quiet, trained=trained)
     result = {"epochs": epochs, "variants": variants, "seeds": list(options.seeds)}
     write_json(out / "study.json", result)
     page = write_page(out / "study.html", result)
