@@ -16,7 +16,12 @@ pytest.importorskip("transformers", reason="needs the extra `encoder`")
 from imdb_sentiment.commands.export_pretrained import export_pretrained
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model import hub
-from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec, pretrained_encoder
+from imdb_sentiment.model.encoder import (
+    EncoderClassifier,
+    EncoderCodec,
+    longest_input,
+    pretrained_encoder,
+)
 from imdb_sentiment.model.low_rank import LowRankLinear, merge_low_rank
 from imdb_sentiment.model.trained import (
     NetworkClassifier,
@@ -387,7 +392,7 @@ def test_reviews_longer_than_the_encoder_reads_are_refused(
         read(small_encoder, max_tokens=41)
     import shutil
 
-    from transformers import RobertaConfig, RobertaModel
+    from transformers import LEDConfig, LEDModel, RobertaConfig, RobertaModel
 
     for file in small_encoder.glob("*token*"):
         shutil.copy(file, tmp_path)
@@ -396,6 +401,12 @@ def test_reviews_longer_than_the_encoder_reads_are_refused(
         max_position_embeddings=42, pad_token_id=1,
     )  # fmt: skip
     RobertaModel(config).save_pretrained(tmp_path)
+    led = LEDConfig(
+        vocab_size=17, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_encoder_position_embeddings=40,
+        max_decoder_position_embeddings=20, attention_window=4,
+    )  # fmt: skip
+    assert longest_input(LEDModel(led)) == 40
     with pytest.raises(UserError, match="--max-tokens is 41, but .* reads at most 40"):
         read(tmp_path, max_tokens=41)
     network, codec = read(tmp_path, max_tokens=40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_predict_holds_no_more_than_a_batch(
     first = list(itertools.islice(reviews, 5))
     assert first[4] == "review 4"
     assert asked == 4
+
+
+def test_predict_answers_each_line_of_standard_input_as_it_arrives(linear_run: Path) -> None:
+    command = [sys.executable, "-m", "imdb_sentiment", "predict", str(linear_run)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for text, label in ((TEXT, "positive"), ("Dull and awful.", "negative")):
+            process.stdin.write(f"{text}\n")
+            assert process.stdout.readline().startswith(label)  # while the input is open
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
 
 
 def test_table_cells_may_be_a_megabyte(imdb: Caller, linear_run: Path, tmp_path: Path) -> None:

@@ -196,6 +196,23 @@ def test_prediction_names_classes_of_images_of_any_kind_and_size(
     assert "red disc" in resnet_tiny("predict", small_run, "wide.png", "--top", 10)[1]
 
 
+def test_file_that_cannot_be_read_costs_its_own_answer_alone(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (30, 20), (200, 50, 45)).save(tmp_path / "good.png")
+    Image.new("F", (30, 20), 0.5).save(tmp_path / "float.tiff")
+    (tmp_path / "empty").mkdir()
+    names = ("none.png", "float.tiff", "good.png", "empty")
+    code, printed, error = resnet_tiny("predict", small_run, *names, "--json")
+    assert code == 2
+    assert [json.loads(line)["file"] for line in printed.splitlines()] == ["good.png"]
+    told = error.splitlines()
+    assert len(told) == 3
+    assert "none.png: not found" in told[0]
+    assert "empty: holds no image" in told[1]
+    assert "float.tiff: holds floating-point values" in told[2]
+
+
 def test_page_can_be_made_again(resnet_tiny: Caller, small_run: Path, tmp_path: Path) -> None:
     assert resnet_tiny("report", small_run, "--out", "page.html")[0] == 0
     assert (tmp_path / "page.html").read_text() == (small_run / "report.html").read_text()

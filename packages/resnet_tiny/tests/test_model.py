@@ -168,8 +168,15 @@ def test_channels_last_changes_the_layout_and_not_the_result() -> None:
         lambda state: {"model": state, "epoch": 3},
         lambda state: {"state_dict": {f"module._orig_mod.{key}": v for key, v in state.items()}},
         lambda state: {"model_state_dict": {f"model.{key}": v for key, v in state.items()}},
+        lambda state: {"model": state, "epoch": torch.tensor(3)},
+        lambda state: {
+            "model_ema": {
+                "n_averaged": torch.tensor(9),
+                **{f"module.{key}": v for key, v in state.items()},
+            }
+        },
     ],
-    ids=["DataParallel", "model", "compiled and DDP", "Lightning"],
+    ids=["DataParallel", "model", "compiled and DDP", "Lightning", "tensor beside", "average"],
 )
 def test_weights_are_found_however_they_are_wrapped(wrap: Any, tmp_path: Path) -> None:
     other = build_model("squeezenet1_1", 4)

@@ -119,7 +119,7 @@ def test_training_and_predict_hold_an_image_the_same_way_up(
     assert np.array_equal(decode(path, 64, resize=True), pixels)
 
 
-@pytest.mark.parametrize("mode, value", [("F", 0.5), ("I", 1 << 20), ("I", -1)])
+@pytest.mark.parametrize("mode, value", [("F", 0.5), ("I", 1 << 20), ("I", -1), ("I", 255)])
 def test_values_of_unknown_range_are_named_and_not_clipped(
     mode: str, value: float, tmp_path: Path
 ) -> None:
@@ -129,8 +129,10 @@ def test_values_of_unknown_range_are_named_and_not_clipped(
 
 
 def test_integers_of_16_bits_are_scaled_in_any_mode(tmp_path: Path) -> None:
-    Image.new("I", (64, 64), 100 * 256).save(tmp_path / "x.tiff")
-    assert abs(decode(tmp_path / "x.tiff", 64).astype(int) - 100).max() <= 1
+    Image.new("I;16", (64, 64), 100 * 256).save(tmp_path / "x.tiff")
+    Image.new("I;16", (64, 64), 100 * 256).save(tmp_path / "x.png")
+    for name in ("x.tiff", "x.png"):
+        assert abs(decode(tmp_path / name, 64).astype(int) - 100).max() <= 1
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".bmp", ".gif", ".tif"])

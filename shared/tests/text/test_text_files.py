@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from shared.errors import UserError
 from shared.text import text_files
 from shared.text.text_files import (
     PACKED,
+    as_they_arrive,
     read_lines,
     read_pieces,
     standard_input,
@@ -121,6 +124,30 @@ def test_text_in_utf16_is_said_to_hold_nul_bytes_rather_than_to_be_bad_utf8(tmp_
     (tmp_path / "a.txt").write_bytes("a b\nc".encode("utf-16"))
     with pytest.raises(UserError, match="holds a NUL byte"):
         list(read_pieces(tmp_path / "a.txt"))
+
+
+def test_what_arrives_is_handed_on_in_order_and_an_error_comes_behind_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise KeyError("last")
+
+    seen: list[int] = []
+    with pytest.raises(KeyError, match="last"):
+        for batch in as_they_arrive(items(), 2):
+            assert 1 <= len(batch) <= 2
+            seen += batch
+    assert seen == [0, 1, 2, 3, 4]
+    waiting = threading.Event()
+
+    def slow() -> Iterator[str]:
+        yield "a"
+        assert waiting.wait(60)
+        yield "b"
+
+    batches = as_they_arrive(slow(), 2)
+    assert next(batches) == ["a"]  # while "b" is still to come
+    waiting.set()
+    assert list(batches) == [["b"]]
 
 
 def test_standard_input_is_utf_8_whatever_the_machine_says_and_names_what_is_not(

@@ -279,6 +279,12 @@ def test_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_last_good_ch
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+def test_any_figure_of_an_evaluation_that_is_not_finite_stops_training(tmp_path):
+    """A model may have an accuracy and no loss: its scores are NaN."""
+    with pytest.raises(UserError, match=r"^Step \d+: valid_other is nan, so training stops"):
+        train(tmp_path / "a", epochs=1, figures={"valid_other": float("nan")})
+
+
 def test_scalars_are_in_tensorboard_once_also_after_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -114,6 +114,7 @@ def train(
     nan_at: int | None = None,
     make_optimizers: Any = None,
     facts: dict[str, Any] | None = None,
+    figures: dict[str, float] | None = None,
     rate_factor: Any = None,
     started: float | None = None,
     highest: bool = False,
@@ -150,7 +151,7 @@ def train(
             scores = plain(batch["ids"], batch["lengths"])
             loss = nn.functional.cross_entropy(scores, batch["labels"], reduction="sum")
             totals.add("valid_loss", loss, len(scores))
-        return totals.means(accelerator)
+        return totals.means(accelerator) | (figures or {})
 
     order = (
         Batches(

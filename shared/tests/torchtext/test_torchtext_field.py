@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from hypothesis import given
@@ -170,6 +172,14 @@ class Numbering(Field):
         return super().numericalize(arr, device) + 1
 
 
+class Wrapped(Field):
+    """A third, whose method says that it is another module's."""
+
+    @functools.wraps(Field.preprocess)
+    def preprocess(self, x):
+        return ["z"]
+
+
 def built(field):
     field.build_vocab([["a", "b"]])
     return field
@@ -186,6 +196,7 @@ def patched():
     [
         (lambda: built(Reversing()), "The field has a preprocess of its own"),
         (lambda: built(Numbering()), "The field has a numericalize of its own"),
+        (lambda: built(Wrapped()), "The field has a preprocess of its own"),
         (patched, "The field has a process of its own"),
         (nested, "NestedField has two levels"),
         (labels, "LabelField is its vocabulary"),

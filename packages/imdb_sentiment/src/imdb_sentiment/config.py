@@ -292,6 +292,8 @@ class TrainConfig(LoopConfig):
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
+        is_gpu = self.model in LINEAR and self.device not in ("auto", "cpu")
+        problem(is_gpu, "device", self.device, f"auto or cpu for --model {self.model}")
         for name in (
             "min_count", "max_tokens", "embedding_size", "hidden_size", "layers", "batch_size", "min_reviews",
         ):  # fmt: skip

@@ -5,7 +5,7 @@ N counts words of one text. Effects are in log-odds, so that they compare wherev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from imdb_sentiment.data.reviews import CLASSES, RATINGS
 from imdb_sentiment.data.text import Span, word_spans
 from imdb_sentiment.model.base import Classifier
-from imdb_sentiment.model.trained import NetworkClassifier, Prediction, TrainedModel
+from imdb_sentiment.model.trained import NetworkClassifier
 from shared.errors import UserError
 from shared.text.text_files import read_pieces
 
@@ -28,13 +28,10 @@ SMALLEST = 1e-9
 """Least probability in log-odds, which stay finite."""
 
 
-def predict_stream(
-    model: TrainedModel, texts: Iterable[str], batch_size: int = BATCH
-) -> Iterator[tuple[str, Prediction]]:
-    """Yield each text with its prediction, in order; no more than `batch_size` texts are held in memory."""
-    texts = iter(texts)
-    while batch := list(islice(texts, batch_size)):
-        yield from zip(batch, model.predict(batch), strict=True)
+def batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    """Yield texts in lists of a size, the last one of what is left."""
+    while batch := list(islice(texts, size)):
+        yield batch
 
 
 def whole_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:

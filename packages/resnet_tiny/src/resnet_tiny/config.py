@@ -62,7 +62,7 @@ class TrainConfig(PackSettings, LoopConfig):
         "size_fractions": {"sizes": ...},
         "muon_learning_rate": {"optimizer": ("muon",)},
         "momentum": {"optimizer": ("sgd", "muon")},
-        "nesterov": {"optimizer": ("sgd", "muon")},
+        "nesterov": {"optimizer": ("sgd", "muon"), "momentum": ...},
     }
 
     COMMON: ClassVar[tuple[str, ...]] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -120,12 +120,24 @@ def load(path: str | Path, *, checkpoint: str = "best", device: str = "auto") ->
     return ImageClassifier(**vars(trained))
 
 
-def predict(trained: TrainedModel, images: Iterable[ImageLike]) -> Iterable[Prediction]:
-    """Yield what a model says of each image, in order, in batches; the parameters are those of `ImageClassifier`."""
+def predict(
+    trained: TrainedModel,
+    images: Iterable[ImageLike],
+    on_bad: Callable[[UserError], None] | None = None,
+) -> Iterator[Prediction]:
+    """Yield what a model says of each image, in order, in batches; the parameters are those of `ImageClassifier`.
+
+    Where `on_bad` is given it is told of files that cannot be read, and the others are answered.
+    """
     batch: list[tuple[str, NDArray[np.uint8]]] = []
     for number, image in enumerate(images):
         source = str(image) if isinstance(image, str | Path) else f"image {number}"
-        batch.append((source, _pixels(image, trained.config.image_size, source)))
+        try:
+            batch.append((source, _pixels(image, trained.config.image_size, source)))
+        except UserError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
         if len(batch) == BATCH_SIZE:
             yield from _predict_batch(trained, batch)
             batch = []
@@ -141,6 +153,10 @@ def _predict_batch(
     images = center_crop(normalize(pixels), trained.config.evaluation_crop)
     with torch.no_grad():
         logits = trained.model(memory_format(images, trained.config)).float()
+    if not logits.isfinite().all():
+        raise UserError(
+            f"{trained.path}: its scores are not finite numbers; the model has diverged."
+        )
     probabilities = F.softmax(logits, dim=1)
     values, order = (tensor.cpu().tolist() for tensor in probabilities.sort(dim=1, descending=True))
     names, ids = (

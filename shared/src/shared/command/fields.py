@@ -7,6 +7,7 @@ import difflib
 import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -46,6 +47,11 @@ class Problems:
         if is_wrong:
             shown = name if name.isupper() else flag(name)
             self.problems.append(f"{shown} is {got}, expected {expected}")
+
+    def page(self, name: str, path: str | None) -> None:
+        """Note a page that has the name of an image; there may be an image beside it."""
+        is_image = Path(path or "").suffix.lower() in (".jpeg", ".jpg", ".pdf", ".png", ".svg")
+        self(is_image, name, path, "the name of an HTML file")
 
     def __enter__(self) -> Problems:
         return self

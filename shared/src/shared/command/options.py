@@ -70,8 +70,7 @@ class ReportOptions:
     def __post_init__(self) -> None:
         """Refuse the name of an image, of which there is one beside the page."""
         with Problems() as problem:
-            suffix = Path(self.out or "").suffix.lower()
-            problem(suffix in (".png", ".svg"), "out", self.out, "the name of an HTML file")
+            problem.page("out", self.out)
 
 
 @dataclass(frozen=True)

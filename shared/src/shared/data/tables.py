@@ -67,8 +67,10 @@ class Table:
             The separator is not one character, or neither given nor known by the file's name. Reading raises what
             `shared.text.text_files.read_pieces` raises.
         """
+        suffix = without_packing(path).suffix.lower()
+        if separator is not None and SUFFIXES.get(suffix) == "":
+            raise UserError(f"--separator: {path} has JSON lines, which have none. Leave it out.")
         if separator is None:
-            suffix = without_packing(path).suffix.lower()
             if suffix not in SUFFIXES:
                 raise UserError(
                     f"{path}: is not a table by its name. Expected {', '.join(SUFFIXES)} (also with "

@@ -7,14 +7,18 @@ import codecs
 import gzip
 import io
 import lzma
+import queue
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from shared.errors import UserError
 from shared.extras import install_command
+
+Item = TypeVar("Item")
 
 BYTES = 1 << 20
 PACKED = (".gz", ".bz2", ".xz", ".zst")
@@ -91,6 +95,42 @@ def read_lines(
             rest = ""
     if rest:
         yield rest
+
+
+def as_they_arrive(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
+    """Yield what has arrived, at least one item, so that one who types gets an answer to each line.
+
+    Parameters
+    ----------
+    items : iterator
+        Read in a thread of its own; what it raises is raised here, behind the items before.
+    most : int
+        Items in a list.
+    """
+    arrived: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=4 * most)
+
+    def read() -> None:
+        try:
+            for item in items:
+                arrived.put(("item", item))
+            arrived.put(("end", None))
+        except Exception as error:
+            arrived.put(("error", error))
+
+    threading.Thread(target=read, daemon=True).start()
+    kind, value = "item", None
+    while kind == "item":
+        batch: list[Item] = []
+        kind, value = arrived.get()
+        while kind == "item":
+            batch.append(value)
+            if len(batch) == most or arrived.empty():
+                break
+            kind, value = arrived.get()
+        if batch:
+            yield batch
+    if kind == "error":
+        raise value
 
 
 def standard_input() -> Iterator[str]:

@@ -255,7 +255,9 @@ class Training:
         began = time.monotonic()
         figures = self.figures(evaluate)
         metric = float(from_first(self.accelerator, figures[self.metric]))
-        require_finite(self.at.step, self.metric, metric)
+        for name, value in {**figures, self.metric: metric}.items():
+            if isinstance(value, float):
+                require_finite(self.at.step, name, value)
         self.at.history.append(metric)
         is_best = best_index(self.at.history, highest=self.highest) == len(self.at.history) - 1
         seconds = {"evaluation_seconds": time.monotonic() - began, "seconds": self.seconds()}

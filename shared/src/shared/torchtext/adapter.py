@@ -285,11 +285,13 @@ def _refuse_what_has_no_counterpart(field: Any) -> None:
 def _own_methods(field: Any) -> list[str]:
     """Return the names of methods that are not those of torchtext's `Field`, in a subclass or set on the object."""
     methods = ("preprocess", "pad", "numericalize", "process")
+    # By its name, since torchtext is not imported here.
+    classes = [c for c in type(field).__mro__ if c.__module__.startswith("torchtext.")]
     return [
         name
         for name in methods
         if name in vars(field)
-        or not getattr(getattr(type(field), name, None), "__module__", "").startswith("torchtext.")
+        or not any(getattr(type(field), name, None) is vars(c).get(name) for c in classes)
     ]
 
 

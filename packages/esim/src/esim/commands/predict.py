@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import queue
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from esim.commands.options import PredictOptions
 from esim.data.pairs import Source, read_pairs
 from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
-from shared.text.text_files import standard_input
+from shared.text.text_files import as_they_arrive, standard_input
 from shared.torch.device import choose_device
 
 BATCH = 256
@@ -39,7 +36,9 @@ def run(options: PredictOptions) -> int:
             print(f"The attention is in {page}, as an image in {image}.", file=sys.stderr)
         return 0
     batches = (
-        _file_batches(trained, options) if options.file else _arriving(_pairs(standard_input()))
+        _file_batches(trained, options)
+        if options.file
+        else as_they_arrive(_pairs(standard_input()), BATCH)
     )
     truncated = 0
     for batch in batches:
@@ -48,7 +47,8 @@ def run(options: PredictOptions) -> int:
             truncated += prediction.truncated > 0
         sys.stdout.flush()
     if truncated:
-        print(f"{truncated:,} pairs: {_beyond(trained)}", file=sys.stderr)
+        pairs = f"{truncated:,} pair{'s' * (truncated != 1)}"
+        print(f"{pairs}: {_beyond(trained)}", file=sys.stderr)
     return 0
 
 
@@ -62,6 +62,8 @@ def _file_batches(trained: TrainedModel, options: PredictOptions) -> Iterator[li
     if texts.bad:
         lines = f"{texts.bad:,} bad line{'s' * (texts.bad != 1)}"
         print(f"{options.file}: {lines} skipped, so they have no answer.", file=sys.stderr)
+    if not texts.premises:
+        print(f"{options.file}: holds no pair.", file=sys.stderr)
     pairs = zip(texts.premises, texts.hypotheses, strict=True)
     while batch := list(islice(pairs, BATCH)):
         yield batch
@@ -77,33 +79,6 @@ def _pairs(lines: Iterable[str]) -> Iterator[Pair]:
                 f"standard input:{number}: has {len(cells)} column{'s' * (len(cells) != 1)}. {EXPECTED}"
             )
         yield cells[0], cells[1]
-
-
-def _arriving(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
-    """Yield whatever has arrived, so that one who types gets an answer to each line; at most `BATCH` at once."""
-    arrived: queue.Queue[Any] = queue.Queue(maxsize=4 * BATCH)
-
-    def read() -> None:
-        try:
-            for pair in pairs:
-                arrived.put(pair)
-            arrived.put(None)
-        except Exception as error:  # raised again where it can be told
-            arrived.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    last: Any = ()
-    while last is not None:
-        batch = [arrived.get()]
-        while len(batch) < BATCH and not arrived.empty():
-            batch.append(arrived.get())
-        last = next((item for item in batch if not isinstance(item, tuple)), ())
-        if last != ():
-            batch = batch[: batch.index(last)]
-        if batch:
-            yield batch
-        if isinstance(last, Exception):
-            raise last
 
 
 def _beyond(trained: TrainedModel) -> str:

@@ -247,6 +247,8 @@ def _open_table(
     }
     names = {part: [name] if (name := given[part]) else list(_NAMES[part]) for part in _NAMES}
     separator = columns.separator
+    if separator is not None and SEPARATORS.get(source.suffix) == "":
+        raise UserError(f"--separator: {source} has JSON lines, which have none. Leave it out.")
     if separator is None:
         separator = SEPARATORS.get(source.suffix, "\t")
     separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from imdb_sentiment.commands.options import PredictOptions
 from imdb_sentiment.model.trained import load
-from imdb_sentiment.predict import predict_stream, whole_lines
+from imdb_sentiment.predict import batches, whole_lines
 from shared.data.tables import Table, is_table
 from shared.errors import UserError
-from shared.text.text_files import standard_input
+from shared.text.text_files import as_they_arrive, standard_input
 
 SHOWN = 60
 """Characters of a review that are printed beside its prediction."""
@@ -23,16 +23,16 @@ def run(options: PredictOptions) -> int:
     """Print a line for each review (verb `predict`)."""
     reviews = texts_of(options)
     trained = load(options.run)
-    for number, (text, prediction) in enumerate(
-        predict_stream(trained, reviews, options.batch_size), start=1
-    ):
-        if options.json:
-            print(json.dumps(asdict(prediction), ensure_ascii=False))
-        else:
-            start = " ".join(text[: 4 * SHOWN].split())[:SHOWN]
-            print(f"{prediction.label}\t{prediction.probability:.4f}\t{start}")
-        if number % options.batch_size == 0:
-            sys.stdout.flush()  # so that a pipe sees each batch
+    is_typed = options.file is None and not options.texts
+    in_batches = as_they_arrive if is_typed else batches
+    for batch in in_batches(reviews, options.batch_size):
+        for text, prediction in zip(batch, trained.predict(batch), strict=True):
+            if options.json:
+                print(json.dumps(asdict(prediction), ensure_ascii=False))
+            else:
+                start = " ".join(text[: 4 * SHOWN].split())[:SHOWN]
+                print(f"{prediction.label}\t{prediction.probability:.4f}\t{start}")
+        sys.stdout.flush()  # so that a pipe sees each batch
     return 0
 
 

@@ -7,7 +7,7 @@ off, and where it is said: see `data.splits`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,20 @@ def find(given: str | None) -> tuple[Path, bool]:
 
 
 def load_data(config: TrainConfig) -> Data:
-    """Read the data that a configuration names; `load` tells the errors."""
+    """Read the data that a configuration names; `load` tells the errors.
+
+    Raises
+    ------
+    UserError
+        A table's columns are named, and the data is folders.
+    """
+    columns, path = Columns.of(config), find(config.data)[0]
+    is_table_meant = replace(columns, encoding=Columns.encoding) != Columns()
+    if is_table_meant and path.is_dir() and _table_of(path, "train") is None:
+        raise UserError(
+            f"{path}: is a folder without a train table, so --text-column, --label-column and --separator "
+            "mean nothing. Leave them out, or name a table."
+        )
     return load(
         config.data,
         valid_fraction=config.valid_fraction,
@@ -66,7 +79,7 @@ def load_data(config: TrainConfig) -> Data:
         test_limit=config.test_limit,
         test_fraction=config.test_fraction,
         test_data=config.test_data,
-        columns=Columns.of(config),
+        columns=columns,
     )
 
 

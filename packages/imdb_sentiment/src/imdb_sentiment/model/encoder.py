@@ -217,8 +217,14 @@ def pretrained_encoder(config: TrainConfig, classes: int) -> tuple[EncoderClassi
 
 def longest_input(encoder: Any) -> int | None:
     """Return how many tokens an encoder can read at once; None where nothing limits them."""
-    most = getattr(encoder.config, "max_position_embeddings", None)
-    if most is None or most < 1:  # XLNet says -1
+    settings = vars(encoder.config)
+    # LED and ProphetNet have one for each half.
+    names = [
+        name for name in settings if name.endswith("position_embeddings") and "decoder" not in name
+    ]
+    limits = [settings[name] for name in names if type(settings[name]) is int]
+    most = min((limit for limit in limits if limit > 0), default=None)  # XLNet says -1
+    if most is None:
         return None
     tables = [m for name, m in encoder.named_modules() if name.endswith("position_embeddings")]
     before = getattr(tables[0], "padding_idx", None) if tables else None

@@ -49,10 +49,16 @@ class Weights:
         """Return the probabilities (N, C) of reviews given as rows of term frequencies (N, F)."""
         fits = zip(self.scales, self.weights, self.biases, strict=True)
         scores = np.stack([unit(terms, s) @ w + b for s, w, b in fits], axis=1)  # w . x + b, (N, K)
-        chances = 1 / (1 + np.exp(-scores.astype(np.float64)))
-        if chances.shape[1] == 1:
-            return np.concatenate([1 - chances, chances], axis=1)
+        chances = _sigmoid(scores.astype(np.float64))
+        if chances.shape[1] == 1:  # 1 - p would be 0 for a score above 37
+            return np.concatenate([_sigmoid(-scores.astype(np.float64)), chances], axis=1)
         return chances / chances.sum(1, keepdims=True)
+
+
+def _sigmoid(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-s)) without overflow."""
+    small = np.exp(-np.abs(scores))
+    return np.where(scores < 0, small, 1) / (1 + small)
 
 
 class LinearClassifier(Classifier):

@@ -38,12 +38,14 @@ def decode(path: Path, size: int, *, resize: bool = False) -> NDArray[np.uint8]:
     ------
     BadImage
         The file is missing, empty, truncated, not an image, of another size, or of a kind whose range of values is not
-        known (floating point).
+        known (floating point, integers of 32 bits).
     """
     try:
         with Image.open(path) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            # Some versions of Pillow read the 16 bits of a PNG into 32.
+            is_short = image.format == "PNG" and image.mode == "I"
+            upright = ImageOps.exif_transpose(image.convert("I;16") if is_short else image)
             if not resize and upright.size != (size, size):
                 width, height = upright.size
                 raise BadImage(f"is {width}x{height} pixels, expected {size}x{size}")
@@ -82,17 +84,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise BadImage(
             "holds floating-point values, whose range is not known; save it as 8- or 16-bit"
         )
-    if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image).astype(np.int64))
+    if image.mode == "I":
+        raise BadImage("holds integers of 32 bits, whose range is not known; save it as 16-bit")
+    if image.mode.startswith("I;16"):  # the upper 8 bits, where PIL's own conversion clips at 255
+        upper = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         solid = image.convert("RGBA")
         white = Image.new("RGBA", solid.size, "white")
         return Image.alpha_composite(white, solid).convert("RGB")
     return image.convert("RGB")
-
-
-def _from_integers(grey: NDArray[np.int64]) -> Image.Image:
-    """Return integers of 16 bits as 8 bits: the upper byte, where PIL's own conversion clips at 255."""
-    if grey.min(initial=0) < 0 or grey.max(initial=0) > 0xFFFF:
-        raise BadImage("holds integers of 32 bits, whose range is not known; save it as 16-bit")
-    return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")

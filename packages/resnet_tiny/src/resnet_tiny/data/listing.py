@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from resnet_tiny.data.decode import SUFFIXES
 from shared.data.archives import is_junk
-from shared.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -148,28 +147,32 @@ def scan(folder: Path, root: Path, *, nested: bool = False) -> tuple[list[Entry]
     return sorted(entries, key=lambda entry: entry.path), others
 
 
-def image_paths(names: Iterable[str]) -> list[Path]:
-    """Return files as they are, and the images in folders (subfolders included), sorted.
+def image_paths(names: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Return files as they are, and the images in folders (subfolders included), sorted; and what cannot be found.
 
-    Raises
-    ------
-    UserError
-        Something is not there, or a folder holds no image.
+    Returns
+    -------
+    paths : list of Path
+    problems : list of str
+        A message for each name that is not there, and for each folder that holds no image.
     """
     paths: list[Path] = []
+    problems: list[str] = []
     for name in names:
         path = Path(name)
-        if not os.path.isdir(path):
-            if not os.path.exists(path):
-                raise UserError(f"{path}: not found. Expected an image, such as a JPEG or PNG.")
-            paths.append(path)
-            continue
-        entries, others = scan(path, path, nested=True)
-        if not entries:
+        if os.path.isdir(path):
+            entries, others = scan(path, path, nested=True)
             endings = f", only {', '.join(sorted(others))}" if others else ""
-            raise UserError(f"{path}: holds no image{endings}. Name images or a folder of images.")
-        paths += [path / entry.path for entry in entries]
-    return paths
+            if not entries:
+                problems.append(
+                    f"{path}: holds no image{endings}. Name images or a folder of images."
+                )
+            paths += [path / entry.path for entry in entries]
+        elif os.path.exists(path):
+            paths.append(path)
+        else:
+            problems.append(f"{path}: not found. Expected an image, such as a JPEG or PNG.")
+    return paths, problems
 
 
 def subfolders(folder: Path) -> list[str]:

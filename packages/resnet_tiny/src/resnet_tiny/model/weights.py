@@ -21,7 +21,10 @@ from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.torch.checkpoint import MODEL, load_tensors
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "weights")
+WRAPPERS = (
+    *("state_dict", "model", "model_state_dict", "net", "weights"),
+    *("model_ema", "state_dict_ema", "ema"),
+)
 """Keys below which training programs keep the weights."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 """What wrappers put before every name: DataParallel and DDP, torch.compile, Lightning, and others."""
@@ -206,10 +209,12 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
             raise UserError(f"--weights {path}: is damaged ({error}). Get it again.") from None
     values = load_tensors(path)
     for _ in WRAPPERS:
-        if isinstance(values, dict) and not any(isinstance(v, Tensor) for v in values.values()):
-            values = next((values[key] for key in WRAPPERS if key in values), values)
+        if isinstance(values, dict):
+            inner = (values[key] for key in WRAPPERS if isinstance(values.get(key), dict))
+            values = next(inner, values)
     tensors = values.items() if isinstance(values, dict) else ()
     kept = {str(key): value for key, value in tensors if isinstance(value, Tensor)}
+    kept.pop("n_averaged", None)  # of torch's AveragedModel
     if not kept:
         raise UserError(
             f"--weights {path}: holds no weights by name. Expected a state_dict, alone or below one of: "

@@ -105,6 +105,7 @@ class SurprisalOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.words < 1, "words", self.words, ">= 1")
+            problem.page("out", self.out)
 
 
 @dataclass(frozen=True)

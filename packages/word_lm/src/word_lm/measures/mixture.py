@@ -18,7 +18,7 @@ from word_lm.measures.ngram import KneserNey
 from word_lm.measures.protocols import SEGMENT, Evaluation, perplexity, token_nll
 from word_lm.model.base import LanguageModel
 
-WEIGHTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+WEIGHTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 0.9)
 """Weights of the n-gram model in the grid search."""
 
 
