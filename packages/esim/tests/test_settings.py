@@ -54,13 +54,17 @@ CHANGES: dict[str, Mapping[str, Any]] = {
     "orthogonal": {"orthogonal": False},
     "optimizer": {"optimizer": "adamw"},
     "learning_rate": {"learning_rate": 0.02},
+    "muon_learning_rate": {"muon_learning_rate": 0.02},
     "beta2": {"beta2": 0.9},
     "weight_decay": {"weight_decay": 0.0},
     "label_smoothing": {"label_smoothing": 0.1},
     "batch_size": {"batch_size": 7},
     "pool": {"pool": 1},
 }
-BASES: dict[str, Mapping[str, Any]] = {"stem_backoff": {"vocabulary": "train"}}
+BASES: dict[str, Mapping[str, Any]] = {
+    "stem_backoff": {"vocabulary": "train"},
+    "muon_learning_rate": {"optimizer": "muon"},
+}
 """Further settings, with and without the change, under which it does something."""
 ELSEWHERE = {
     "data": "every test names its data",

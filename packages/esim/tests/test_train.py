@@ -131,6 +131,28 @@ def test_word_vectors_are_updated_by_rows_and_all_else_by_one_optimizer() -> Non
     assert len(train.make_optimizers(CONFIG, Esim(replace(CONFIG, frozen=True), 30))) == 1
 
 
+def test_muon_has_the_matrices_of_all_layers_but_the_last() -> None:
+    from esim.model.esim import Esim
+
+    config = replace(CONFIG, optimizer="muon", muon_learning_rate=0.03, weight_decay=0.2)
+    model = Esim(config, 30)
+    dense, muon, rows = train.make_optimizers(config, model)
+    taken = {id(weight) for weight in muon.param_groups[0]["params"]}
+    names = {name for name, weight in model.named_parameters() if id(weight) in taken}
+    assert {"composition.projection.weight", "classifier.layers.1.weight"} < names
+    lstms = {name for name in names if ".lstm.weight_" in name}
+    assert len(lstms) == 8  # two layers, two directions, of input and of state
+    assert len(names) == 10  # not the last layer
+    assert [muon.defaults[name] for name in ("lr", "weight_decay", "rows")] == [
+        0.03,
+        0.2,
+        config.hidden_size,
+    ]
+    assert isinstance(dense, torch.optim.AdamW) and isinstance(rows, torch.optim.SparseAdam)
+    counted = sum(len(one.param_groups[0]["params"]) for one in (dense, muon, rows))
+    assert counted == len(list(model.parameters()))
+
+
 def test_optimizers_have_the_settings_of_the_configuration() -> None:
     from esim.model.esim import Esim
 

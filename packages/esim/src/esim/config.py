@@ -100,10 +100,13 @@ class TrainConfig(Columns, LoopConfig):
     orthogonal: bool = True
     """Orthogonal initial recurrent weights, and forget-gate biases of 1."""
 
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Optimizer; adamw: with decoupled weight decay."""
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    """Optimizer; adamw: with decoupled weight decay; muon: orthogonalized momentum for the matrices of all layers but
+    the last (each gate of an LSTM is one), AdamW for all else."""
     learning_rate: float = 4e-4
-    """Step size, > 0."""
+    """Step size, > 0; with muon that of AdamW's part."""
+    muon_learning_rate: float = 0.006
+    """Step size of muon, > 0; its steps are as long as Adam's of the same rate."""
     beta2: float = 0.999
     """Decay rate of the optimizer's second moment, 0 to below 1."""
     weight_decay: float = 0.0
@@ -131,12 +134,14 @@ class TrainConfig(Columns, LoopConfig):
             *("classifier", "mask", "batch_axis", "orthogonal"),
         ),
         "optimization": (
-            *("optimizer", "learning_rate", "beta2", "weight_decay", "label_smoothing", "batch_size", "pool"),
+            *("optimizer", "learning_rate", "muon_learning_rate", "beta2", "weight_decay", "label_smoothing"),
+            *("batch_size", "pool"),
         ),
     }  # fmt: skip
     ONLY_WITH: ClassVar[OnlyWith] = {
         "on_bad_vector": {"vectors": ...},
         "embedding_size": {"vectors": (None, "train", "auto")},
+        "muon_learning_rate": {"optimizer": ("muon",)},
     }
 
     def check(self, problem: Problems) -> None:
@@ -156,5 +161,6 @@ class TrainConfig(Columns, LoopConfig):
             problem(value is not None and not 0 <= value < 1, name, value, "0 to below 1")
         decay = self.weight_decay
         problem(not 0 <= decay < float("inf"), "weight_decay", decay, ">= 0")
-        rate = self.learning_rate
-        problem(not 0 < rate < float("inf"), "learning_rate", rate, "a number > 0")
+        for name in ("learning_rate", "muon_learning_rate"):
+            rate = getattr(self, name)
+            problem(not 0 < rate < float("inf"), name, rate, "a number > 0")

@@ -23,8 +23,14 @@ from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches
-from shared.torch.device import make_accelerator, seed_everything
+from shared.torch.device import (
+    choose_device,
+    choose_precision,
+    make_accelerator,
+    seed_everything,
+)
 from shared.torch.loop import Training
+from shared.torch.muon import Muon, hidden_matrices
 from shared.torch.position import Outcome
 from shared.torch.processes import TrialRun, start_run
 from shared.torch.range_test import find_learning_rate
@@ -143,15 +149,29 @@ def make_optimizers(config: TrainConfig, model: Esim) -> list[torch.optim.Optimi
     """Return the optimizers of a model.
 
     Adam in torch updates every row of an embedding at every step. Word vectors are updated by `SparseAdam` instead:
-    when their words occur, and without weight decay.
+    when their words occur, and without weight decay. With Muon, the matrices of all layers but the last are its own.
     """
     rate, betas = config.learning_rate, (0.9, config.beta2)
     words = model.encoding.embedding.weight
-    others = [w for w in model.parameters() if w is not words and w.requires_grad]
-    dense = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    matrices: list[nn.Parameter] = []
+    if config.optimizer == "muon":
+        matrices = hidden_matrices(model, but=[model.classifier.layers[-1]])
+    taken = {id(weight) for weight in (words, *matrices)}
+    others = [w for w in model.parameters() if id(w) not in taken and w.requires_grad]
+    dense = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     optimizers: list[torch.optim.Optimizer] = [
         dense(others, lr=rate, betas=betas, weight_decay=config.weight_decay, fused=True)
     ]
+    if matrices:
+        precision = choose_precision(config.precision, choose_device(config.device))
+        muon = Muon(
+            matrices,
+            lr=config.muon_learning_rate,
+            weight_decay=config.weight_decay,
+            rows=config.hidden_size,  # each gate of an LSTM is a matrix
+            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        )
+        optimizers.append(muon)
     if words.requires_grad:
         optimizers.append(torch.optim.SparseAdam([words], lr=rate, betas=betas))
     return optimizers
