@@ -83,8 +83,11 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         for setting, text in defects.items():
             padding = summary["metrics"].get("padding", 0.0)
             text = text.format(max_tokens=config.max_tokens, padding=padding)
-            page.text(f"{configuration.flag(setting)} {getattr(config, setting)}: {text}")
-        page.text("`imdb-sentiment ablate` measures what each of them costs.")
+            value = getattr(config, setting)
+            given = "" if value is True else f" {value}"
+            page.text(f"{configuration.flag(setting)}{given}: {text}")
+        page.text("What each of them costs is measured by:")
+        page.code("imdb-sentiment ablate")
     if config.model in LINEAR:
         _strongest(page, run.path)
     else:
