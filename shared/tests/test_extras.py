@@ -68,6 +68,18 @@ def test_package_whose_source_is_unknown_or_gone_or_editable_names_the_requireme
     assert install_command("dltasks-demo", "onnx") == 'pip install "onnx>=1.16"'
 
 
+def test_extra_that_an_editable_package_knows_nothing_of_is_installed_from_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its metadata are those of the day on which it was installed."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    origin = {"url": folder.as_uri(), "dir_info": {"editable": True}}
+    installed(tmp_path / "site", monkeypatch, origin)
+    assert install_command("dltasks-demo", "new") == f'pip install -e "{folder}[new]"'
+
+
 def test_missing_module_is_named_with_the_command() -> None:
     require(("json",), "dltasks-demo", "onnx", "Demos need")
     with pytest.raises(

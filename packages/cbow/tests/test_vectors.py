@@ -121,6 +121,12 @@ def test_an_unknown_word_is_answered_with_near_spellings(vectors, word, hint):
     assert "\n" not in str(error.value)
 
 
+def test_an_unknown_word_is_a_key_error_as_in_gensim(vectors):
+    with pytest.raises(KeyError) as error:
+        vectors["kings"]
+    assert str(error.value).startswith("No vector for 'kings' among 6 words.")
+
+
 def test_an_unknown_word_like_no_other_is_one_line_too(vectors):
     with pytest.raises(UserError, match="No word is spelled like it"):
         vectors.most_similar_tokens("xylophone", 3)

@@ -71,6 +71,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "softmax_first": (LSTM, True),
     "optimizer": (LSTM, "sgd"),
     "learning_rate": (LSTM, 0.1),
+    "muon_learning_rate": ({**LSTM, "optimizer": "muon"}, 0.1),
     "vector_rate": (LSTM, 0.0),
     "momentum": ({**LSTM, "optimizer": "sgd"}, 0.1),
     "weight_decay": (LSTM, 0.5),

@@ -335,3 +335,24 @@ def test_frozen_word_vectors_are_no_parameters_of_the_optimizer() -> None:
     weights = {id(w) for group in optimizer.param_groups for w in group["params"]}
     assert id(model.embedding.weight) not in weights
     assert id(model.lstm.get_parameter("weight_hh_l0")) in weights  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("model", ["lstm", "handwritten_lstm"])
+def test_muon_has_the_matrices_of_the_lstm_alone(model: str) -> None:
+    net = network(model=model, layers=2, head_size=3, optimizer="muon", muon_learning_rate=0.03)
+    settings = net.config
+    other, muon = make_optimizers(settings, net)
+    held = {id(weight) for weight in muon.param_groups[0]["params"]}
+    names = {name for name, weight in net.named_parameters() if id(weight) in held}
+    assert len(names) == 8  # two layers, two directions, of input and of state
+    assert all(".weight_" in name for name in names)
+    assert (muon.defaults["lr"], muon.defaults["rows"]) == (0.03, settings.hidden_size)
+    rest = {id(weight) for group in other.param_groups for weight in group["params"]}
+    assert isinstance(other, torch.optim.AdamW)
+    assert held | rest == {id(weight) for weight in net.parameters()}
+    assert not held & rest
+
+
+def test_muon_is_refused_where_there_is_no_lstm() -> None:
+    with pytest.raises(UserError, match="--optimizer is muon, expected another for --model cnn"):
+        TrainConfig(model="cnn", optimizer="muon")

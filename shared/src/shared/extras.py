@@ -49,8 +49,12 @@ def install_command(package: str, extra: str) -> str:
     except PackageNotFoundError:
         return f'pip install "{package}[{extra}]"'
     origin = json.loads(found.read_text("direct_url.json") or "{}")
-    source = None if origin.get("dir_info", {}).get("editable") else _source(package, extra, origin)
-    words = [source] if source else _requirements(found, extra) or [f"{package}[{extra}]"]
+    is_editable = origin.get("dir_info", {}).get("editable", False)
+    source = _source(package, extra, origin)
+    words = [source] if source and not is_editable else _requirements(found, extra)
+    if not words and source:  # its metadata are older than the extra
+        return f"pip install -e {_quoted(source)}"
+    words = words or [f"{package}[{extra}]"]
     return " ".join(["pip install", *(_quoted(word) for word in words)])
 
 

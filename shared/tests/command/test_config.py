@@ -350,6 +350,9 @@ def test_list_is_written_with_or_without_brackets(value: str) -> None:
     assert demo(["--widths", value]).widths == demo([f"--widths={value}"]).widths == (1, 2, 4)
     assert demo(["--widths", "8"]).widths == (8,)
     assert demo(["--names", "a,b"]).names == ("a", "b")
+    assert demo(["--names", "yes, no,1e3"]).names == ("yes", "no", "1e3")
+    assert demo(["--names=0,1,null"]).names == ("0", "1", "null")
+    assert demo(["--names", "'yes',b"]).names == ("yes", "b")
     assert demo(["--names", "null"]).names is None
 
 

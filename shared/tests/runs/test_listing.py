@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import UserError
 from shared.runs.listing import newest_run, runs_in
 from shared.runs.run_directory import RunDirectory
 
 
-def make_run(folder: Path, started: str) -> Path:
+def make_run(folder: Path, started: str, **facts: object) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").touch()
-    (folder / "environment.json").write_text(json.dumps({"started": started}))
+    (folder / "environment.json").write_text(json.dumps({"started": started, **facts}))
     return folder
 
 
@@ -27,6 +28,24 @@ def test_newest_run_of_a_folder_is_the_one_that_was_started_last(tmp_path: Path)
     assert newest_run(early, "word-lm") == early
     assert RunDirectory.read(tmp_path / "runs", task="word-lm").path == late
     assert newest_run(tmp_path / "nothing", "word-lm") == tmp_path / "nothing"
+
+
+def test_runs_of_other_tasks_are_not_meant_and_those_without_a_checkpoint_come_last(
+    tmp_path: Path,
+) -> None:
+    ours = make_run(tmp_path / "a", "2026-01-01", task="word_lm")
+    (ours / "checkpoints" / "best").mkdir(parents=True)
+    older = make_run(tmp_path / "b", "2026-01-02", command=["word-lm", "train"])
+    strange = make_run(tmp_path / "c", "2026-01-03", command=["__main__.py", "train"])
+    theirs = make_run(tmp_path / "d", "2026-01-04", task="esim")
+    old_theirs = make_run(tmp_path / "e", "2026-01-05", command=["imdb-sentiment", "train"])
+    assert runs_in(tmp_path) == [ours, older, strange, theirs, old_theirs]
+    assert runs_in(tmp_path, "word-lm") == [ours, older, strange]
+    assert newest_run(tmp_path, "word-lm") == ours
+    (strange / "checkpoints" / "best").mkdir(parents=True)
+    assert newest_run(tmp_path, "word-lm") == strange
+    with pytest.raises(UserError, match="d: is a run of esim, expected one of word-lm"):
+        RunDirectory.read(theirs, task="word-lm")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="root may read everything")

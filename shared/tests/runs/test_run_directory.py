@@ -65,6 +65,29 @@ def test_resume_with_other_settings_names_old_and_new(tmp_path: Path) -> None:
         start(tmp_path / "run", replace(DemoConfig(), epochs=5), resume=True)
 
 
+def test_ended_run_with_other_settings_says_how_to_go_on_from_its_weights(tmp_path: Path) -> None:
+    with start(tmp_path / "run") as run:
+        run.write_summary({})
+    with pytest.raises(UserError, match=r"--epochs: 3 -> 5.*--config .*config.yaml --init .*run"):
+        start(tmp_path / "run", DemoConfig(epochs=5), resume=True)
+
+
+def test_run_that_is_refused_before_it_begins_leaves_its_folder_free(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no"), start(tmp_path / "run") as run:
+        run.say("starts")
+        raise UserError("no")
+    with start(tmp_path / "run", DemoConfig(epochs=5)) as run:  # the mended command
+        run.metrics.add(1, loss=0.5)
+    assert (tmp_path / "run" / "config.yaml").read_text() == "epochs: 5\n"
+    with pytest.raises(UserError), start(tmp_path / "run", DemoConfig(epochs=5), resume=True):
+        raise UserError("later")
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+    for error in (KeyboardInterrupt, ValueError):  # which are no refusal
+        with pytest.raises(error), start(tmp_path / error.__name__):
+            raise error
+        assert (tmp_path / error.__name__ / "config.yaml").exists()
+
+
 def test_two_runs_cannot_write_into_one_folder(tmp_path: Path) -> None:
     with (
         start(tmp_path / "run"),

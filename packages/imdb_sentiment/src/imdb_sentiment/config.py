@@ -29,13 +29,15 @@ _OF_MODELS: dict[str, tuple[str, ...]] = {
         WORD_NETWORKS,
     ),
     **dict.fromkeys(("tokenizer", "prefix_letters"), (*LINEAR, *WORD_NETWORKS)),
-    **dict.fromkeys(("layers", "bidirectional", "padding", "carry_state"), RECURRENT),
+    **dict.fromkeys(
+        ("layers", "bidirectional", "padding", "carry_state", "muon_learning_rate"), RECURRENT
+    ),
     "widths": ("cnn",),
     **dict.fromkeys(("encoder", "encoder_pooling", "lora_rank", "head_rate"), ("encoder",)),
     **dict.fromkeys(
         ("init", "max_tokens", "truncation", "head_size", "head_activation", "dropout", "word_dropout", "crop",
-         "adversarial", "rating_weight", "label_smoothing", "softmax_first", "optimizer", "learning_rate", "momentum",
-         "weight_decay", "batch_size", "min_steps", "bucket"),
+         "adversarial", "rating_weight", "label_smoothing", "softmax_first", "optimizer", "learning_rate",
+         "momentum", "weight_decay", "batch_size", "min_steps", "bucket"),
         NETWORKS,
     ),
     **dict.fromkeys(
@@ -45,6 +47,7 @@ _OF_MODELS: dict[str, tuple[str, ...]] = {
 """Models that use a setting; the others refuse it on the command line."""
 _OF_SETTINGS: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": ("sgd",)},
+    "muon_learning_rate": {"optimizer": ("muon",)},
     "head_activation": {"head_size": ...},
     "rating_weight": {"task": ("polarity",)},
     "embedding_size": {"vectors": (None, "reviews", "glove")},
@@ -133,6 +136,7 @@ class TrainConfig(LoopConfig):
             *(
                 "optimizer",
                 "learning_rate",
+                "muon_learning_rate",
                 "vector_rate",
                 "momentum",
                 "weight_decay",
@@ -257,10 +261,13 @@ class TrainConfig(LoopConfig):
     """DEFECT of the coursework: softmax before the cross entropy, which applies softmax itself, so that the loss of a
     review cannot fall below 0.3133 (two classes)."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
-    """Optimizer; sgd has momentum."""
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    """Optimizer; sgd has momentum; muon: orthogonalized momentum for the matrices of the LSTM, each gate one, and AdamW
+    for all else (lstm, handwritten_lstm)."""
     learning_rate: float = 2e-3
-    """Learning rate, > 0."""
+    """Learning rate, > 0; with muon that of AdamW's part."""
+    muon_learning_rate: float = 0.006
+    """Learning rate of muon, > 0; its steps are as long as AdamW's of the same rate."""
     vector_rate: float = 1.0
     """Learning rate of word vectors over that of the other weights (lstm, handwritten_lstm, cnn), >= 0; 0: frozen."""
     momentum: float = 0.9
@@ -317,7 +324,11 @@ class TrainConfig(LoopConfig):
         for name in ("adversarial", "rating_weight", "weight_decay", "vector_rate"):
             value = getattr(self, name)
             problem(not 0 <= value < float("inf"), name, value, ">= 0")
-        for name in ("learning_rate", "head_rate", "penalty_inverse", "smoothing"):
+        without_lstm = self.optimizer == "muon" and self.model not in RECURRENT
+        problem(without_lstm, "optimizer", "muon", f"another for --model {self.model}")
+        for name in (
+            "learning_rate", "muon_learning_rate", "head_rate", "penalty_inverse", "smoothing",
+        ):  # fmt: skip
             value = getattr(self, name)
             problem(not 0 < value < float("inf"), name, value, "a number > 0")
         problem(not 1 <= self.ngrams <= 4, "ngrams", self.ngrams, "1 to 4")

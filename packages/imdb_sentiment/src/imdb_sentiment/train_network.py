@@ -24,6 +24,7 @@ from imdb_sentiment.data.reviews import RATINGS, Data, Reviews
 from imdb_sentiment.data.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model.build import build_network
+from imdb_sentiment.model.lstm import HandwrittenLSTM
 from imdb_sentiment.model.network import TextNetwork, padded
 from imdb_sentiment.model.trained import load, network_probabilities, save_classes
 from imdb_sentiment.run_log import say_end, say_start
@@ -31,8 +32,14 @@ from shared.command import clock
 from shared.command.options import RunOptions
 from shared.text.batching import bucketed_batches, padding_fraction
 from shared.text.vectors import load_pretrained
-from shared.torch.device import make_accelerator, seed_everything
+from shared.torch.device import (
+    choose_device,
+    choose_precision,
+    make_accelerator,
+    seed_everything,
+)
 from shared.torch.loop import Training
+from shared.torch.muon import Muon
 from shared.torch.processes import TrialRun, of_all, start_run
 from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Batches, Order, Shard
@@ -360,10 +367,18 @@ class Loss:
 
 
 def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.optim.Optimizer]:
-    """Return the optimizer; word vectors and an encoder's head have learning rates of their own, biases no decay."""
+    """Return the optimizers; word vectors and an encoder's head have learning rates of their own, biases no decay.
+
+    With Muon, the matrices of the LSTM are its own.
+    """
+    matrices: list[nn.Parameter] = []
+    if config.optimizer == "muon":
+        layers = [m for m in network.modules() if isinstance(m, HandwrittenLSTM | nn.LSTM)]
+        matrices = [weight for layer in layers for weight in layer.parameters() if weight.ndim == 2]
+    taken = {id(weight) for weight in matrices}
     groups = []
     for name, weight in network.named_parameters():
-        if not weight.requires_grad:
+        if not weight.requires_grad or id(weight) in taken:
             continue
         factor = 1.0
         if name.startswith(("embedding.", "prefixes.")):
@@ -383,7 +398,18 @@ def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.opt
     if config.optimizer == "sgd":
         return [torch.optim.SGD(named, lr=config.learning_rate, momentum=config.momentum)]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return [kind(named, lr=config.learning_rate, fused=True)]
+    optimizers = [kind(named, lr=config.learning_rate, fused=True)]
+    if matrices:
+        precision = choose_precision(config.precision, choose_device(config.device))
+        muon = Muon(
+            matrices,
+            lr=config.muon_learning_rate,
+            weight_decay=config.weight_decay,
+            rows=config.hidden_size,  # each gate is a matrix
+            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        )
+        optimizers.append(muon)
+    return optimizers
 
 
 def describe(figures: Mapping[str, Any]) -> str:

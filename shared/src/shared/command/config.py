@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import json
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -337,27 +338,31 @@ def _given(words: Sequence[str]) -> list[str]:
 
 
 def _with_lists(words: Sequence[str], classes: Sequence[type]) -> list[str]:
-    """Let `--lengths 1,2,4` stand for `--lengths [1,2,4]`."""
+    """Let `--lengths 1,2,4` stand for `--lengths [1,2,4]`; of texts, `yes,no` are words and no booleans."""
     lists = {
-        flag(name)
+        flag(name): str in typing.get_args(part)
         for cls in classes
         for name, kind in typing.get_type_hints(cls).items()
-        if tuple in {typing.get_origin(part) for part in (kind, *typing.get_args(kind))}
+        for part in (kind, *typing.get_args(kind))
+        if typing.get_origin(part) is tuple
     }
     result: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
         if equals and name in lists:
-            word = f"{name}={_listed(value)}"
+            word = f"{name}={_listed(value, are_texts=lists[name])}"
         elif result and result[-1] in lists:
-            word = _listed(word)
+            word = _listed(word, are_texts=lists[result[-1]])
         result.append(word)
     return result
 
 
-def _listed(value: str) -> str:
-    is_list = value.startswith("[") or value in ("null", "") or value.startswith("--")
-    return value if is_list else f"[{value}]"
+def _listed(value: str, *, are_texts: bool) -> str:
+    if value.startswith("[") or value in ("null", "") or value.startswith("--"):
+        return value
+    if are_texts and not any(quote in value for quote in "'\""):
+        return json.dumps([part.strip() for part in value.split(",")], ensure_ascii=False)
+    return f"[{value}]"
 
 
 def _plain(value: Any) -> Any:

@@ -97,7 +97,7 @@ def read_runs(given: Sequence[str], command: str, package: str) -> list[Compared
         if (path / "config.yaml").is_file():
             paths.append(path)
             continue
-        inside = runs_in(path) or runs_in(path / package)
+        inside = runs_in(path, package) or runs_in(path / package, package)
         if not inside:
             raise UserError(
                 f"{path}: is not a run and holds none. Expected folders that `{command} train --out` wrote."

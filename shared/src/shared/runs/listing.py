@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """Return the run folders directly in a folder, oldest first; what cannot be read is left out."""
+def runs_in(folder: Path, task: str | None = None) -> list[Path]:
+    """Return the run folders directly in a folder, oldest first; what cannot be read is left out.
+
+    Parameters
+    ----------
+    folder : Path
+    task : str, optional
+        Leave out the runs of other tasks, as far as they say whose they are.
+    """
     try:
         entries = sorted(folder.iterdir())
     except OSError:
         return []
-    return sorted((entry for entry in entries if _is_run(entry)), key=_started)
+    runs = [entry for entry in entries if _is_run(entry)]
+    if task is not None:
+        runs = [run for run in runs if task_of(run) in (None, task.replace("-", "_"))]
+    return sorted(runs, key=_started)
 
 
 def newest_run(path: Path, task: str) -> Path:
-    """Return a run folder as it is, and of a folder of runs the newest one.
+    """Return a run folder as it is, and of a folder of runs the newest one of a task that has a checkpoint.
 
     `runs` and `runs/<task>` are both folders of runs. What is neither is returned as it is, for the reader's message.
 
@@ -29,9 +40,20 @@ def newest_run(path: Path, task: str) -> Path:
     if _is_run(path):
         return path
     for folder in (path, path / task.replace("-", "_")):
-        if runs := runs_in(folder):
-            return runs[-1]
+        if runs := runs_in(folder, task):
+            trained = [run for run in runs if any((run / "checkpoints").glob("*"))]
+            return (trained or runs)[-1]
     return path
+
+
+def task_of(run: Path) -> str | None:
+    """Return the task of a run with underscores, or None where nothing tells it."""
+    facts = _environment(run)
+    task = facts.get("task")
+    if task is None and isinstance(facts.get("command"), list) and facts["command"]:
+        task = facts["command"][0]  # of runs before `task` was noted
+    name = str(task).removesuffix(".exe").replace("-", "_")
+    return None if task is None or name.startswith("__main__") or not name.isidentifier() else name
 
 
 def _is_run(path: Path) -> bool:
@@ -41,9 +63,13 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _started(run: Path) -> tuple[str, str]:
+def _environment(run: Path) -> dict[str, Any]:
     try:
         facts = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-        return str(facts["started"]), run.name
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", run.name
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _started(run: Path) -> tuple[str, str]:
+    return str(_environment(run).get("started", "")), run.name

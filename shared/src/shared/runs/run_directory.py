@@ -25,13 +25,15 @@ from shared.errors import UserError
 from shared.files import remove_leftovers, whole_file, write_json
 from shared.locks import Busy, NoLocks, acquire
 from shared.runs.checkpoints import Checkpoint, Checkpoints
-from shared.runs.listing import newest_run
+from shared.runs.listing import newest_run, task_of
 from shared.runs.metrics_log import MetricsLog
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 LOCK = ".lock"
+_FIRST = ("config.yaml", "environment.json", "log.txt")
+"""What a run writes before it trains."""
 
 
 class RunDirectory:
@@ -109,7 +111,7 @@ class RunDirectory:
         try:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
-            run._write_or_compare(config, may_change)
+            run._write_or_compare(task, config, may_change)
         except BaseException:
             run.close()
             raise
@@ -125,6 +127,9 @@ class RunDirectory:
             There is no such folder, or it is no run and holds none.
         """
         folder = newest_run(Path(path), task)
+        other = task_of(folder)
+        if other not in (None, task.replace("-", "_")):
+            raise UserError(f"{folder}: is a run of {other}, expected one of {task}.")
         if not (folder / "config.yaml").is_file():
             raise UserError(
                 f"{folder}: is not a run (no config.yaml in it). Expected a folder that `{task} train --out` wrote."
@@ -137,7 +142,19 @@ class RunDirectory:
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         if error is not None:
             error.run_folder = self.path  # type: ignore[attr-defined]  # for `shared.command.terminal`
+        if isinstance(error, UserError) and not self.is_resumed and not self.is_read_only:
+            self._undo()
         self.close()
+
+    def _undo(self) -> None:
+        """Remove the folder of a run that was refused before it began, so that the mended command can have it."""
+        names = {entry.name for entry in self.path.iterdir()}
+        checkpoints = self.path / "checkpoints"
+        if names <= {*_FIRST, LOCK, "checkpoints"} and not (
+            checkpoints.is_dir() and any(checkpoints.iterdir())
+        ):
+            for name in names & {*_FIRST}:
+                (self.path / name).unlink()
 
     def say(self, line: str) -> None:
         """Print a line and append it to `log.txt`; of a run that is only read, print it to standard error."""
@@ -226,20 +243,26 @@ class RunDirectory:
                 f"{self.path}: cannot be locked on this disk ({problem}); see that no other run writes into it."
             )
 
-    def _write_or_compare(self, config: Any, may_change: Iterable[str]) -> None:
+    def _write_or_compare(self, task: str, config: Any, may_change: Iterable[str]) -> None:
         if not self.is_resumed:
             with whole_file(self.path / "config.yaml") as file:
                 file.write(configuration.dump(config))
         if not (self.path / "environment.json").exists():  # a kill may come between the two
-            write_json(self.path / "environment.json", environment())
+            facts = {"task": task.replace("-", "_"), **environment()}
+            write_json(self.path / "environment.json", facts)
         if not self.is_resumed:
             return
         saved = configuration.load(type(config), self.path / "config.yaml")
         changed = configuration.differences(saved, config, may_change)
         if changed:
+            advice = "Leave them out, or choose another --out."
+            if (self.path / "summary.json").exists():
+                advice = (
+                    f"It has ended; to go on from its weights: --config {self.path}/config.yaml --init {self.path} "
+                    "with another --out."
+                )
             raise UserError(
-                f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). "
-                "Leave them out, or choose another --out."
+                f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). {advice}"
             )
 
 

@@ -164,6 +164,11 @@ def find_learning_rate(training: Training, run: TrialRun) -> None:
     ended = "" if len(losses) == len(rates) else f"; the loss diverges at {tried[-1]:.2g}"
     run.say(f"Learning rates {lowest:g} to {highest:g} in {len(rates)} updates{ended}.")
     run.say(in_words(suggestion))
+    is_whole = len(losses) == len(rates)
+    if is_whole and suggestion.steepest and smoothed(losses).argmin() == len(losses) - 1:
+        run.say(
+            f"The loss still falls at {tried[-1]:.2g}, the last one: raise the end of --range-rates."
+        )
     run.say(f"The curve is in {page}.")
 
 

@@ -27,6 +27,12 @@ _CACHED_BYTES = 64 << 20  # of vectors, of which a scaled copy is kept for neigh
 _BLOCK_BYTES = 8 << 20
 
 
+class UnknownWord(UserError, KeyError):
+    """A word without a vector, which gensim's users catch as a `KeyError`."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+
+
 class WordVectors:
     """A vector for each word of a vocabulary.
 
@@ -109,7 +115,7 @@ class WordVectors:
 
         Raises
         ------
-        UserError
+        UnknownWord
             The word has no vector. The message names words spelled alike.
         """
         row = self._ids.get(token)
@@ -118,11 +124,11 @@ class WordVectors:
         message = f"No vector for {token!r} among {len(self)} words."
         other_case = self._rows_by_casefold.get(token.casefold())
         if other_case is not None:
-            raise UserError(f"{message} Did you mean {self.tokens[other_case]!r}?")
+            raise UnknownWord(f"{message} Did you mean {self.tokens[other_case]!r}?")
         near = difflib.get_close_matches(token.lower(), self.tokens[:_SPELLING_WORDS], n=3)
         if near:
-            raise UserError(f"{message} Did you mean {' or '.join(map(repr, near))}?")
-        raise UserError(f"{message} No word is spelled like it; choose one of the corpus.")
+            raise UnknownWord(f"{message} Did you mean {' or '.join(map(repr, near))}?")
+        raise UnknownWord(f"{message} No word is spelled like it; choose one of the corpus.")
 
     def find(self, token: str) -> int | None:
         """Return the row of a word as written, else of the most frequent one that differs in case only, else None."""

@@ -140,7 +140,8 @@ def _check_sizes(theirs: TrainConfig, ours: TrainConfig) -> None:
     ):
         if their_size != our_size:
             raise UserError(
-                f"--init {ours.init}: was trained with {name} {their_size}, now it is {our_size}. Give the same."
+                f"--init {ours.init}: was trained with {name} {their_size}, now it is {our_size}. "
+                f"Take its settings: --config {ours.init}/config.yaml --init {ours.init}."
             )
 
 

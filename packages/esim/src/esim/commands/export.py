@@ -83,6 +83,17 @@ def export(trained: TrainedModel, out: Path) -> float:
         trained.vocabulary.save(folder / "vocab.txt")
         facts = {
             "labels": list(LABELS),
+            "inputs": {
+                "premises": "int64 (B, Tp): ids as in vocab.txt",
+                "premise_lengths": "int64 (B,): words of each premise, at least 1",
+                "hypotheses": "int64 (B, Th)",
+                "hypothesis_lengths": "int64 (B,)",
+            },
+            "outputs": {
+                "probabilities": "float32 (B, 3), in the order of labels",
+                "over_hypothesis": "float32 (B, Tp, Th): attention of each premise word",
+                "over_premise": "float32 (B, Th, Tp): attention of each hypothesis word",
+            },
             "tokenizer": trained.config.tokenizer,
             "unknown_words": "id 0; give a word that is not in vocab.txt the id of a known one with its stem, if any"
             if trained.config.stem_backoff

@@ -156,8 +156,14 @@ def _description(classifier: NetworkClassifier) -> dict[str, Any]:
         "family": config.model,
         "classes": list(classifier.classes),
         "tokenizer": config.tokenizer if config.model != "encoder" else "tokenizer.json",
+        "inputs": {
+            "ids": "int64 (B, T): token ids, padded with pad_id",
+            "lengths": "int64 (B,): tokens of each review, padding not counted",
+        },
+        "outputs": {"probabilities": "float32 (B, C), in the order of classes"},
         "pad_id": classifier.codec.pad_id,
-        "unknown_id": classifier.codec.unknown_id,
+        # The encoder's codec drops words by its mask token; its tokenizer has the id of unknown ones.
+        **({} if config.model == "encoder" else {"unknown_id": classifier.codec.unknown_id}),
         "max_tokens": config.max_tokens,
         "truncation": config.truncation,
         "padding": config.padding,
