@@ -24,9 +24,14 @@ each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: 
 
 @each_package
 def test_commands_in_the_documents_are_understood(
-    package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Verbs, flags, recipes, and the values of flags; nothing runs."""
+    (tmp_path / "config.yaml").touch()
+    placeholders = {**PLACEHOLDERS, "RUN/config.yaml": str(tmp_path / "config.yaml")}
     pytest.importorskip(package.name, reason=f"{package.name} is not installed here")
     cli = importlib.import_module("shared.command.cli")
     load = cli._load
@@ -41,7 +46,7 @@ def test_commands_in_the_documents_are_understood(
             if shown.words[0] != command:
                 continue
             number += 1
-            code = main([PLACEHOLDERS.get(word, word) for word in words_of(shown)])
+            code = main([placeholders.get(word, word) for word in words_of(shown)])
             printed = capsys.readouterr()
             if code != 0:
                 problems.append(f"{path.relative_to(ROOT)}: {shown}\n  {printed.err.strip()}")

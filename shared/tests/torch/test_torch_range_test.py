@@ -138,7 +138,23 @@ def test_curve_is_written_and_no_run_is_left(
     written = json.loads((tmp_path / "curve" / names[1]).read_text())
     assert len(written["rates"]) == len(written["losses"]) == len(written["smoothed"]) < 60
     rate = written["suggestion"]["steepest"]
-    assert f"Suggested: --learning-rate {rate:.2g} (steepest descent)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"Suggested: --learning-rate {rate:.2g} (steepest descent)" in said
+    assert "still falls" not in said
+
+
+def test_range_that_ends_while_the_loss_falls_is_said_to_be_too_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = TrainOptions(
+        find_learning_rate=True, range_rates=(1e-3, 0.1), range_steps=30, out=str(tmp_path / "c")
+    )
+    config = ToyConfig(device="cpu")
+    with start_run(make_accelerator(config), "toy", config, options) as run:
+        find_learning_rate(training(run), run)
+    assert "The loss still falls at 0.1, the last one: raise the end of --range-rates." in (
+        capsys.readouterr().out
+    )
 
 
 def test_loss_that_is_not_finite_at_once_is_the_users(tmp_path: Path) -> None:

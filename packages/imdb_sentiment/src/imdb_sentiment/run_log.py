@@ -16,7 +16,8 @@ def say_start(run: RunDirectory, config: TrainConfig, data: Data, details: str) 
         run.say(sample_notice("imdb-sentiment", config.data))
     facts = data.facts()
     if data.train.classes != CLASSES:
-        run.say(f"classes: {', '.join(data.train.classes)}")
+        names = (repr(name) if "," in name else name for name in data.train.classes)
+        run.say(f"classes: {', '.join(names)}")
     if not data.has_test:
         run.say(
             f"The data has no test set: {config.test_fraction:.0%} of each class were split off as one. "

@@ -83,7 +83,7 @@ def train_network(config: TrainConfig, options: RunOptions) -> Path | None:
                 "The reviews have no star ratings: training without the loss on ratings (--rating-weight 0)."
             )
         planned = with_min_steps(config, examples.order().steps(0))
-        if planned.epochs > config.epochs:
+        if planned.epochs > config.epochs and not isinstance(run, TrialRun):
             run.say(
                 f"Training takes {planned.epochs} epochs instead of {config.epochs}, "
                 f"to reach {config.min_steps} updates (--min-steps)."

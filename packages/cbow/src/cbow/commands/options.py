@@ -92,7 +92,7 @@ class InspectOptions:
     """Parts of a run to show."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     words: tuple[str, ...] = positional(default=())
     """Words whose index, count and vector are shown; default: the first of the vocabulary."""
     samples: int = 5

@@ -19,7 +19,7 @@ class MeasuredOptions:
     """Which labelled reviews to measure a model on."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     data: str | None = None
     """Labelled data as in `train`; default: the data of the run."""
     split: Split = "test"
@@ -61,9 +61,9 @@ class PredictOptions:
     """Which reviews to classify."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     texts: tuple[str, ...] = positional(default=())
-    """Reviews, each in quotes; default: standard input, a review a line."""
+    """Reviews, each in quotes; default: standard input, a review a line; an empty line is an empty review."""
     file: str | None = None
     """Text file with a review a line, or a table: CSV, TSV, JSONL (.gz, .bz2, .xz too)."""
     column: str | None = None
@@ -93,7 +93,7 @@ class ExplainOptions:
     """Which review to explain, and how."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     text: str | None = positional(default=None)
     """The review; default: --file, or else the first test reviews of the run's data."""
     file: str | None = None

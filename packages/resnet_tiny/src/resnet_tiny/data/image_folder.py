@@ -90,7 +90,8 @@ def folder_images(root: Path, classes: Classes, split: str) -> ImageFiles:
         if not has_split(root):
             entries = _part(folder / name, entries, split)
         labelled += [(entry, numbers[name]) for entry in entries]
-        ignored += others
+        if has_split(root) or split == "train":  # told once
+            ignored += others
     if not labelled:
         raise UserError(f"{folder}: holds no class folder. Expected <class>/*.jpg.")
     return image_files(root, split, labelled, ignored)

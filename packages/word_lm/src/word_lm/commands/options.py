@@ -16,7 +16,7 @@ class EvaluateOptions:
     """What to measure, and how."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     data: str | None = None
     """Folder with the split's file, or a text file; default: the data of the run."""
     split: Split = "test"
@@ -48,7 +48,7 @@ class GenerateOptions:
     """What text to generate."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     prompt: str = ""
     """Words to continue; default: start on a new line."""
     words: int = 100
@@ -91,7 +91,7 @@ class SurprisalOptions:
     """Which text to show."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     text: str | None = None
     """Text file; default: the first words of the run's test text."""
     words: int = 2000
@@ -199,7 +199,7 @@ class ExportOptions:
     """What ONNX file to write."""
 
     run: str = positional()
-    """Run folder."""
+    """Run folder, or a folder of runs: its newest."""
     out: str | None = None
     """Folder to write, new or empty; default: onnx in the run folder."""
     words: int = 35
