@@ -398,7 +398,9 @@ def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.opt
     if config.optimizer == "sgd":
         return [torch.optim.SGD(named, lr=config.learning_rate, momentum=config.momentum)]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    optimizers = [kind(named, lr=config.learning_rate, fused=True)]
+    optimizers: list[torch.optim.Optimizer] = [
+        kind(named, lr=config.learning_rate, fused=True)
+    ]
     if matrices:
         precision = choose_precision(config.precision, choose_device(config.device))
         muon = Muon(

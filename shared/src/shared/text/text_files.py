@@ -118,7 +118,8 @@ def as_they_arrive(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
             arrived.put(("error", error))
 
     threading.Thread(target=read, daemon=True).start()
-    kind, value = "item", None
+    kind: str = "item"
+    value: Any = None
     while kind == "item":
         batch: list[Item] = []
         kind, value = arrived.get()
