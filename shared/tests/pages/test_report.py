@@ -10,6 +10,7 @@ import re
 import subprocess
 import threading
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from shared.command.options import ReportOptions
 from shared.errors import UserError
 from shared.pages import plots
+from shared.pages.plots import line_figure
 from shared.pages.report import Report, curve, make_page, run_page, save_plot
 from shared.runs.run_directory import RunDirectory
 
@@ -401,3 +403,18 @@ def test_plot_of_a_page_can_be_a_file_too(tmp_path: Path) -> None:
     page.lines("Loss", "epoch", "loss", CURVES, png=tmp_path / "loss.png")
     alone = save_plot(tmp_path / "alone.png", "Loss", "epoch", "loss", CURVES)
     assert (tmp_path / "loss.png").read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize("highest", [50, 1e6])
+def test_labels_of_a_logarithmic_axis_do_not_overlap(highest: float) -> None:
+    rates = [highest ** (number / 9) for number in range(10)]
+    figure = line_figure("learning rate", "loss", {"a": (rates, rates)}, True, False)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    boxes = [
+        label.get_window_extent()
+        for place, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if axes.get_xlim()[0] <= place <= axes.get_xlim()[1]
+    ]
+    assert len(boxes) >= 3
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

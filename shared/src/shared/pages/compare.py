@@ -257,6 +257,8 @@ def _value(name: str, value: float | None) -> str | None:
 def _setting(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
     return "–" if value is None else str(value)
 
 

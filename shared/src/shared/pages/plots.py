@@ -242,7 +242,9 @@ def _set_scale(axis: Any, is_log: bool, is_whole: bool) -> None:
 
     if is_log:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_data_interval()
+        # Over more than three decades the labels would overlap.
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         axis.set_minor_locator(NullLocator())
     elif is_whole:
         axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
