@@ -23,14 +23,9 @@ from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches
-from shared.torch.device import (
-    choose_device,
-    choose_precision,
-    make_accelerator,
-    seed_everything,
-)
+from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
-from shared.torch.muon import Muon, hidden_matrices
+from shared.torch.muon import hidden_matrices, make_muon
 from shared.torch.position import Outcome
 from shared.torch.processes import TrialRun, start_run
 from shared.torch.range_test import find_learning_rate
@@ -163,13 +158,9 @@ def make_optimizers(config: TrainConfig, model: Esim) -> list[torch.optim.Optimi
         dense(others, lr=rate, betas=betas, weight_decay=config.weight_decay, fused=True)
     ]
     if matrices:
-        precision = choose_precision(config.precision, choose_device(config.device))
-        muon = Muon(
-            matrices,
-            lr=config.muon_learning_rate,
-            weight_decay=config.weight_decay,
-            rows=config.hidden_size,  # each gate of an LSTM is a matrix
-            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        # Each gate of an LSTM is a matrix.
+        muon = make_muon(
+            config, matrices, weight_decay=config.weight_decay, rows=config.hidden_size
         )
         optimizers.append(muon)
     if words.requires_grad:

@@ -32,14 +32,9 @@ from shared.command import clock
 from shared.command.options import RunOptions
 from shared.text.batching import bucketed_batches, padding_fraction
 from shared.text.vectors import load_pretrained
-from shared.torch.device import (
-    choose_device,
-    choose_precision,
-    make_accelerator,
-    seed_everything,
-)
+from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
-from shared.torch.muon import Muon
+from shared.torch.muon import make_muon
 from shared.torch.processes import TrialRun, of_all, start_run
 from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Batches, Order, Shard
@@ -398,17 +393,11 @@ def make_optimizers(config: TrainConfig, network: TextNetwork) -> list[torch.opt
     if config.optimizer == "sgd":
         return [torch.optim.SGD(named, lr=config.learning_rate, momentum=config.momentum)]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    optimizers: list[torch.optim.Optimizer] = [
-        kind(named, lr=config.learning_rate, fused=True)
-    ]
+    optimizers: list[torch.optim.Optimizer] = [kind(named, lr=config.learning_rate, fused=True)]
     if matrices:
-        precision = choose_precision(config.precision, choose_device(config.device))
-        muon = Muon(
-            matrices,
-            lr=config.muon_learning_rate,
-            weight_decay=config.weight_decay,
-            rows=config.hidden_size,  # each gate is a matrix
-            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        # Each gate of an LSTM is a matrix.
+        muon = make_muon(
+            config, matrices, weight_decay=config.weight_decay, rows=config.hidden_size
         )
         optimizers.append(muon)
     return optimizers

@@ -26,7 +26,7 @@ from shared.runs.run_directory import RunDirectory
 from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
 from shared.torch.loop import Training
-from shared.torch.muon import Muon
+from shared.torch.muon import make_muon
 from shared.torch.position import Outcome
 from shared.torch.processes import TrialRun, start_run
 from shared.torch.range_test import find_learning_rate
@@ -117,14 +117,12 @@ def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.O
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if config.optimizer == "muon":
-        precision = choose_precision(config.precision, choose_device(config.device))
-        muon = Muon(
+        muon = make_muon(
+            config,
             [weight for weight in weights if weight.ndim == 4],
-            lr=config.muon_learning_rate,
             momentum=config.momentum,
             nesterov=config.nesterov,
             keep_norm=True,
-            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
         )
         weights = [weight for weight in weights if weight.ndim != 4]
         return [_make_optimizer(config, weights), muon]

@@ -29,6 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.torch.device import choose_device, choose_precision
+
 ROWS = 128
 """Rows that are made orthogonal to each other, at most, unless told otherwise; the work grows with their number."""
 ITERATIONS = 5
@@ -58,6 +60,22 @@ def hidden_matrices(model: nn.Module, but: Iterable[nn.Module] = ()) -> list[nn.
         if weight.ndim >= 2 and weight.requires_grad and id(weight) not in ids
     }
     return list(weights.values())
+
+
+def make_muon(config: Any, weights: Iterable[nn.Parameter], **settings: Any) -> Muon:
+    """Return the optimizer that a task's configuration asks for; its iteration is in bf16 where training is.
+
+    Parameters
+    ----------
+    config : dataclass
+        With `muon_learning_rate`, `precision`, `device`.
+    weights : iterable of parameters
+    **settings
+        Of `Muon`.
+    """
+    precision = choose_precision(config.precision, choose_device(config.device))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return Muon(weights, lr=config.muon_learning_rate, dtype=dtype, **settings)
 
 
 class Muon(torch.optim.Optimizer):
