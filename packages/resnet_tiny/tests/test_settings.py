@@ -25,6 +25,7 @@ from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.testing import records_of
 from shared.torch.config import LoopConfig
+from shared.torch.muon import Muon
 
 BASE = TrainConfig(
     device="cpu", threads=1, precision="float32", batch_size=16, steps=4, holdout_per_class=2, log_every=2,
@@ -400,17 +401,8 @@ def test_only_training_images_are_trained_on(
 
 
 @pytest.mark.parametrize("precision, dtype", [("float32", torch.float32), ("bf16", torch.bfloat16)])
-def test_muon_computes_in_the_precision_of_the_run(
-    precision: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[Any] = []
-    real = train.Muon
-
-    def noting(*parts: Any, **settings: Any) -> Any:
-        given.append(settings["dtype"])
-        return real(*parts, **settings)
-
-    monkeypatch.setattr(train, "Muon", noting)
+def test_muon_computes_in_the_precision_of_the_run(precision: str, dtype: torch.dtype) -> None:
     config = replace(BASE, optimizer="muon", precision=precision)  # type: ignore[arg-type]
-    train.make_optimizers(config, Tiny("x", 10))
-    assert given == [dtype]
+    _, muon = train.make_optimizers(config, Tiny("x", 10))
+    assert isinstance(muon, Muon)
+    assert (muon._dtype, muon.defaults["lr"]) == (dtype, config.muon_learning_rate)
