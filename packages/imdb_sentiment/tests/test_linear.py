@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from imdb_sentiment.config import TrainConfig
@@ -13,6 +14,7 @@ from imdb_sentiment.measure import measure
 from imdb_sentiment.model import linear
 from imdb_sentiment.model.linear import (
     LinearClassifier,
+    Weights,
     fit,
     make_counter,
     scale_of,
@@ -208,3 +210,13 @@ def test_document_frequency_counts_reviews_not_occurrences() -> None:
     counter = FeatureCounter(str.split, 1, 1)
     counts = counter.fit(["good good good", "good bad"])
     assert document_frequency(counts).tolist() == [2, 1]
+
+
+def test_certain_mistakes_cost_their_score_and_not_all_that_a_float_can_hold() -> None:
+    weights = Weights(*(np.array(values, np.float32) for values in ([[1.0]], [[800.0]], [0.0])))
+    for sign in (-1, 1):
+        chances = weights.probabilities(sparse.csr_matrix([[float(sign)]], dtype=np.float32))
+        assert np.isfinite(chances).all()
+    mild = Weights(*(np.array(values, np.float32) for values in ([[1.0]], [[50.0]], [0.0])))
+    chances = mild.probabilities(sparse.csr_matrix([[1.0]], dtype=np.float32))
+    assert -np.log(chances[0, 0]) == pytest.approx(50)

@@ -322,7 +322,7 @@ class _EndedWorkers:
     """Puts off the error of a worker that has ended until a batch is waited for.
 
     A DataLoader's handler of SIGCHLD raises it in whatever line runs: an update, or the save that a signal asked for.
-    Without that handler, training would wait forever for a batch whose worker was killed while it sent it.
+    Without that handler, training hangs on the rest of a batch whose worker was killed in the middle of sending it.
     """
 
     def __init__(self) -> None:

@@ -47,18 +47,15 @@ class Weights:
 
     def probabilities(self, terms: Any) -> NDArray[np.float64]:
         """Return the probabilities (N, C) of reviews given as rows of term frequencies (N, F)."""
+        from scipy.special import expit
+
         fits = zip(self.scales, self.weights, self.biases, strict=True)
         scores = np.stack([unit(terms, s) @ w + b for s, w, b in fits], axis=1)  # w . x + b, (N, K)
-        chances = _sigmoid(scores.astype(np.float64))
+        scores = scores.astype(np.float64)
+        chances = expit(scores)
         if chances.shape[1] == 1:  # 1 - p would be 0 for a score above 37
-            return np.concatenate([_sigmoid(-scores.astype(np.float64)), chances], axis=1)
+            return np.concatenate([expit(-scores), chances], axis=1)
         return chances / chances.sum(1, keepdims=True)
-
-
-def _sigmoid(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-s)) without overflow."""
-    small = np.exp(-np.abs(scores))
-    return np.where(scores < 0, small, 1) / (1 + small)
 
 
 class LinearClassifier(Classifier):
