@@ -121,9 +121,11 @@ def test_three_classes_from_a_table_and_their_names(imdb: Caller, tmp_path: Path
     assert set(prediction.scores) == {"bad", "good", "neither"}
     assert json.loads(imdb("predict", "run", "dull", "--json")[1])["label"] == "bad"
     # The same data again: its test rows alone, not those that were trained on.
-    assert json.loads(imdb("evaluate", "run", "--data", "own.csv", "--json")[1])["reviews"] == 12
+    printed = imdb("evaluate", "run", "--data", "own.csv")[1]
+    assert printed.startswith("test: 12 reviews (the test part of own.csv, as training divides it)")
     (tmp_path / "new.csv").write_text("review;mood\nfine;good\ndull;bad\n")
-    assert json.loads(imdb("evaluate", "run", "--data", "new.csv", "--json")[1])["reviews"] == 2
+    found = json.loads(imdb("evaluate", "run", "--data", "new.csv", "--json")[1])
+    assert (found["reviews"], found["source"]) == (2, "all of new.csv")
     (tmp_path / "odd.csv").write_text("review;mood\nfine;wonderful\n")
     code, _, error = imdb("evaluate", "run", "--data", "odd.csv")
     assert code == 2 and "'wonderful' is not a class" in error

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +119,11 @@ def json_text(value: Any, indent: int | None = None) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, indent=indent, allow_nan=False)
     return text
+
+
+def shell_quoted(path: str | Path) -> str:
+    """Return a path as the shell of this system takes it."""
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 def sha256_of(path: Path) -> str:

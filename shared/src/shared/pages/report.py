@@ -14,8 +14,6 @@ import html
 import json
 import os
 import re
-import shlex
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
-from shared.files import whole_file
+from shared.files import shell_quoted, whole_file
 from shared.pages import plots
 from shared.pages.links import link_runs
 from shared.pages.plots import Curves, save_plot
@@ -185,14 +183,14 @@ class Report:
         config : dataclass
         """
         self.heading("Run it again")
-        lines = [f"{start} --config {_quoted(run.path.resolve() / 'config.yaml')}"]
+        lines = [f"{start} --config {shell_quoted(run.path.resolve() / 'config.yaml')}"]
         folder = _started_in(run.path)
         # A relative --data means the folder that training was started in.
         if folder is not None and any(
             isinstance(value, str) and not os.path.isabs(value) and (folder / value).exists()
             for value in vars(config).values()
         ):
-            lines.insert(0, f"cd {_quoted(folder)}")
+            lines.insert(0, f"cd {shell_quoted(folder)}")
         self.code("\n".join(lines))
         self.folded("All settings", configuration.dump(config))
 
@@ -312,11 +310,6 @@ class Report:
 
 def _esc(text: object) -> str:
     return html.escape(plots.printable(str(text)), quote=True)
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as the shell of this system takes it."""
-    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 def _started_in(run: Path) -> Path | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.command import config as configuration
 from shared.errors import UserError
-from shared.files import remove_leftovers, whole_file, write_json
+from shared.files import remove_leftovers, shell_quoted, whole_file, write_json
 from shared.locks import Busy, NoLocks, acquire
 from shared.runs.checkpoints import Checkpoint, Checkpoints
 from shared.runs.listing import newest_run, task_of
@@ -257,13 +257,15 @@ class RunDirectory:
         if changed:
             advice = "Leave them out, or choose another --out."
             if (self.path / "summary.json").exists():
-                advice = (
-                    f"It has ended; to go on from its weights: --config {self.path}/config.yaml --init {self.path} "
-                    "with another --out."
-                )
+                advice = f"It has ended; to go on from its weights: {start_from(self.path)} with another --out."
             raise UserError(
                 f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). {advice}"
             )
+
+
+def start_from(run: str | Path) -> str:
+    """Return the options with which training starts from a run's weights, with its settings."""
+    return f"--config {shell_quoted(Path(run) / 'config.yaml')} --init {shell_quoted(run)}"
 
 
 def require_free(path: Path, *, resume: bool) -> bool:

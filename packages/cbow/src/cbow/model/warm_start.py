@@ -17,6 +17,7 @@ from cbow.model.trained import TrainedWeights, load_weights
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import input_tables, subwords_of
 from shared.errors import UserError
+from shared.runs.run_directory import start_from
 from shared.text.vocabulary import Vocabulary
 
 
@@ -141,7 +142,7 @@ def _check_sizes(theirs: TrainConfig, ours: TrainConfig) -> None:
         if their_size != our_size:
             raise UserError(
                 f"--init {ours.init}: was trained with {name} {their_size}, now it is {our_size}. "
-                f"Take its settings: --config {ours.init}/config.yaml --init {ours.init}."
+                f"Take its settings: {start_from(str(ours.init))}."
             )
 
 

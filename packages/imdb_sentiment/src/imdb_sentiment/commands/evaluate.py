@@ -21,9 +21,10 @@ def run(options: EvaluateOptions) -> int:
     figures = measure(probabilities, reviews, trained.config)
     speed = round(len(reviews) / seconds, 1)
     if options.json:
-        print(json.dumps({"split": options.split, **figures, "reviews_per_second": speed}))
+        facts = {"split": options.split, "source": reviews.source}
+        print(json.dumps({**facts, **figures, "reviews_per_second": speed}))
         return 0
-    print(f"{options.split}: {len(reviews):,} reviews, {speed:,} reviews/s")
+    print(f"{options.split}: {len(reviews):,} reviews ({reviews.source}), {speed:,} reviews/s")
     for name, value in figures.items():
         if name.endswith("accuracy") or name == "calibration_error":
             print(f"  {name:<22} {100 * value:.2f} %")

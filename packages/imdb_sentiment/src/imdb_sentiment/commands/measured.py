@@ -55,4 +55,5 @@ def sliced(reviews: Reviews, slices: tuple[str, ...]) -> Reviews:
                 f"--slice {text}: there are {len(own):,} {classes[label]} reviews. Expected a slice of those."
             )
         kept.append(part)
-    return reviews.take(np.concatenate(kept))
+    source = f"slice {','.join(slices)} of {reviews.source}"
+    return replace(reviews.take(np.concatenate(kept)), source=source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.data.reviews import CLASSES, task_classes
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
+from shared.files import shell_quoted
 from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
@@ -97,7 +97,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     page.text(
         "Reviews with their words colored by effect, and the most confident mistakes, each as a page:"
     )
-    folder = shlex.quote(str(run.path.resolve()))
+    folder = shell_quoted(run.path.resolve())
     page.code(f"imdb-sentiment explain {folder}\nimdb-sentiment mistakes {folder}")
     page.run_again("imdb-sentiment train", run, config)
     return page.save(out)

@@ -177,18 +177,18 @@ def read_part(
     columns = Columns.of(config)
     is_training_data = given is None or describe(path).sha256 == trained_on
     test_data = config.test_data if is_training_data else None
-    if split == "test":
-        if test_data is not None:
-            return read_all(find(test_data)[0], columns, classes)
-        if has_test(path) or not is_training_data:
-            return read_all(path, columns, classes)
-    whole = read_split(path, "train", classes, columns)
+    if split == "test" and (test_data or has_test(path) or not is_training_data):
+        path = path if test_data is None else find(test_data)[0]
+        part = "the test set" if has_test(path) else "all"
+        return replace(read_all(path, columns, classes), source=f"{part} of {path}")
+    parts = {"train": read_split(path, "train", classes, columns)}
     if test_data is None and not has_test(path):
-        whole, test = _divide(whole, stratified_mask(whole, config.test_fraction))
-        if split == "test":
-            return test
-    train, valid = _divide(whole, validation_mask(whole, config.valid_fraction))
-    return valid if split == "valid" else train
+        is_test = stratified_mask(parts["train"], config.test_fraction)
+        parts["train"], parts["test"] = _divide(parts["train"], is_test)
+    if split != "test":
+        is_valid = validation_mask(parts["train"], config.valid_fraction)
+        parts["train"], parts["valid"] = _divide(parts["train"], is_valid)
+    return replace(parts[split], source=f"the {split} part of {path}, as training divides it")
 
 
 def has_test(path: Path) -> bool:

@@ -38,6 +38,8 @@ class Reviews:
         Where it comes from: `train/pos/17_8.txt`, `reviews.csv:12`.
     classes : tuple of str (C,)
         Names of the classes.
+    source : str
+        What they are, in words, where that is not plain: a part of some data, or all of it.
     """
 
     texts: list[str]
@@ -46,6 +48,7 @@ class Reviews:
     films: list[str]
     names: list[str]
     classes: tuple[str, ...] = CLASSES
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -60,6 +63,7 @@ class Reviews:
             [self.films[i] for i in chosen],
             [self.names[i] for i in chosen],
             self.classes,
+            self.source,
         )
 
     @property

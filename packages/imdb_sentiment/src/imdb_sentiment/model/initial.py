@@ -13,6 +13,7 @@ from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec
 from imdb_sentiment.model.network import TextNetwork
 from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.errors import UserError
+from shared.runs.run_directory import start_from
 from shared.text.vocabulary import Vocabulary
 
 HEAD = "head."
@@ -98,14 +99,13 @@ def _copy(old: TextNetwork, network: TextNetwork, run: str, has_new_head: bool) 
             continue  # an auxiliary loss that is not trained any more
         own = target.get(name)
         is_table = name in ("embedding.weight", "prefixes.weight")
-        if own is None or own.shape[1:] != weight.shape[1:] or len(own) < len(weight):
+        if (
+            own is None
+            or own.shape[1:] != weight.shape[1:]
+            or len(own) < len(weight)
+            or (len(own) > len(weight) and not is_table)
+        ):
             raise UserError(
-                f"--init {run}: its layers have other sizes ({name}). Take its settings with --config "
-                f"{run}/config.yaml."
-            )
-        if len(own) > len(weight) and not is_table:
-            raise UserError(
-                f"--init {run}: its layers have other sizes ({name}). Take its settings with --config "
-                f"{run}/config.yaml."
+                f"--init {run}: its layers have other sizes ({name}). Take its settings: {start_from(run)}."
             )
         own[: len(weight)] = weight

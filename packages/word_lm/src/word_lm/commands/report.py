@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
+from shared.files import shell_quoted
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 from word_lm.commands.surprisal import add_text
@@ -105,7 +105,7 @@ def _add_surprisal(page: Report, trained: TrainedModel) -> None:
         f"The first {len(rows)} words of the test text. The stronger the color of a word, the less probable it was "
         "given the words before. A page of more words, or of another text with --text FILE:"
     )
-    page.code(f"word-lm surprisal {shlex.quote(str(trained.path.resolve()))}")
+    page.code(f"word-lm surprisal {shell_quoted(trained.path.resolve())}")
     add_text(page, rows)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import UserError
+from shared.runs.run_directory import start_from
 from word_lm.model.base import LanguageModel
 from word_lm.model.embedding import AdaptiveEmbedding
 from word_lm.model.softmax import AdaptiveSoftmax
@@ -69,7 +70,7 @@ def copy_weights(model: LanguageModel, trained: TrainedModel) -> int:
     if odd:
         raise UserError(
             f"--init {trained.path}: its model has other settings ({odd[0]} does not fit). "
-            f"Take them over with --config {trained.path / 'config.yaml'}."
+            f"Take its settings: {start_from(trained.path)}."
         )
     for name, weight in theirs.items():
         own[name][: len(weight)].copy_(weight.to(own[name].device))
