@@ -15,6 +15,7 @@ from word_lm.model.attention import causal_mask, rotate
 from word_lm.model.base import LanguageModel
 from word_lm.model.build import build_model
 from word_lm.model.recurrent import GATES, Recurrent, RecurrentLayer
+from word_lm.model.slow_context import SlowContext
 from word_lm.model.start import copy_vectors
 from word_lm.model.transformer import Transformer, sinusoids
 from word_lm.train import make_optimizers
@@ -28,9 +29,11 @@ SMALL = TrainConfig(
 
 def small_model(family: Family, **changes: Any) -> LanguageModel:
     # The coursework's Transformer promises this only as long as its cache is not full.
-    memory = 20 if family == "transformer" else 5
+    changes = {"memory": 20 if family == "transformer" else 5, **changes}
+    if family == "awd_lstm":  # one recurrent family has slow context
+        changes = {"context_decays": (0.5, 0.9), "context_size": 6, **changes}
     torch.manual_seed(0)
-    model = build_model(replace(SMALL, model=family, **{"memory": memory, **changes}), WORDS)
+    model = build_model(replace(SMALL, model=family, **changes), WORDS)
     with torch.no_grad():
         for weight in model.parameters():
             # Residual branches that start at zero would hide what happens in them: a lost mask, for example.
@@ -186,6 +189,22 @@ def test_coursework_transformer_never_asks_for_places_beyond_its_memory() -> Non
     # After 6 words the cache is full: the 7th is read after the 4th to 6th, and so the 9th after the 4th to 8th.
     torch.testing.assert_close(hidden[0], model(ids[3:])[0][-1], atol=1e-5, rtol=1e-5)
     assert len(state[0]) == 6
+
+
+def test_slow_context_is_the_papers_recurrence_and_starts_without_effect() -> None:
+    decays = (0.5, 0.9)
+    context = SlowContext(4, 5, 7, decays, dropout=0.0)
+    vectors = torch.randn(TIME, BATCH, 4)
+    state = torch.randn(2, BATCH, 5)
+    assert not context(vectors, state)[0].any()
+    nn.init.normal_(context.out_proj.weight)
+    added, after = context(vectors, state)
+    slow = list(state)
+    for time, inputs in enumerate(context.in_proj(vectors)):  # s_t = d s_{t-1} + (1 - d) B x_t
+        slow = [d * s + (1 - d) * inputs for d, s in zip(decays, slow, strict=True)]
+        scaled = torch.cat([s / s.pow(2).mean(-1, keepdim=True).sqrt() for s in slow], dim=-1)
+        torch.testing.assert_close(added[time], context.out_proj(scaled), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after, torch.stack(slow))
 
 
 def test_dropped_recurrent_weights_are_dropped_forward_and_in_the_gradient() -> None:

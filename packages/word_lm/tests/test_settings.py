@@ -36,6 +36,8 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "init_range": ({}, 0.2),
     "hidden_size": ({}, 9),
     "layers": ({}, 2),
+    "context_decays": ({}, (0.5, 0.9)),
+    "context_size": ({"context_decays": (0.9,)}, 5),
     "heads": (TRANSFORMER, 4),
     "kernel": ({"model": "gated_cnn"}, 5),
     "memory": ({"model": "modern_transformer", "memory": 7}, 3),

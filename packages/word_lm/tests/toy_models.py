@@ -106,11 +106,16 @@ def real_model(family: str, vocabulary: int, *, is_adaptive: bool = False) -> La
         tied=is_adaptive,
         cutoffs=(vocabulary // 2,),
         weight_dropout=0.5 if family == "awd_lstm" else 0.0,
+        context_decays=(0.5, 0.9) if family == "awd_lstm" else (),
+        context_size=4,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(config, vocabulary)
     with torch.no_grad():
         for weight in model.parameters():
-            weight *= 2 if weight.ndim > 1 else 1
+            if weight.any():
+                weight *= 2 if weight.ndim > 1 else 1
+            elif weight.ndim > 1:  # what starts at zero would hide the state
+                nn.init.xavier_uniform_(weight)
     return model

@@ -18,6 +18,7 @@ Family = Literal[
     "modern_transformer",
     "gated_cnn",
 ]
+RECURRENT = ("rnn_tanh", "rnn_relu", "gru", "lstm", "awd_lstm")
 TRANSFORMERS = ("transformer", "modern_transformer")
 
 MAY_CHANGE_ON_RESUME = ("data", *MAY_CHANGE)
@@ -47,6 +48,8 @@ class TrainConfig(LoopConfig):
     ONLY_WITH: ClassVar[OnlyWith] = {
         "vectors": {"init": (None,)},
         "init_range": {"vectors": ("random",)},
+        "context_decays": {"model": RECURRENT},
+        "context_size": {"model": RECURRENT},
         "heads": {"model": TRANSFORMERS},
         "memory": {"model": TRANSFORMERS},
         "kernel": {"model": ("gated_cnn",)},
@@ -83,6 +86,11 @@ class TrainConfig(LoopConfig):
     """Size of the hidden state, or of the Transformer's inner layer, >= 1."""
     layers: int = 1
     """Number of layers, >= 1."""
+    context_decays: tuple[float, ...] = ()
+    """Slow context: averages of the words so far with these decay rates, above 0 and below 1, are added to the last
+    layer's output (recurrent models); none: no such averages."""
+    context_size: int = 96
+    """Size of each such average, >= 1."""
     heads: int = 2
     """Attention heads; must divide `embedding_size`."""
     kernel: int = 4
@@ -141,8 +149,8 @@ class TrainConfig(LoopConfig):
         """Report every setting that is out of range."""
         super().check(problem)
         for name in (
-            "min_count", "embedding_size", "hidden_size", "layers", "heads", "memory", "batch_size",
-            "bptt", "evaluation_batch",
+            "min_count", "embedding_size", "hidden_size", "context_size", "layers", "heads", "memory",
+            "batch_size", "bptt", "evaluation_batch",
         ):  # fmt: skip
             problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
         size = self.max_vocab_size
@@ -162,6 +170,11 @@ class TrainConfig(LoopConfig):
         # The learning rate follows the length of the segment, and an update has only one learning rate.
         is_mixed = self.vary_bptt and self.accumulation > 1
         problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")
+        decays = list(self.context_decays)
+        is_odd = not all(0 < decay < 1 for decay in decays)
+        problem(is_odd, "context_decays", decays, "numbers above 0 and below 1")
+        is_idle = not decays and self.context_size != TrainConfig.context_size
+        problem(is_idle, "context_size", self.context_size, "its default without --context-decays")
         cuts = self.cutoffs
         is_rising = all(a < b for a, b in zip((0, *cuts), cuts, strict=False))
         problem(not is_rising, "cutoffs", list(cuts), "rising numbers >= 1")

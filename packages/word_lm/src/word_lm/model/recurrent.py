@@ -16,6 +16,7 @@ from shared.torch.device import has_bf16
 from word_lm.config import TrainConfig
 from word_lm.model.base import LanguageModel, State
 from word_lm.model.dropout import LockedDropout, drop_words
+from word_lm.model.slow_context import SlowContext
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 
@@ -101,7 +102,8 @@ class RecurrentLayer(nn.Module):
 class Recurrent(LanguageModel):
     """A stack of recurrent layers with dropout between them; `awd_lstm` adds AWD-LSTM's regularization.
 
-    A tied AWD-LSTM's last layer has the size of the word vectors.
+    A tied AWD-LSTM's last layer has the size of the word vectors. With decay rates for it, slow context is added to the
+    output of the last layer.
 
     References
     ----------
@@ -126,10 +128,20 @@ class Recurrent(LanguageModel):
         )
         self.input_dropout, self.layer_dropout = dropout(between[0]), dropout(between[1])
         self.output_dropout = dropout(config.dropout)
+        self.context: SlowContext | None = None
+        if config.context_decays:
+            self.context = SlowContext(
+                config.embedding_size,
+                config.context_size,
+                sizes[-1],
+                config.context_decays,
+                between[0],
+            )
 
     def init_state(self, batch: int) -> State:
-        """Return one (h, c), or (h,), of shape (1, B, H) per layer."""
-        return tuple(layer.init_state(batch) for layer in self._layers())
+        """Return one (h, c), or (h,), of shape (1, B, H) per layer, and the state of slow context if there is one."""
+        layers = tuple(layer.init_state(batch) for layer in self._layers())
+        return layers if self.context is None else (*layers, self.context.init_state(batch))
 
     def encode(self, ids: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Read words; see `LanguageModel.encode`."""
@@ -141,6 +153,10 @@ class Recurrent(LanguageModel):
         for index, layer in enumerate(self._layers()):
             outputs = self.layer_dropout(outputs) if index else outputs
             outputs, new = layer(outputs, state[index])  # (T, B, H)
+            new_state.append(new)
+        if self.context is not None:
+            added, new = self.context(vectors, state[-1])
+            outputs = outputs + added
             new_state.append(new)
         return self.output_dropout(outputs), outputs, tuple(new_state)
 
