@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -106,9 +108,9 @@ def real_model(family: str, vocabulary: int, *, is_adaptive: bool = False) -> La
         tied=is_adaptive,
         cutoffs=(vocabulary // 2,),
         weight_dropout=0.5 if family == "awd_lstm" else 0.0,
-        context_decays=(0.5, 0.9) if family == "awd_lstm" else (),
-        context_size=4,
     )
+    if family == "awd_lstm":
+        config = replace(config, context_decays=(0.5, 0.9), context_size=4)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(config, vocabulary)
