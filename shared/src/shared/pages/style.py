@@ -85,7 +85,8 @@ svg.plot text{font-family:inherit!important;fill:currentColor}
 svg.plot *{stroke-linejoin:round;stroke-linecap:butt}
 figcaption{margin-top:.6rem;font-size:.88rem;line-height:1.5;color:var(--quiet)}
 @media (max-width:30rem){main{padding:1.75rem 1rem 3rem}h1{font-size:1.5rem}h2{margin-top:2.25rem}
- table{min-width:100%;font-size:.88rem}th,td{padding-right:.9rem}.facts th{width:40%}}
+ table{min-width:100%;font-size:.88rem}th,td{padding-right:.9rem}.facts th{width:40%}
+ table:not(.facts) td:first-child:not(.n){min-width:9rem}}
 @media print{@page{margin:18mm 16mm}body{background:#fff;font-size:10.5pt}main{max-width:none;padding:0}
  .scroll{overflow:visible;background:none}
  pre{white-space:pre-wrap;border:1px solid var(--rule)}

@@ -47,9 +47,11 @@ class SlowContext(nn.Module):
         self, size: int, width: int, hidden: int, decays: Sequence[float], dropout: float
     ) -> None:
         super().__init__()
-        self.decays, self.width = tuple(decays), width
+        self.width = width
+        self.decays: Tensor  # (K, 1, 1)
+        self.register_buffer("decays", torch.tensor(decays)[:, None, None], persistent=False)
         self.in_proj = nn.Linear(size, width)
-        self.out_proj = nn.Linear(len(self.decays) * width, hidden, bias=False)
+        self.out_proj = nn.Linear(len(decays) * width, hidden, bias=False)
         nn.init.zeros_(self.out_proj.weight)
         self.dropout = LockedDropout(dropout)
 
@@ -80,11 +82,9 @@ class SlowContext(nn.Module):
 
     def _averages(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return the averages after each word: all steps of the recurrence at once, as a product of matrices."""
-        time = len(inputs)
-        decays = torch.tensor(self.decays, device=inputs.device)[:, None, None]  # (K, 1, 1)
-        step = torch.arange(time, device=inputs.device)
+        step = torch.arange(len(inputs), device=inputs.device)
         lags = step[:, None] - step  # (T, T), of s_t behind x_i
-        shares = ((1 - decays) * decays ** lags.clamp(min=0)).tril()  # (K, T, T)
-        kept = decays ** (step + 1)[:, None]  # (K, T, 1)
+        shares = ((1 - self.decays) * self.decays ** lags.clamp(min=0)).tril()  # (K, T, T)
         fresh = torch.einsum("kti,ibc->ktbc", shares, inputs)
+        kept = self.decays ** (step + 1)[:, None]  # (K, T, 1)
         return fresh + kept[..., None] * state[:, None]
