@@ -177,12 +177,13 @@ def read_part(
     columns = Columns.of(config)
     is_training_data = given is None or describe(path).sha256 == trained_on
     test_data = config.test_data if is_training_data else None
-    if split == "test" and (test_data or has_test(path) or not is_training_data):
+    has_own_test = test_data is not None or has_test(path)
+    if split == "test" and (has_own_test or not is_training_data):
         path = path if test_data is None else find(test_data)[0]
         part = "the test set" if has_test(path) else "all"
         return replace(read_all(path, columns, classes), source=f"{part} of {path}")
     parts = {"train": read_split(path, "train", classes, columns)}
-    if test_data is None and not has_test(path):
+    if not has_own_test:
         is_test = stratified_mask(parts["train"], config.test_fraction)
         parts["train"], parts["test"] = _divide(parts["train"], is_test)
     if split != "test":
