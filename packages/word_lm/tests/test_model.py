@@ -14,6 +14,7 @@ from word_lm.config import Family, TrainConfig
 from word_lm.model.attention import causal_mask, rotate
 from word_lm.model.base import LanguageModel
 from word_lm.model.build import build_model
+from word_lm.model.pointer import Pointer
 from word_lm.model.recurrent import GATES, Recurrent, RecurrentLayer
 from word_lm.model.slow_context import SlowContext
 from word_lm.model.start import copy_vectors
@@ -32,6 +33,8 @@ def small_model(family: Family, **changes: Any) -> LanguageModel:
     changes = {"memory": 20 if family == "transformer" else 5, **changes}
     if family == "awd_lstm":  # one recurrent family has slow context
         changes = {"context_decays": (0.5, 0.9), "context_size": 6, **changes}
+    if family == "gru":  # and one has a pointer, whose window is shorter than the text
+        changes = {"pointer_window": 5, **changes}
     torch.manual_seed(0)
     model = build_model(replace(SMALL, model=family, **changes), WORDS)
     with torch.no_grad():
@@ -205,6 +208,44 @@ def test_slow_context_is_the_papers_recurrence_and_starts_without_effect() -> No
         scaled = torch.cat([s / s.pow(2).mean(-1, keepdim=True).sqrt() for s in slow], dim=-1)
         torch.testing.assert_close(added[time], context.out_proj(scaled), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(after, torch.stack(slow))
+
+
+def test_pointer_mixes_the_softmax_with_the_words_of_its_window() -> None:
+    """The equations, word by word, over two segments; in training and joined to the hidden states."""
+    torch.manual_seed(0)
+    size, window, words = 4, 3, 6
+    pointer = Pointer(size, window)
+    for weight in pointer.parameters():
+        nn.init.normal_(weight)
+    hidden, raw = torch.randn(2, 7, 2, size)
+    ids, targets = torch.randint(words, (2, 7, 2))
+    log_probs = torch.randn(7, 2, words).log_softmax(-1)  # of the softmax
+    expected = torch.empty(7, 2, words)
+    for t in range(7):
+        for column in range(2):
+            near = range(max(0, t - window + 1), t + 1)
+            query = pointer.query(hidden[t, column])
+            before = [raw[i - 1, column] if i else torch.zeros(size) for i in near]
+            scores = [
+                query @ key + pointer.word(raw[i, column])[0]
+                for i, key in zip(near, before, strict=True)
+            ]
+            gate = pointer.gate(hidden[t, column])[0]
+            mixed = (-gate).sigmoid() * log_probs[t, column].exp()  # 1 - sigmoid(gate)
+            for i, share in zip(near, torch.stack(scores).softmax(0), strict=True):
+                mixed[ids[i, column]] += gate.sigmoid() * share
+            expected[t, column] = mixed.log()
+    assert torch.allclose(expected.exp().sum(-1), torch.ones(7, 2))
+    memory = pointer.init_state(2)
+    for low, high in ((0, 5), (5, 7)):  # the first segment is longer than the window
+        part, plain = slice(low, high), log_probs[low:high].flatten(0, 1)
+        copies, memory = pointer(hidden[part], raw[part], ids[part], memory)
+        joined = pointer.join(hidden[part], copies).flatten(0, 1)
+        wanted, flat = expected[part].flatten(0, 1), targets[part].flatten()
+        torch.testing.assert_close(pointer.joined_log_probs(plain, joined), wanted)
+        own, nll = (-each.gather(1, flat[:, None])[:, 0] for each in (plain, wanted))
+        torch.testing.assert_close(pointer.joined_nll(own, joined, flat), nll)
+        torch.testing.assert_close(pointer.nll(own, copies, targets[part]), nll)
 
 
 def test_dropped_recurrent_weights_are_dropped_forward_and_in_the_gradient() -> None:

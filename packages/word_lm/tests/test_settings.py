@@ -38,6 +38,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "layers": ({}, 2),
     "context_decays": ({}, (0.5, 0.9)),
     "context_size": ({"context_decays": (0.9,)}, 5),
+    "pointer_window": ({}, 6),
     "heads": (TRANSFORMER, 4),
     "kernel": ({"model": "gated_cnn"}, 5),
     "memory": ({"model": "modern_transformer", "memory": 7}, 3),

@@ -37,6 +37,7 @@ class GruModel(Counted):
             self.gru = nn.GRU(hidden, hidden)
             self.decoder = nn.Linear(hidden, vocabulary)
             self.dropout = nn.Dropout(0.5)
+        self.output_size = hidden
 
     def init_state(self, batch: int) -> Tensor:
         return torch.zeros(1, batch, self.gru.hidden_size)
@@ -56,6 +57,7 @@ class BigramModel(Counted):
     def __init__(self, table: Tensor) -> None:
         super().__init__()
         self.register_buffer("table", table.log())
+        self.output_size = len(table)
 
     def init_state(self, batch: int) -> None:
         return None
@@ -77,6 +79,7 @@ class CopyModel(Counted):
     def __init__(self, vocabulary: int, reach: int, sure: float = 0.9) -> None:
         super().__init__()
         self.vocabulary, self.reach, self.sure = vocabulary, reach, sure
+        self.output_size = vocabulary
         self.register_buffer("nothing", torch.zeros(()))
 
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
@@ -110,7 +113,7 @@ def real_model(family: str, vocabulary: int, *, is_adaptive: bool = False) -> La
         weight_dropout=0.5 if family == "awd_lstm" else 0.0,
     )
     if family == "awd_lstm":
-        config = replace(config, context_decays=(0.5, 0.9), context_size=4)
+        config = replace(config, context_decays=(0.5, 0.9), context_size=4, pointer_window=6)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(config, vocabulary)

@@ -50,6 +50,7 @@ class TrainConfig(LoopConfig):
         "init_range": {"vectors": ("random",)},
         "context_decays": {"model": RECURRENT},
         "context_size": {"model": RECURRENT},
+        "pointer_window": {"model": RECURRENT},
         "heads": {"model": TRANSFORMERS},
         "memory": {"model": TRANSFORMERS},
         "kernel": {"model": ("gated_cnn",)},
@@ -91,6 +92,9 @@ class TrainConfig(LoopConfig):
     layer's output (recurrent models); none: no such averages."""
     context_size: int = 96
     """Size of each such average, >= 1."""
+    pointer_window: int = 0
+    """Pointer: mixes the softmax with a distribution over the last words of the text, this many, >= 0 (recurrent
+    models); 0: none."""
     heads: int = 2
     """Attention heads; must divide `embedding_size`."""
     kernel: int = 4
@@ -170,6 +174,7 @@ class TrainConfig(LoopConfig):
         # The learning rate follows the length of the segment, and an update has only one learning rate.
         is_mixed = self.vary_bptt and self.accumulation > 1
         problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")
+        problem(self.pointer_window < 0, "pointer_window", self.pointer_window, ">= 0")
         decays = list(self.context_decays)
         is_odd = not all(0 < decay < 1 for decay in decays)
         problem(is_odd, "context_decays", decays, "numbers above 0 and below 1")

@@ -156,7 +156,8 @@ def _cache_log_probs(
             own.append(-part.nll)
             cold_starts += part.is_cold
             remembered = len(words)
-            keys = torch.cat([keys, part.hidden]) if remembered else part.hidden
+            hidden = part.hidden[:, : model.output_size]
+            keys = torch.cat([keys, hidden]) if remembered else hidden
             words = torch.cat([words, part.targets]) if remembered else part.targets
 
             # The word after position i is known at t only if i < t: the segment itself is in the cache, masked.
@@ -164,7 +165,7 @@ def _cache_log_probs(
             index = torch.arange(len(words), device=words.device)
             is_known = (index < present) & (index >= present - window)  # (T, M + T)
             # h_t . h_i, less the largest: the softmax does not change and exp cannot overflow.
-            scores = (part.hidden @ keys.T).float().masked_fill(~is_known, -torch.inf)
+            scores = (hidden @ keys.T).float().masked_fill(~is_known, -torch.inf)
             largest = scores.amax(1, keepdim=True)
             scores = scores - torch.where(largest.isfinite(), largest, 0)
             is_target = words == part.targets[:, None]

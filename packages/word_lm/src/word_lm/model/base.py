@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from word_lm.config import TrainConfig
 from word_lm.model.embedding import AdaptiveEmbedding
+from word_lm.model.pointer import Pointer
 from word_lm.model.softmax import AdaptiveSoftmax, FullSoftmax
 
 State = Any
@@ -48,6 +49,8 @@ class LanguageModel(nn.Module, ABC):
         Maps ids (...) to vectors (..., E).
     head : FullSoftmax or AdaptiveSoftmax
         Maps hidden states to probabilities.
+    pointer : Pointer or None
+        Mixes them with those of copying a recent word; its memory is the last part of the state.
     """
 
     def __init__(self, config: TrainConfig, vocabulary_size: int, output_size: int) -> None:
@@ -76,6 +79,9 @@ class LanguageModel(nn.Module, ABC):
         else:
             weight = self.embedding.weight if isinstance(self.embedding, nn.Embedding) else None
             self.head = FullSoftmax(output_size, vocabulary_size, weight if tied else None)
+        self.pointer: Pointer | None = None
+        if config.pointer_window:
+            self.pointer = Pointer(output_size, config.pointer_window)
 
     @abstractmethod
     def init_state(self, batch: int) -> State:
@@ -113,7 +119,7 @@ class LanguageModel(nn.Module, ABC):
 
         Returns
         -------
-        hidden : float tensor (T, B, H)
+        hidden : float tensor (T, B, H), with a pointer (T, B, H + 1 + 2 L)
             For `nll` and `log_probs`. With targets instead:
         nll : float tensor ()
             Sum over all words, in nats: - sum over t of log p(target_t | ids_1 .. ids_t).
@@ -124,9 +130,17 @@ class LanguageModel(nn.Module, ABC):
         if state is None:
             state = self.init_state(ids.shape[1])
         hidden, raw, state = self.encode(ids, state)  # (T, B, H)
+        if self.pointer is None:
+            if targets is None:
+                return hidden, state
+            total = self.head.total_nll(hidden.flatten(0, 1), targets.flatten())  # (T * B, H), ()
+            return total, self._penalty(hidden, raw), state
+        copies, memory = self.pointer(hidden, raw, ids, state[-1])
+        state = (*state[:-1], memory)
         if targets is None:
-            return hidden, state
-        total = self.head.total_nll(hidden.flatten(0, 1), targets.flatten())  # (T * B, H), ()
+            return self.pointer.join(hidden, copies), state
+        nll = self.head.nll(hidden.flatten(0, 1), targets.flatten())  # (T * B,)
+        total = self.pointer.nll(nll, copies, targets).sum()
         return total, self._penalty(hidden, raw), state
 
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -134,18 +148,20 @@ class LanguageModel(nn.Module, ABC):
 
         Parameters
         ----------
-        hidden : float tensor (N, H)
+        hidden : float tensor (N, H), with a pointer (N, H + 1 + 2 L)
         targets : int64 tensor (N,)
 
         Returns
         -------
         float32 tensor (N,)
         """
-        return self.head.nll(hidden, targets)
+        nll = self.head.nll(hidden[:, : self.output_size], targets)
+        return nll if self.pointer is None else self.pointer.joined_nll(nll, hidden, targets)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        """Return the log-probability of every word, float32 (N, V), for hidden (N, H)."""
-        return self.head.log_probs(hidden)
+        """Return the log-probability of every word, float32 (N, V), for `hidden` as in `nll`."""
+        log_probs = self.head.log_probs(hidden[:, : self.output_size])
+        return log_probs if self.pointer is None else self.pointer.joined_log_probs(log_probs, hidden)
 
     def _penalty(self, hidden: Tensor, raw: Tensor) -> Tensor:
         """Return the activation regularization (AR) and temporal activation regularization (TAR), as means.

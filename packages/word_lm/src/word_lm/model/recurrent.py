@@ -139,9 +139,9 @@ class Recurrent(LanguageModel):
             )
 
     def init_state(self, batch: int) -> State:
-        """Return one (h, c), or (h,), of shape (1, B, H) per layer, and the state of slow context if there is one."""
-        layers = tuple(layer.init_state(batch) for layer in self._layers())
-        return layers if self.context is None else (*layers, self.context.init_state(batch))
+        """Return one (h, c), or (h,), of shape (1, B, H) per layer, then the states of slow context and pointer."""
+        parts = (*self._layers(), self.context, self.pointer)
+        return tuple(part.init_state(batch) for part in parts if part is not None)
 
     def encode(self, ids: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Read words; see `LanguageModel.encode`."""
@@ -155,9 +155,10 @@ class Recurrent(LanguageModel):
             outputs, new = layer(outputs, state[index])  # (T, B, H)
             new_state.append(new)
         if self.context is not None:
-            added, new = self.context(vectors, state[-1])
+            added, new = self.context(vectors, state[len(new_state)])
             outputs = outputs + added
             new_state.append(new)
+        new_state += state[len(new_state) :]  # the pointer's, which `forward` takes care of
         return self.output_dropout(outputs), outputs, tuple(new_state)
 
     def _layers(self) -> list[RecurrentLayer]:

@@ -160,7 +160,7 @@ class AdaptiveSoftmax(nn.Module):
         choice, inner = targets, torch.zeros(len(targets), device=hidden.device)
         for cluster, where in enumerate(positions_by_cluster(targets, self.bounds), start=1):
             choice = choice.index_fill(0, where, self.bounds[1] + cluster - 1)
-            scores = self._tail(hidden[where], cluster)
+            scores = self._tail(hidden[pad_rows(where)], cluster)[: len(where)]
             within = F.cross_entropy(
                 scores, targets[where] - self.bounds[cluster], reduction="none"
             )
