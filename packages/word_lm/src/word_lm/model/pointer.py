@@ -20,14 +20,17 @@ _SHARE = 0.1
 _SCALE = 0.3
 """Scale of the dot products before training; Grave et al. found that of a cache to lie there."""
 
+_ROWS = 128
+"""Predictions whose words are compared at once: they fit a CPU's cache."""
+
 
 class Copies(NamedTuple):
     """What a pointer adds to a segment's predictions."""
 
-    log_kept: Tensor
-    """Log-probability of not copying, log(1 - g), float32 (T, B)."""
-    mass: Tensor
-    """Probability of copying each word, float32 (B, T, L + T)."""
+    gate: Tensor
+    """Log-odds of copying, v . h + c, float32 (T, B)."""
+    attention: Tensor
+    """Which word is copied then, a, float32 (B, T, L + T)."""
     words: Tensor
     """These words, int64 (B, L + T); -1: none."""
 
@@ -117,11 +120,9 @@ class Pointer(nn.Module):
         present = window + torch.arange(time, device=ids.device)[:, None]
         is_near = (index <= present) & (index > present - window)  # (T, L + T)
         own = scores.masked_fill(words == 0, -torch.inf).t()[:, None]  # (B, 1, L + T)
-        total = torch.cat(dots, dim=2).float() + own
-        attention = total.masked_fill(~is_near, -torch.inf).softmax(2)  # a, (B, T, L + T)
-        gate = self.gate(hidden)[..., 0].float()  # (T, B)
-        mass = attention * gate.sigmoid().t()[..., None]
-        return Copies(F.logsigmoid(-gate), mass, words.t() - 1), (
+        total = torch.cat(dots, dim=2).float().add_(own)  # (B, T, L + T)
+        attention = total.masked_fill_(~is_near, -torch.inf).softmax(2)
+        return Copies(self.gate(hidden)[..., 0].float(), attention, words.t() - 1), (
             torch.cat([old_keys[time:].to(raw.dtype), raw[-window - 1 :]]),
             scores[-window:],
             words[-window:],
@@ -138,21 +139,23 @@ class Pointer(nn.Module):
         targets : int64 tensor (T, B)
         """
         is_target = copies.words[:, None] == targets.t()[..., None]  # (B, T, L + T)
-        copied = (copies.mass * is_target).sum(2).t()  # (T, B)
-        return _mixed(nll, copies.log_kept.flatten(), copied.flatten())
+        copied = (copies.attention * is_target).sum(2).t() * copies.gate.sigmoid()  # (T, B)
+        return _mixed(nll, F.logsigmoid(-copies.gate).flatten(), copied.flatten())
 
     def join(self, hidden: Tensor, copies: Copies) -> Tensor:
         """Return hidden states with all that a prediction needs, float32 (T, B, H + 1 + 2 L).
 
-        They are the state, log(1 - g), the probability of copying each word of the window, and the words' ids.
+        They are the state, log(1 - g), the probability g a of copying each word of the window, and the words' ids.
         """
-        time = len(hidden)
-        first = torch.arange(time, device=hidden.device)[:, None] + 1
-        index = first + torch.arange(self.window, device=hidden.device)  # (T, L)
-        mass = copies.mass.gather(2, index.expand(len(copies.mass), -1, -1)).transpose(0, 1)
-        words = copies.words[:, index].transpose(0, 1)  # (T, B, L)
-        parts = [hidden.float(), copies.log_kept[..., None], mass, words.float()]
-        return torch.cat(parts, dim=2)
+        time, window = len(hidden), self.window
+        # Word t of the segment sees entries t + 1 to t + L: rows of one more column than `attention` has begin there.
+        shifted = F.pad(copies.attention.flatten(1)[:, 1:], (0, time + 1))
+        near = shifted.view(-1, time, window + time + 1)[..., :window].transpose(0, 1)  # (T, B, L)
+        words = copies.words.float().unfold(1, window, 1)[:, 1:].transpose(0, 1)
+        gate = copies.gate[..., None]
+        return torch.cat(
+            [hidden.float(), F.logsigmoid(-gate), gate.sigmoid() * near, words], dim=2
+        )
 
     def joined_nll(self, nll: Tensor, joined: Tensor, targets: Tensor) -> Tensor:
         """Return the negative log-likelihood of each target by the mixture, float32 (N,).
@@ -164,19 +167,22 @@ class Pointer(nn.Module):
         joined : float32 tensor (N, H + 1 + 2 L)
         targets : int64 tensor (N,)
         """
-        log_kept, mass, words = self._parts(joined)
-        return _mixed(nll, log_kept, (mass * (words == targets[:, None])).sum(1))
+        copied = []
+        for some, own in zip(joined.split(_ROWS), targets.split(_ROWS), strict=True):
+            _, mass, words = self._parts(some)
+            copied.append(mass.masked_fill(words != own[:, None], 0).sum(1))
+        return _mixed(nll, joined[:, self.size], torch.cat(copied))
 
     def joined_log_probs(self, log_probs: Tensor, joined: Tensor) -> Tensor:
         """Return the mixture's log-probability of every word, float32 (N, V), for those of the softmax."""
         log_kept, mass, words = self._parts(joined)
-        copied = torch.zeros_like(log_probs).scatter_add(1, words.clamp(min=0), mass)
+        copied = torch.zeros_like(log_probs).scatter_add(1, words.long().clamp(min=0), mass)
         return -_mixed(-log_probs, log_kept[:, None], copied)
 
     def _parts(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log(1 - g) (N,), probabilities (N, L) and words (N, L)."""
+        """Return log(1 - g) (N,), probabilities (N, L) and words (N, L), floats."""
         _, log_kept, mass, words = joined.split([self.size, 1, self.window, self.window], dim=1)
-        return log_kept[:, 0], mass, words.long()
+        return log_kept[:, 0], mass, words
 
 
 def _mixed(nll: Tensor, log_kept: Tensor, copied: Tensor) -> Tensor:
