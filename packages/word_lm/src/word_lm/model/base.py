@@ -161,7 +161,9 @@ class LanguageModel(nn.Module, ABC):
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return the log-probability of every word, float32 (N, V), for `hidden` as in `nll`."""
         log_probs = self.head.log_probs(hidden[:, : self.output_size])
-        return log_probs if self.pointer is None else self.pointer.joined_log_probs(log_probs, hidden)
+        return (
+            log_probs if self.pointer is None else self.pointer.joined_log_probs(log_probs, hidden)
+        )
 
     def _penalty(self, hidden: Tensor, raw: Tensor) -> Tensor:
         """Return the activation regularization (AR) and temporal activation regularization (TAR), as means.

@@ -53,8 +53,8 @@ class Pointer(nn.Module):
 
     References
     ----------
-    Merity et al. 2016, arXiv 1609.07843 (pointer sentinel mixture model); See et al. 2017, arXiv 1704.04368, section 2.2
-    (the gate g, in place of the sentinel); Grave et al. 2016, arXiv 1612.04426 (keys from before the word).
+    Merity et al. 2016, arXiv 1609.07843 (pointer sentinel mixture model); See et al. 2017, arXiv 1704.04368, section
+    2.2 (the gate g, in place of the sentinel); Grave et al. 2016, arXiv 1612.04426 (keys from before the word).
     """
 
     def __init__(self, size: int, window: int) -> None:
@@ -153,9 +153,7 @@ class Pointer(nn.Module):
         near = shifted.view(-1, time, window + time + 1)[..., :window].transpose(0, 1)  # (T, B, L)
         words = copies.words.float().unfold(1, window, 1)[:, 1:].transpose(0, 1)
         gate = copies.gate[..., None]
-        return torch.cat(
-            [hidden.float(), F.logsigmoid(-gate), gate.sigmoid() * near, words], dim=2
-        )
+        return torch.cat([hidden.float(), F.logsigmoid(-gate), gate.sigmoid() * near, words], dim=2)
 
     def joined_nll(self, nll: Tensor, joined: Tensor, targets: Tensor) -> Tensor:
         """Return the negative log-likelihood of each target by the mixture, float32 (N,).
