@@ -41,6 +41,7 @@ class TrainConfig(LoopConfig):
             "tied",
             "dropout",
             "minutes",
+            "pointer_window",
         ),
         *("epochs", "batch_size", "bptt", "learning_rate"),
     )
@@ -89,12 +90,12 @@ class TrainConfig(LoopConfig):
     """Number of layers, >= 1."""
     context_decays: tuple[float, ...] = ()
     """Slow context: averages of the words so far with these decay rates, above 0 and below 1, are added to the last
-    layer's output (recurrent models); none: no such averages."""
+    layer's output (recurrent models); []: none."""
     context_size: int = 96
     """Size of each such average, >= 1."""
     pointer_window: int = 0
-    """Pointer: mixes the softmax with a distribution over the last words of the text, this many, >= 0 (recurrent
-    models); 0: none."""
+    """Pointer: mixes the softmax with a distribution over the last words of the text, as many as this, 0 to 100,000
+    (recurrent models); 0: none. Memory and time of a step grow with it."""
     heads: int = 2
     """Attention heads; must divide `embedding_size`."""
     kernel: int = 4
@@ -174,7 +175,8 @@ class TrainConfig(LoopConfig):
         # The learning rate follows the length of the segment, and an update has only one learning rate.
         is_mixed = self.vary_bptt and self.accumulation > 1
         problem(is_mixed, "accumulation", self.accumulation, "1 with --vary-bptt")
-        problem(self.pointer_window < 0, "pointer_window", self.pointer_window, ">= 0")
+        window = self.pointer_window
+        problem(not 0 <= window <= 100_000, "pointer_window", window, "0 to 100,000")
         decays = list(self.context_decays)
         is_odd = not all(0 < decay < 1 for decay in decays)
         problem(is_odd, "context_decays", decays, "numbers above 0 and below 1")

@@ -28,6 +28,9 @@ from word_lm.model.base import LanguageModel, as_tokens
 PENALTY_WINDOW = 64
 """Last words that the repetition penalty applies to. Over the whole text it would apply to `the` nearly always."""
 
+_PIECE = 256
+"""Words of a prompt that are read at once."""
+
 # Numbers of words to sort before sorting all: mostly enough, and sorting 33,000 takes longer than a small model.
 _NUCLEUS_FIRST = (1024, 8192)
 
@@ -170,8 +173,8 @@ def store_by_columns(model: LanguageModel) -> None:
 
 
 def _read_prompt(model: LanguageModel, inputs: Tensor) -> tuple[Tensor, Any]:
-    """Read a prompt (T, 1), in pieces where it is longer than a Transformer's memory."""
-    memory = getattr(model, "memory", len(inputs))
+    """Read a prompt (T, 1) in pieces: they fit a Transformer's memory, and some models take T * T numbers."""
+    memory = getattr(model, "memory", _PIECE)
     hidden, state = inputs, model.init_state(1)
     for part in inputs.split(memory if len(inputs) <= memory else max(1, memory // 2)):
         hidden, state = model(part, state)

@@ -148,7 +148,7 @@ class Planner:
         training.plan = training.plan.replaced(training.at.step, total)
         self._write(training.at.step)
         training.bar.total = training.plan.total_steps
-        training.say(f"the pace has changed: {before} steps planned before")
+        training.say(f"the pace has changed: {total} steps planned now, {before} before")
 
     def _restore(self) -> None:
         """Take the plan, the costs and what is to be replayed from the records of this run."""

@@ -114,7 +114,9 @@ def context_curve(
             parts = []
             shown = length if max_words is None else min(length, max_words)
             back = torch.arange(-shown, 0, device=tokens.device)[:, None]  # (L, 1)
-            for group in at.split(max(1, batch_tokens // shown)):
+            # A pointer's memory has its full size from the first word on.
+            held = max(shown, getattr(getattr(model, "pointer", None), "window", 0))
+            for group in at.split(max(1, batch_tokens // held)):
                 hidden, _ = model(tokens[group + back], model.init_state(len(group)))  # (L, B, H)
                 parts.append(model.nll(hidden[-1], tokens[group]))
                 if progress:

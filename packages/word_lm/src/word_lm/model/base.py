@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from word_lm.config import TrainConfig
+from word_lm.config import RECURRENT, TrainConfig
 from word_lm.model.embedding import AdaptiveEmbedding
 from word_lm.model.pointer import Pointer
 from word_lm.model.softmax import AdaptiveSoftmax, FullSoftmax
@@ -80,7 +80,7 @@ class LanguageModel(nn.Module, ABC):
             weight = self.embedding.weight if isinstance(self.embedding, nn.Embedding) else None
             self.head = FullSoftmax(output_size, vocabulary_size, weight if tied else None)
         self.pointer: Pointer | None = None
-        if config.pointer_window:
+        if config.pointer_window and config.model in RECURRENT:
             self.pointer = Pointer(output_size, config.pointer_window)
 
     @abstractmethod
@@ -119,7 +119,7 @@ class LanguageModel(nn.Module, ABC):
 
         Returns
         -------
-        hidden : float tensor (T, B, H), with a pointer (T, B, H + 1 + 2 L)
+        hidden : float tensor (T, B, H), with a pointer float32 (T, B, H + 1 + 2 L)
             For `nll` and `log_probs`. With targets instead:
         nll : float tensor ()
             Sum over all words, in nats: - sum over t of log p(target_t | ids_1 .. ids_t).

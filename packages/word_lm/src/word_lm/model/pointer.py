@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _SHARE = 0.1
-"""Probability of copying before training."""
+"""Probability of copying before training, once the window is full and while all dot products are near 0."""
 _SCALE = 0.3
-"""Scale of the dot products before training; Grave et al. found that of a cache to lie there."""
+"""Scale of the dot products before training; the best one of a cache is near it."""
 
 _ROWS = 128
 """Predictions whose words are compared at once: they fit a CPU's cache."""
@@ -27,10 +27,8 @@ _ROWS = 128
 class Copies(NamedTuple):
     """What a pointer adds to a segment's predictions."""
 
-    gate: Tensor
-    """Log-odds of copying, v . h + c, float32 (T, B)."""
-    attention: Tensor
-    """Which word is copied then, a, float32 (B, T, L + T)."""
+    mass: Tensor
+    """Probability of copying each word, a, float32 (B, T, L + T), and in one more column that of copying none."""
     words: Tensor
     """These words, int64 (B, L + T); -1: none."""
 
@@ -38,11 +36,12 @@ class Copies(NamedTuple):
 class Pointer(nn.Module):
     """A distribution over the last L words of the text, mixed with that of the softmax.
 
-        p(w) = (1 - g_t) * p_softmax(w) + g_t * sum of a_ti over the i with w_i = w, t - L < i <= t
-        a_t = softmax over i of (Q h_t . h_{i-1} + u . h_i)        g_t = sigmoid(v . h_t + c)
+        p(w) = g_t * p_softmax(w) + sum of a_ti over the i with w_i = w, t - L < i <= t
+        (a_t, g_t) = softmax of (Q h_t . h_{i-1} + u . h_i for these i; v . h_t + c)
 
     A word is found by the hidden state before it, which is like the present one where the text is about to repeat
-    itself.
+    itself. The last term is the sentinel's, with which all words of the window compete, so little is copied where there
+    are few. Each h_t is the state after dropout, h_{i-1} and h_i are before it.
 
     Parameters
     ----------
@@ -53,8 +52,8 @@ class Pointer(nn.Module):
 
     References
     ----------
-    Merity et al. 2016, arXiv 1609.07843 (pointer sentinel mixture model); See et al. 2017, arXiv 1704.04368, section
-    2.2 (the gate g, in place of the sentinel); Grave et al. 2016, arXiv 1612.04426 (keys from before the word).
+    Merity et al. 2016, arXiv 1609.07843, section 2 (pointer sentinel mixture model); Grave et al. 2016, arXiv
+    1612.04426 (keys from before the word).
     """
 
     def __init__(self, size: int, window: int) -> None:
@@ -62,12 +61,12 @@ class Pointer(nn.Module):
         self.size, self.window = size, window
         self.query = nn.Linear(size, size, bias=False)  # Q
         self.word = nn.Linear(size, 1, bias=False)  # u
-        self.gate = nn.Linear(size, 1)  # v and c
+        self.sentinel = nn.Linear(size, 1)  # v and c
         with torch.no_grad():
             nn.init.eye_(self.query.weight).mul_(_SCALE)
         nn.init.zeros_(self.word.weight)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, math.log(_SHARE / (1 - _SHARE)))
+        nn.init.zeros_(self.sentinel.weight)
+        nn.init.constant_(self.sentinel.bias, math.log(window * (1 / _SHARE - 1)))
 
     def init_state(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return an empty memory, all zeros.
@@ -111,21 +110,25 @@ class Pointer(nn.Module):
         scores = torch.cat([old_scores, self.word(raw)[..., 0].float()])  # u . h_i, (L + T, B)
         words = torch.cat([old_words, ids + 1])
         query = self.query(hidden).transpose(0, 1)  # (B, T, H)
-        # Two products, since the memory's keys need no gradient.
+        # Two products, since the memory's keys need no gradient; then the sentinel, which competes with all words.
         dots = [
             torch.bmm(query, part.to(query.dtype).permute(1, 2, 0))
             for part in (old_keys[:-1], keys)
         ]
+        total = torch.cat([*dots, self.sentinel(hidden).transpose(0, 1)], dim=2).float()
         index = torch.arange(window + time, device=ids.device)
         present = window + torch.arange(time, device=ids.device)[:, None]
         is_near = (index <= present) & (index > present - window)  # (T, L + T)
-        own = scores.masked_fill(words == 0, -torch.inf).t()[:, None]  # (B, 1, L + T)
-        total = torch.cat(dots, dim=2).float().add_(own)  # (B, T, L + T)
-        attention = total.masked_fill_(~is_near, -torch.inf).softmax(2)
-        return Copies(self.gate(hidden)[..., 0].float(), attention, words.t() - 1), (
-            torch.cat([old_keys[time:].to(raw.dtype), raw[-window - 1 :]]),
-            scores[-window:],
-            words[-window:],
+        own = F.pad(scores.masked_fill(words == 0, -torch.inf).t()[:, None], (0, 1))
+        is_out = F.pad(~is_near, (0, 1))
+        mass = total.add_(own).masked_fill_(is_out, -torch.inf).softmax(2)  # (B, T, L + T + 1)
+        return (
+            Copies(mass, words.t() - 1),
+            (
+                torch.cat([old_keys[time:].to(raw.dtype), raw[-window - 1 :]]),
+                scores[-window:].clone(),  # a view would be saved with all that it is a part of
+                words[-window:].clone(),
+            ),
         )
 
     def nll(self, nll: Tensor, copies: Copies, targets: Tensor) -> Tensor:
@@ -139,21 +142,21 @@ class Pointer(nn.Module):
         targets : int64 tensor (T, B)
         """
         is_target = copies.words[:, None] == targets.t()[..., None]  # (B, T, L + T)
-        copied = (copies.attention * is_target).sum(2).t() * copies.gate.sigmoid()  # (T, B)
-        return _mixed(nll, F.logsigmoid(-copies.gate).flatten(), copied.flatten())
+        copied = (copies.mass[..., :-1] * is_target).sum(2).t()  # (T, B)
+        return _mixed(nll, copies.mass[..., -1].t().flatten(), copied.flatten())
 
     def join(self, hidden: Tensor, copies: Copies) -> Tensor:
         """Return hidden states with all that a prediction needs, float32 (T, B, H + 1 + 2 L).
 
-        They are the state, log(1 - g), the probability g a of copying each word of the window, and the words' ids.
+        They are the state, the probabilities of copying no word, and each word of the window, and the words' ids.
         """
         time, window = len(hidden), self.window
-        # Word t of the segment sees entries t + 1 to t + L: rows of one more column than `attention` has begin there.
-        shifted = F.pad(copies.attention.flatten(1)[:, 1:], (0, time + 1))
-        near = shifted.view(-1, time, window + time + 1)[..., :window].transpose(0, 1)  # (T, B, L)
-        words = copies.words.float().unfold(1, window, 1)[:, 1:].transpose(0, 1)
-        gate = copies.gate[..., None]
-        return torch.cat([hidden.float(), F.logsigmoid(-gate), gate.sigmoid() * near, words], dim=2)
+        # Word t of the segment sees entries t + 1 to t + L, which begin one further in each row.
+        near = copies.mass[..., :-1].flatten(1)[:, 1:]
+        near = F.pad(near, (0, time + 1)).view(-1, time, window + time + 1)[..., :window]
+        words = copies.words.float().unfold(1, window, 1)[:, 1:]  # (B, T, L)
+        pointing = torch.cat([copies.mass[..., -1:], near, words], dim=2)
+        return torch.cat([hidden.float(), pointing.transpose(0, 1)], dim=2)
 
     def joined_nll(self, nll: Tensor, joined: Tensor, targets: Tensor) -> Tensor:
         """Return the negative log-likelihood of each target by the mixture, float32 (N,).
@@ -173,17 +176,21 @@ class Pointer(nn.Module):
 
     def joined_log_probs(self, log_probs: Tensor, joined: Tensor) -> Tensor:
         """Return the mixture's log-probability of every word, float32 (N, V), for those of the softmax."""
-        log_kept, mass, words = self._parts(joined)
+        kept, mass, words = self._parts(joined)
         copied = torch.zeros_like(log_probs).scatter_add(1, words.long().clamp(min=0), mass)
-        return -_mixed(-log_probs, log_kept[:, None], copied)
+        return -_mixed(-log_probs, kept[:, None], copied)
 
     def _parts(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log(1 - g) (N,), probabilities (N, L) and words (N, L), floats."""
-        _, log_kept, mass, words = joined.split([self.size, 1, self.window, self.window], dim=1)
-        return log_kept[:, 0], mass, words
+        """Return the probabilities of copying none (N,) and each word (N, L), and the words (N, L), floats."""
+        _, kept, mass, words = joined.split([self.size, 1, self.window, self.window], dim=1)
+        return kept[:, 0], mass, words
 
 
-def _mixed(nll: Tensor, log_kept: Tensor, copied: Tensor) -> Tensor:
-    """Return - log((1 - g) * exp(-nll) + copied), elementwise."""
-    # 0 has no logarithm; the smallest number changes no sum.
-    return -torch.logaddexp(log_kept - nll, copied.clamp(min=torch.finfo(copied.dtype).tiny).log())
+def _mixed(nll: Tensor, kept: Tensor, copied: Tensor) -> Tensor:
+    """Return - log(kept * exp(-nll) + copied), elementwise."""
+    own = kept.clamp(min=torch.finfo(kept.dtype).tiny).log() - nll
+    is_copied = (
+        copied > 0
+    )  # 0 has no logarithm, and the gradient of that of a tiny number would be lost
+    both = torch.logaddexp(own, torch.where(is_copied, copied, 1).log())
+    return -torch.where(is_copied, both, own)

@@ -20,9 +20,10 @@ from word_lm.model.dropout import LockedDropout
 class SlowContext(nn.Module):
     """Exponential moving averages of projected word vectors, one for each decay rate d, mapped to the hidden state.
 
-        s_t = d * s_{t-1} + (1 - d) * B x_t        added to h_t: the sum over d of P_d s_t / rms(s_t)
+        s_t = d * s_{t-1} + (1 - d) * B x_t        added to h_t: the sum over d of (1 - d^t) * P_d s_t / rms(s_t)
 
-    The maps P start at zero, so the model starts as it would without.
+    The maps P start at zero, so the model starts as it would without. In training t is nearly always large; at the
+    beginning of a text, where an average is that of a few words and would mislead, 1 - d^t makes it small.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class SlowContext(nn.Module):
     References
     ----------
     Mikolov et al. 2014, arXiv 1412.7753, section 3 (context units of the structurally constrained recurrent network;
-    d is their alpha). Several rates and the norm are not in the paper.
+    d is their alpha). Several rates, the norm and 1 - d^t are not in the paper.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class SlowContext(nn.Module):
         self.dropout = LockedDropout(dropout)
 
     def init_state(self, batch: int) -> Tensor:
-        """Return averages of nothing, zeros (K, B, C)."""
-        return self.in_proj.weight.new_zeros(len(self.decays), batch, self.width)
+        """Return averages of nothing, zeros (K, B, C + 1)."""
+        return self.in_proj.weight.new_zeros(len(self.decays), batch, self.width + 1)
 
     def forward(self, vectors: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Take in words.
@@ -65,20 +66,21 @@ class SlowContext(nn.Module):
         Parameters
         ----------
         vectors : float tensor (T, B, E)
-        state : float tensor (K, B, C)
-            Averages before these words.
+        state : float tensor (K, B, C + 1)
+            Averages before these words; the last number is that of 1, which is 1 - d^t.
 
         Returns
         -------
         float tensor (T, B, H)
             What is added to the hidden states.
-        state : float tensor (K, B, C)
+        state : float tensor (K, B, C + 1)
         """
-        inputs = self.in_proj(vectors)  # B x, (T, B, C)
+        inputs = F.pad(self.in_proj(vectors), (0, 1), value=1.0)  # B x and 1, (T, B, C + 1)
         with torch.autocast(inputs.device.type, enabled=False):  # (1 - d) is lost in bfloat16
-            averages = self._averages(inputs.float(), state)  # (K, T, B, C)
-        scaled = F.rms_norm(averages, (self.width,)).permute(1, 2, 0, 3).flatten(2)  # (T, B, K * C)
-        return self.out_proj(self.dropout(scaled)), averages[:, -1]
+            averages = self._averages(inputs.float(), state)  # (K, T, B, C + 1)
+        scaled = F.rms_norm(averages[..., :-1], (self.width,)) * averages[..., -1:]
+        rows = scaled.permute(1, 2, 0, 3).flatten(2)  # (T, B, K * C)
+        return self.out_proj(self.dropout(rows)), averages[:, -1].clone()
 
     def _averages(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return the averages after each word: all steps of the recurrence at once, as a product of matrices."""

@@ -67,6 +67,13 @@ def copy_weights(model: LanguageModel, trained: TrainedModel) -> int:
             weight.shape[1:] != theirs[name].shape[1:] or len(weight) < len(theirs[name])
         ):
             odd.append(name)
+    buffers = dict(trained.model.named_buffers())
+    for (
+        name,
+        values,
+    ) in model.named_buffers():  # of the decay rates of slow context, weights show the number only
+        if name in buffers and not torch.equal(values.cpu(), buffers[name].cpu()):
+            odd.append(name)
     if odd:
         raise UserError(
             f"--init {trained.path}: its model has other settings ({odd[0]} does not fit). "
