@@ -14,7 +14,7 @@ from toy_models import FAMILIES, BigramModel, GruModel, real_model
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 from word_lm.data.prompt import read_prompt
-from word_lm.generate import _sample, choices, generate, store_by_columns
+from word_lm.generate import _read_prompt, _sample, choices, generate, store_by_columns
 
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat", "on", "a", "mat", ",", "."]
 
@@ -391,3 +391,17 @@ def test_generate_as_json_has_text_and_figures(word_lm, small_run):
     found = json.loads(out)
     assert code == 0 and len(found["tokens"]) == 20 and found["log_prob"] < 0
     assert 0 <= found["quality"]["repetition"] <= 1
+
+
+def test_a_long_prompt_is_read_in_pieces_and_gives_the_same() -> None:
+    """Slow context and a pointer take memory by the square of what is read at once."""
+    model, sizes = real_model("awd_lstm", 9).eval(), []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    ids = torch.randint(9, (600, 1), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        hidden, _ = _read_prompt(model, ids)
+        assert sum(sizes) == 600 and max(sizes) <= 256
+        at_once, _ = model(ids)
+        torch.testing.assert_close(
+            model.log_probs(hidden[-1]), model.log_probs(at_once[-1]), atol=1e-4, rtol=0
+        )

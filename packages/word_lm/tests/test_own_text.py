@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ import pytest
 import torch
 
 from shared.errors import UserError
+from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import load_text
-from word_lm.model.trained import load_run
+from word_lm.model.build import build_model
+from word_lm.model.start import copy_weights
+from word_lm.model.trained import TrainedModel, load_run
 
 Caller = Callable[..., tuple[int, str, str]]
 SIZE = (
@@ -145,3 +149,14 @@ def test_start_from_a_run_of_another_size_is_refused(word_lm: Caller, small_run:
         and "--config" in error
         and error.count("\n") == 1
     )
+
+
+def test_start_from_other_decay_rates_is_refused(tmp_path: Path) -> None:
+    """All weights fit, but they belong to other averages."""
+    config = TrainConfig(model="gru", embedding_size=4, hidden_size=4, context_decays=(0.5, 0.9))
+    vocabulary = Vocabulary(["<unk>", "a"], [1, 1])
+    start = TrainedModel(build_model(config, 2), vocabulary, config, tmp_path)
+    assert copy_weights(build_model(config, 2), start) == 0
+    other = build_model(replace(config, context_decays=(0.1, 0.2)), 2)
+    with pytest.raises(UserError, match="context.decays does not fit"):
+        copy_weights(other, start)

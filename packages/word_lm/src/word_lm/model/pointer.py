@@ -189,8 +189,7 @@ class Pointer(nn.Module):
 def _mixed(nll: Tensor, kept: Tensor, copied: Tensor) -> Tensor:
     """Return - log(kept * exp(-nll) + copied), elementwise."""
     own = kept.clamp(min=torch.finfo(kept.dtype).tiny).log() - nll
-    is_copied = (
-        copied > 0
-    )  # 0 has no logarithm, and the gradient of that of a tiny number would be lost
+    # 0 has no logarithm, and a tiny number in its place would hide the gradient of the softmax.
+    is_copied = copied > 0
     both = torch.logaddexp(own, torch.where(is_copied, copied, 1).log())
     return -torch.where(is_copied, both, own)

@@ -68,10 +68,8 @@ def copy_weights(model: LanguageModel, trained: TrainedModel) -> int:
         ):
             odd.append(name)
     buffers = dict(trained.model.named_buffers())
-    for (
-        name,
-        values,
-    ) in model.named_buffers():  # of the decay rates of slow context, weights show the number only
+    # The decay rates of slow context: the weights show only how many there are.
+    for name, values in model.named_buffers():
         if name in buffers and not torch.equal(values.cpu(), buffers[name].cpu()):
             odd.append(name)
     if odd:
