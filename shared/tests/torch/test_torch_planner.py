@@ -248,6 +248,30 @@ def test_time_in_which_nothing_useful_fits_is_refused_with_the_least_that_does(t
         train(tmp_path / "a", ToyConfig(device="cpu", minutes=0.0001))
 
 
+def test_machine_that_gets_slow_at_once_leaves_as_many_updates_as_are_of_use(tmp_path, monkeypatch):
+    slowed(monkeypatch, 0.2, after=2)  # the time is over after a few of them
+    done = train(tmp_path / "a", ToyConfig(device="cpu", minutes=0.02, batch_size=2))
+    assert done.outcome.steps == plan_module.LEAST_STEPS < done.training.epoch_steps(0)
+    assert "may take longer than --minutes" in (tmp_path / "a" / "log.txt").read_text()
+
+
+def test_run_that_is_mostly_evaluation_says_so(tmp_path, monkeypatch):
+    from shared.torch.loop import Training
+
+    real = Training.figures
+
+    def slow(self, evaluate):
+        time.sleep(0.9)
+        return real(self, evaluate)
+
+    monkeypatch.setattr(Training, "figures", slow)
+    train(tmp_path / "a", ToyConfig(device="cpu", minutes=MINUTES))
+    assert "% of them are for updates" in (tmp_path / "a" / "log.txt").read_text()
+    monkeypatch.setattr(Training, "figures", real)
+    train(tmp_path / "b", ToyConfig(device="cpu", minutes=MINUTES))
+    assert "for updates" not in (tmp_path / "b" / "log.txt").read_text()
+
+
 def test_random_states_after_the_timing_are_those_before_it(tmp_path):
     seen = []
 

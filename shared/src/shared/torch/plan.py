@@ -16,6 +16,8 @@ MOST_EVALUATION = 0.1
 """Fraction of the time that is spent on evaluating, at most: the steps between evaluations are stretched for it."""
 LEAST_STEPS = 20
 """Updates (or those of one epoch, if these are fewer) below which training is refused as too short."""
+LEAST_UPDATING = 0.4
+"""Fraction of the time for updates below which a run is told that it is short."""
 GRID = 256
 """Points at which a run is asked for its stage."""
 

@@ -19,6 +19,7 @@ from shared.torch.journal import Journal
 from shared.torch.meter import Meter
 from shared.torch.plan import (
     LEAST_STEPS,
+    LEAST_UPDATING,
     Costs,
     Pace,
     Plan,
@@ -127,6 +128,9 @@ class Planner:
         every = training.plan.evaluate_every
         until = every - at.step % every if every else size - at.epoch_step
         total = pace.proposal(training.plan, at.step, until, every or size, now)
+        if total is not None:
+            total = max(total, self._least())  # rather late than of no use
+            total = None if total == training.plan.total_steps else total
         # It goes round the processes with the next update's sums, so all of them change plans together.
         training.meter.propose(total)
         self._is_proposed = total is not None
@@ -149,6 +153,12 @@ class Planner:
         self._write(training.at.step)
         training.bar.total = training.plan.total_steps
         training.say(f"the pace has changed: {total} steps planned now, {before} before")
+        if total == self._least():
+            training.say("Fewer would be of no use: the run may take longer than --minutes.")
+
+    def _least(self) -> int:
+        """Return the least number of updates that is of any use."""
+        return min(LEAST_STEPS, self._training.epoch_steps(0))
 
     def _restore(self) -> None:
         """Take the plan, the costs and what is to be replayed from the records of this run."""
@@ -177,7 +187,7 @@ class Planner:
             training.accelerator,
             steps_that_fit(left, step_seconds, costs.evaluation, between, between),
         )
-        least = min(LEAST_STEPS, size)
+        least = self._least()
         if total < least:
             spent = 60 * minutes - left + costs.evaluation
             needed = from_first(training.accelerator, spent + least * step_seconds)
@@ -191,6 +201,12 @@ class Planner:
         timing = from_first(training.accelerator, timing)
         self._write(0, timing=timing)
         training.say(f"{minutes:g} minutes are time for {total} steps")
+        updating = total * step_seconds / (60 * minutes)
+        if updating < LEAST_UPDATING:
+            training.say(
+                f"Only {updating:.0%} of them are for updates, the rest for loading, timing and evaluating; "
+                "more minutes are better used."
+            )
         return {"step": 0, "planned_steps": total, "evaluate_every": every, "timing": timing}
 
     def _costs(self, deadline: float) -> Costs:
