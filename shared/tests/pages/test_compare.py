@@ -35,7 +35,11 @@ class Settings:
 
 
 def make_run(
-    folder: Path, settings: Settings, accuracy: float | None, task: str = "a_task"
+    folder: Path,
+    settings: Settings,
+    accuracy: float | None,
+    task: str = "a_task",
+    data: object = None,
 ) -> Path:
     with RunDirectory.start("a_task", settings, out=str(folder), resume=False, quiet=True) as run:
         for epoch in (1, 2):
@@ -43,7 +47,9 @@ def make_run(
         run.metrics.add(3, epoch=1, valid_accuracy=0.9)  # another model of the same run
         if accuracy is not None:
             metrics = {"test_accuracy": accuracy, "chosen_on": "valid", "valid_loss": 0.5}
-            run.write_summary({"task": task, "recipe": None, "seconds": 12.3, "metrics": metrics})
+            run.write_summary(
+                {"task": task, "recipe": None, "data": data, "seconds": 12.3, "metrics": metrics}
+            )
             Report("a-task: x").save(run.path / "report.html")
     return folder
 
@@ -77,6 +83,23 @@ def test_curves_stop_where_a_second_model_begins(runs: Path) -> None:
     found = curves_of(read_runs([str(runs)], "a-task", "a_task"))
     assert list(found) == ["valid_accuracy", "train_loss"]
     assert found["valid_accuracy"]["one"] == ([1, 2], [10.0, 20.0])
+
+
+def test_runs_on_other_files_under_the_same_path_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"name": "a.txt", "sha256": "1234567890"}
+    split = {"name": "a.txt", "sha256": {"train": "abcdefghij", "val": "klmnopqrst"}}
+    make_run(tmp_path / "runs" / "one", Settings(), 0.75, data=small)
+    make_run(tmp_path / "runs" / "two", Settings(), 0.75, data=small)
+    make_run(tmp_path / "runs" / "unfinished", Settings(), None)
+    assert compare.run("a_task", CompareOptions((str(tmp_path / "runs"),))) == 0
+    assert "checksum" not in capsys.readouterr().out
+    make_run(tmp_path / "runs" / "zwei", Settings(), 0.75, data=split)
+    assert compare.run("a_task", CompareOptions((str(tmp_path / "runs"),))) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("files"))
+    one = "a.txt (12345678)"
+    assert re.split("  +", line) == ["files (checksum)", one, one, "–", "a.txt (abcdefgh klmnopqr)"]
 
 
 def test_settings_that_change_no_figure_do_not_count(runs: Path) -> None:

@@ -144,6 +144,9 @@ def settings_table(runs: Sequence[Compared]) -> tuple[list[str], list[list[Any]]
     """Return header and rows: a setting that differs a row, a run a column."""
     names = differing_settings(runs)
     rows = [[name, *(_setting(one.settings.get(name)) for one in runs)] for name in names]
+    files = [_files(one) for one in runs]
+    if len({text for text in files if text}) > 1:  # the same path may hold other files
+        rows.insert(0, ["files (checksum)", *(text or "–" for text in files)])
     return ["setting", *(one.name for one in runs)], rows
 
 
@@ -260,6 +263,15 @@ def _setting(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "–"
     return "–" if value is None else str(value)
+
+
+def _files(one: Compared) -> str:
+    """Return name and checksum of a run's data; empty where it has not ended."""
+    data = (one.summary or {}).get("data") or {}
+    checksums = data.get("sha256") or ""
+    parts = checksums.values() if isinstance(checksums, Mapping) else [checksums]
+    short = " ".join(str(part)[:8] for part in parts)
+    return f"{data['name']} ({short})" if "name" in data and short else ""
 
 
 def _as_json(one: Compared, runs: Sequence[Compared]) -> Mapping[str, Any]:
