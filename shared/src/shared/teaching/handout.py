@@ -14,8 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.errors import UserError
-from shared.files import whole_folder
+from shared.files import require_empty, whole_folder
 from shared.teaching.assignment import Assignment
 from shared.teaching.edition import LANGUAGES, Cell
 from shared.teaching.formats.gradescope import autograder
@@ -72,8 +71,7 @@ def write_handout(
     UserError
         The folder is not empty, or `run` is no run of the task.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty. Choose another --out.")
+    require_empty(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(out) as folder:
         _student(assignment, folder / "student", write_data, languages, formats)

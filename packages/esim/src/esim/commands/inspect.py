@@ -14,10 +14,8 @@ from esim.config import TrainConfig
 from esim.data.dataset import PADDING, Data, batch_of, load_data
 from esim.data.labels import LABELS
 from esim.data.vectors import load_vectors, resolve
-from shared.errors import UserError
-from shared.files import whole_folder, write_json
 from shared.text.batching import bucketed_batches
-from shared.text.vectors import write_word2vec
+from shared.text.inspection import word_to_show, write_vocabulary
 
 FIRST_WORDS = 12
 SHOWN_NUMBERS = 8
@@ -28,13 +26,9 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     config, note = resolve(config)
     data = load_data(config)
     vectors = load_vectors(config, data)
-    word = options.word if options.word is not None else data.vocabulary.tokens[2]
-    if word not in data.vocabulary:
-        raise UserError(
-            f"--word {word}: is not in the vocabulary of {len(data.vocabulary):,} words."
-        )
-    if options.out is not None:
-        _export(Path(options.out), data, vectors.matrix)
+    word = word_to_show(data.vocabulary, options.word, specials=2)
+    out, tokens = options.out, data.vocabulary.tokens
+    written = write_vocabulary(Path(out), tokens, vectors.matrix) if out else None
     if options.json:
         print(json.dumps(_as_dict(config, data, word, vectors.matrix, vectors.source)))
         return 0
@@ -56,8 +50,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
         numbers = " ".join(f"{number:.4f}" for number in row[:SHOWN_NUMBERS])
         print(f"  vectors[stoi[{word!r}]] = [{numbers} ...] ({len(row)} numbers)")
     _print_batch(config, data, options.pairs)
-    if options.out is not None:
-        print(f"Written to {options.out}: stoi.json, itos.txt{_vectors_name(vectors.matrix)}.")
+    if written:
+        print(written)
     return 0
 
 
@@ -97,15 +91,3 @@ def _as_dict(
     }
 
 
-def _export(out: Path, data: Data, matrix: NDArray[np.float32] | None) -> None:
-    """Write stoi.json, itos.txt and, where there are vectors, vectors.txt in word2vec's text format."""
-    tokens = data.vocabulary.tokens
-    with whole_folder(out) as folder:
-        write_json(folder / "stoi.json", {token: number for number, token in enumerate(tokens)})
-        (folder / "itos.txt").write_text("".join(f"{token}\n" for token in tokens), "utf-8")
-        if matrix is not None:
-            write_word2vec(folder / "vectors.txt", tokens, matrix, binary=False)
-
-
-def _vectors_name(matrix: NDArray[np.float32] | None) -> str:
-    return "" if matrix is None else ", vectors.txt (word2vec text)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from imdb_sentiment.data.reviews import Data
 from imdb_sentiment.data.text import SPECIALS, WordCodec, tokenize_with
 from imdb_sentiment.train_network import Examples, initial_vectors, with_glove_file
 from shared.errors import UserError
-from shared.files import whole_folder, write_json
-from shared.text.vectors import write_word2vec
+from shared.text.inspection import word_to_show, write_vocabulary
 
 FIRST = 12
 """Words, ids and numbers to show."""
@@ -32,9 +30,7 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     data = load_data(config)
     codec = WordCodec.build(config, data.train.texts)
     vocabulary = codec.vocabulary
-    word = options.word if options.word is not None else vocabulary.tokens[len(SPECIALS)]
-    if word not in vocabulary:
-        raise UserError(f"--word {word}: is not in the vocabulary of {len(vocabulary):,} words.")
+    word = word_to_show(vocabulary, options.word, len(SPECIALS))
     say = _silent if options.json else print
     config, note = with_glove_file(config)
     if note:
@@ -46,9 +42,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
             np.float32
         )
         vectors[codec.pad_id] = 0
-    shown = replace(config, workers=0)
     examples = Examples(
-        shown,
+        config,
         codec.pad_id,
         codec.encode(data.train.texts),
         data.train,
@@ -56,13 +51,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     )
     shard = examples.order().shard(0, 0, 0, 1)
     batch = {name: np.asarray(value) for name, value in examples.fetch(shard).items()}
-    if options.out is not None:
-        with whole_folder(Path(options.out)) as folder:
-            stoi = {token: i for i, token in enumerate(vocabulary.tokens)}
-            write_json(folder / "stoi.json", stoi)
-            lines = "".join(f"{token}\n" for token in vocabulary.tokens)
-            (folder / "itos.txt").write_text(lines, encoding="utf-8")
-            write_word2vec(folder / "vectors.txt", vocabulary.tokens, vectors, binary=False)
+    out = options.out
+    written = write_vocabulary(Path(out), vocabulary.tokens, vectors) if out else None
     index = vocabulary.id(word)
     if options.json:
         print(json.dumps(_facts(data, vocabulary.tokens, vectors, index, batch)))
@@ -80,8 +70,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     print(f"first batch of {examples.order().steps(0):,}, {examples.padding():.1%} padding:")
     for name, value in batch.items():
         print(f"  {name} {value.shape}: {value.flatten()[:FIRST].tolist()} ...")
-    if options.out is not None:
-        print(f"Written to {options.out}: stoi.json, itos.txt, vectors.txt.")
+    if written:
+        print(written)
     return 0
 
 

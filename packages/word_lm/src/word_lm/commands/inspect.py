@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import UserError
-from shared.files import json_text, whole_folder, write_json
+from shared.files import json_text
+from shared.text.inspection import word_to_show, write_vocabulary
 from word_lm.commands.options import InspectOptions
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import Text, load_text
@@ -24,15 +24,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     segments = Segments(
         ids, config.batch_size, config.bptt, vary=config.vary_bptt, seed=config.seed
     )
-    word = options.word if options.word is not None else vocabulary.tokens[2]
-    if word not in vocabulary:
-        raise UserError(f"--word {word}: is not in the vocabulary of {len(vocabulary):,} words.")
-    if options.out is not None:
-        with whole_folder(Path(options.out)) as folder:
-            write_json(
-                folder / "stoi.json", {token: i for i, token in enumerate(vocabulary.tokens)}
-            )
-            (folder / "itos.txt").write_text("".join(f"{t}\n" for t in vocabulary.tokens), "utf-8")
+    word = word_to_show(vocabulary, options.word, specials=2)
+    written = write_vocabulary(Path(options.out), vocabulary.tokens) if options.out else None
     if options.json:
         print(json_text(_facts(text, segments, word)))
         return 0
@@ -49,8 +42,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     )
     print(f"  {segments.steps(0):,} batches of up to {config.bptt} words per epoch")
     _print_batch(text, segments, options.columns)
-    if options.out is not None:
-        print(f"Written to {options.out}: stoi.json, itos.txt.")
+    if written:
+        print(written)
     return 0
 
 
