@@ -289,6 +289,19 @@ def test_learning_curve_rises_with_the_reviews(
     assert (tmp_path / "curve/learning-curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_learning_curve_takes_any_number_of_classes_of_any_size(
+    imdb: Caller, tmp_path: Path
+) -> None:
+    counts = {"good": 90, "fair": 40, "bad": 30}
+    rows = [f"a {name} film {i},{name}" for name, count in counts.items() for i in range(count)]
+    (tmp_path / "own.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    words = ("learning-curve", "--data", "own.csv", "--recipes", "[tfidf]", "--sizes", "[30,999]")
+    code, printed, error = imdb(*words, "--out", "curve", "--json")
+    assert (code, error) == (0, "")
+    some, whole = (point["reviews"] for point in json.loads(printed)["points"])
+    assert some == 30 and 120 < whole < 160  # less a tenth for test and a tenth for validation
+
+
 @pytest.mark.parametrize("model", ["lstm", "handwritten_lstm", "cnn"])
 def test_onnx_is_torchs_for_any_number_and_length_of_reviews(
     model: str, imdb: Caller, lstm_run: Path, sample_folder: Path, tmp_path: Path

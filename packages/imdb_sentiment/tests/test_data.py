@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from conftest import write_reviews
 
 from imdb_sentiment.commands.audit import audit
+from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data import sample
-from imdb_sentiment.data.dataset import load, read_split
+from imdb_sentiment.data.dataset import load, load_data, read_part, read_split
 from imdb_sentiment.data.reviews import RATINGS, Reviews
 from imdb_sentiment.data.splits import stratified_mask, subset, validation_mask
 from shared.errors import UserError
@@ -161,11 +163,30 @@ def test_audit_names_duplicates_leaks_and_contradictions(tmp_path: Path) -> None
     assert found.odd_ratings == ["test/pos/73_2.txt"]
 
 
+def test_audit_counts_leaks_of_tables_too(tmp_path: Path) -> None:
+    rows = "text,label\nfine film,good\ndull film,bad\nodd film,bad\n"
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "test.csv").write_text(rows + "new film,good\n")
+    found = audit({name: read_split(tmp_path, name) for name in ("train", "test")})
+    assert found.leaks == 3 == len(found.duplicates_across)
+
+
 def test_audit_tells_films_on_both_sides(sample_folder: Path) -> None:
     splits = {name: read_split(sample_folder, name) for name in ("train", "test")}
     assert audit(splits).shared_films == []
     splits["test"].films[0] = splits["train"].films[0]
     assert audit(splits).shared_films == [splits["train"].films[0]]
+
+
+def test_part_to_measure_is_what_training_read(tmp_path: Path) -> None:
+    small(tmp_path)
+    config = TrainConfig(data=str(tmp_path), limit=10, test_limit=8, seed=3)
+    data = load_data(config)
+    assert read_part(config, "train").texts == data.train.texts and len(data.train) == 10
+    assert read_part(config, "valid").texts == data.valid.texts
+    test = read_part(config, "test")
+    assert len(test) == 40 and "training measured 8 of it" in test.source
+    assert len(read_part(replace(config, limit=None, test_limit=None), "train")) == 36
 
 
 def test_sample_is_the_same_every_time(sample_folder: Path, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_what_does_not_fit_is_refused(
             (("--init", linear_run), "is a nbsvm. Expected a run of --model lstm"),
             (("--init", lstm_run, "--embedding-size", 32), "its layers have other sizes"),
             (("--init", lstm_run, "--tokenizer", "review"), "has --tokenizer marks, not review"),
+            (("--init", lstm_run, "--layers", 2), "lacks layers of this model (lstm."),
+            (("--init", lstm_run, "--prefix-letters", 3), "has --prefix-letters None, not 3"),
         )
     ):
         code, _, error = imdb(*start, "--out", f"next{number}", *words)

@@ -133,6 +133,8 @@ def _gradient_times_input(
 ) -> tuple[list[Span], NDArray[np.float64]]:
     import torch
 
+    from shared.torch.evaluation import evaluating_with_gradients
+
     spans = classifier.codec.spans(text)
     if spans is None:
         raise UserError(
@@ -142,12 +144,13 @@ def _gradient_times_input(
     network = classifier.network
     ids, lengths = network.batch(classifier.codec.encode([text]))
     device = next(network.parameters()).device
-    vectors = network.vectors(ids.to(device)).detach().requires_grad_()  # (1, T, D)
-    logits, _ = network.from_vectors(vectors, lengths.to(device))
-    chosen = torch.tensor(is_target)
-    scores: Tensor = logits[0].float()
-    score = scores[chosen].logsumexp(0) - scores[~chosen].logsumexp(0)  # log-odds
-    (gradient,) = torch.autograd.grad(score, vectors)
+    with evaluating_with_gradients(network):
+        vectors = network.vectors(ids.to(device)).detach().requires_grad_()  # (1, T, D)
+        logits, _ = network.from_vectors(vectors, lengths.to(device))
+        chosen = torch.tensor(is_target)
+        scores: Tensor = logits[0].float().cpu()
+        score = scores[chosen].logsumexp(0) - scores[~chosen].logsumexp(0)  # log-odds
+        (gradient,) = torch.autograd.grad(score, vectors)
     effects = (gradient * vectors).sum(-1)[0].detach().cpu().double().numpy()
     own = effects[-len(spans) :] if network.config.padding == "front" else effects[: len(spans)]
     known = [i for i, (start, stop) in enumerate(spans) if stop > start]

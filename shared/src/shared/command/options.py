@@ -9,6 +9,9 @@ from typing import Literal
 
 from shared.command.config import Problems, positional
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""Where to compute; auto: a GPU if there is one."""
+
 
 @dataclass(frozen=True)
 class RunOptions:

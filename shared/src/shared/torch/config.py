@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from shared.command.config import OnlyWith, Problems
-from shared.command.options import RunOptions
+from shared.command.options import Device, RunOptions
 
 # What a run may be resumed with although it was started with something else: none of these changes its outcome.
 MAY_CHANGE = ("workers", "log_every", "checkpoint_every", "checkpoint_seconds", "profile_steps")
@@ -40,7 +40,7 @@ class LoopConfig:
     """Settings by name, overridden by --config and by flags."""
     seed: int = 1
     """Seed of all random numbers, >= 0."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["float32", "bf16", "auto", "fp16"] = "float32"
     """Number format of the forward pass; auto: bf16 where the hardware has it; fp16 is refused (no loss scaling)."""

@@ -74,6 +74,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
+@contextmanager
+def evaluating_with_gradients(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off in the context, and gradients on.
+
+    cuDNN's recurrent layers have no gradient in evaluation mode, so torch's own take their place.
+    """
+    with evaluating(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        yield
+
+
 def _sum(parts: list[Any]) -> float:
     """Return the sum in double precision, whatever the precision of the parts."""
     tensors = [part for part in parts if isinstance(part, Tensor)]

@@ -113,21 +113,17 @@ def inverse_sqrt(warmup: float) -> Schedule:
     return factor
 
 
-def plateau(factor: float, patience: int = 0) -> Schedule:
-    """Multiply by `factor` each time more than `patience` consecutive evaluations gave no new best.
+def plateau(factor: float) -> Schedule:
+    """Multiply by `factor` after each evaluation that gave no new best.
 
-    With factor 0.25 and patience 0 it is the quartering of pytorch/examples' word_language_model.
+    With factor 0.25 it is the quartering of pytorch/examples' word_language_model.
     """
 
     def of_history(moment: Moment) -> float:
-        best, waited, cuts = math.inf, 0, 0
+        best, cuts = math.inf, 0
         for value in moment.history:
-            if value < best:
-                best, waited = value, 0
-            else:
-                waited += 1
-            if waited > patience:
-                cuts, waited = cuts + 1, 0
+            cuts += value >= best
+            best = min(best, value)
         return factor**cuts
 
     return of_history

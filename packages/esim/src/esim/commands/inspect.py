@@ -89,5 +89,3 @@ def _as_dict(
         "vectors": source,
         "vector": None if matrix is None else [float(value) for value in matrix[index]],
     }
-
-

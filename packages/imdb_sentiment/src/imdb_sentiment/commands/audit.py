@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -58,6 +57,8 @@ class Findings:
         Groups of duplicates within a split.
     duplicates_across : list of list of str
         Groups that are in several splits.
+    leaks : int
+        Test reviews that are in train too.
     contradictory : list of list of str
         Groups that are in several classes.
     shared_films : list of str
@@ -72,17 +73,13 @@ class Findings:
     reviews: dict[str, int] = field(default_factory=dict)
     duplicates_within: dict[str, list[list[str]]] = field(default_factory=dict)
     duplicates_across: list[list[str]] = field(default_factory=list)
+    leaks: int = 0
     contradictory: list[list[str]] = field(default_factory=list)
     shared_films: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
     odd_ratings: list[str] = field(default_factory=list)
     lengths: dict[str, Lengths] = field(default_factory=dict)
-
-    @property
-    def leaks(self) -> int:
-        """Number of test reviews that are in train too."""
-        return sum(name.startswith("test/") for group in self.duplicates_across for name in group)
 
 
 def run(options: AuditOptions) -> int:
@@ -98,7 +95,7 @@ def run(options: AuditOptions) -> int:
     if options.out:
         _page(findings, folder.name, options.show).save(options.out)
     if options.json:
-        print(json.dumps(as_dict(findings)))
+        print(json.dumps(asdict(findings)))
         return 0
     for line in lines(findings, options.show):
         print(line)
@@ -142,6 +139,7 @@ def audit(splits: dict[str, Reviews]) -> Findings:
             findings.contradictory.append(names)
         if len({split for split, _, _ in group}) > 1:
             findings.duplicates_across.append(names)
+            findings.leaks += sum(split == "test" for split, _, _ in group)
         for split in splits:
             own = [name for s, name, _ in group if s == split]
             if len(own) > 1:
@@ -165,11 +163,6 @@ def lengths_of(sizes: list[int]) -> Lengths:
         limit=limit,
         covered=float((ordered <= limit).mean()),
     )
-
-
-def as_dict(findings: Findings) -> dict[str, Any]:
-    """Return all findings as JSON values."""
-    return {**asdict(findings), "leaks": findings.leaks}
 
 
 def rows(findings: Findings, show: int) -> list[tuple[str, int, str]]:

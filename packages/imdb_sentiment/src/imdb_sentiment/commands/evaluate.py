@@ -13,7 +13,7 @@ from imdb_sentiment.model.trained import load
 
 def run(options: EvaluateOptions) -> int:
     """Print the figures of a trained model (verb `evaluate`)."""
-    trained = load(options.run)
+    trained = load(options.run, device=options.device)
     reviews = reviews_of(trained, options)
     began = time.perf_counter()
     probabilities = trained.probabilities(reviews.texts)

@@ -23,7 +23,7 @@ STRONGEST = 8
 
 def run(options: ExplainOptions) -> int:
     """Write a page with reviews whose words are colored (verb `explain`)."""
-    trained = load(options.run)
+    trained = load(options.run, device=options.device)
     texts = _texts(options, trained)
     out = Path(options.out) if options.out else trained.path / "explain.html"
     page = Report("The words that matter", _subtitle(options, trained))

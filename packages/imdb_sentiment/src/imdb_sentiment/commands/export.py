@@ -35,7 +35,7 @@ EXAMPLES = (
 
 def run(options: ExportOptions) -> int:
     """Write a run's best model (verb `export`)."""
-    trained = load(options.run)
+    trained = load(options.run, device="cpu")
     classifier = trained.classifier
     if not isinstance(classifier, NetworkClassifier):
         raise UserError(

@@ -21,7 +21,7 @@ def run(options: CurveOptions) -> int:
     folder, _ = find(options.data)
     figures: list[dict[str, Any]] = []
     for name in options.recipes:
-        config = configuration_of(name, options, folder)
+        config = replace(configuration_of(name, options, folder), test_limit=None)
         if config.model in LINEAR:
             # A refit would train on valid too, so with more reviews than the curve says.
             config = replace(config, refit=False)
@@ -92,7 +92,5 @@ def curves_of(figures: list[dict[str, Any]]) -> dict[str, tuple[list[float], lis
 
 def _sizes(wanted: tuple[int, ...], folder: str, valid_fraction: float) -> list[int]:
     """Return the sizes that the data has reviews for; those above become the largest possible."""
-    labels = load(folder, valid_fraction=valid_fraction, limit=None, seed=0).train.labels
-    positive = int(labels.sum())
-    most = 2 * min(positive, len(labels) - positive)
+    most = len(load(folder, valid_fraction=valid_fraction, limit=None, seed=0).train)
     return sorted({min(size, most) for size in wanted})

@@ -24,7 +24,7 @@ BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 def run(options: MistakesOptions) -> int:
     """Write the page (verb `mistakes`)."""
-    trained = load(options.run)
+    trained = load(options.run, device=options.device)
     reviews = reviews_of(trained, options)
     probabilities = of_labels(trained.probabilities(reviews.texts), trained.config)
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
@@ -50,12 +50,12 @@ def run(options: MistakesOptions) -> int:
         ],
         caption="Accuracy by confidence",
     )
-    by_stars = [
-        [int(rating), f"{has.sum():,}", percent(float(1 - is_wrong[has].mean()))]
-        for rating in np.unique(reviews.ratings)
-        if (has := reviews.ratings == rating).any()
-    ]
     if reviews.ratings.all():
+        by_stars = [
+            [int(rating), f"{has.sum():,}", percent(float(1 - is_wrong[has].mean()))]
+            for rating in np.unique(reviews.ratings)
+            for has in [reviews.ratings == rating]
+        ]
         header = ["stars", "reviews", "accuracy"]
         page.table(header, by_stars, caption="Accuracy by the rating of the reviewer")
     for index in order.tolist():

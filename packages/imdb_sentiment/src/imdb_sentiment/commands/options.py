@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
+from shared.command.options import Device
 
 Split = Literal["train", "valid", "test"]
 RECIPES = ("nbsvm", "tfidf", "cnn", "bilstm", "handwritten", "baseline", "encoder")
@@ -35,6 +36,8 @@ class MeasuredOptions:
     """Separator of the columns; default: as in the run, or by the file's name."""
     encoding: str | None = None
     """Encoding of the table; default: as in the run."""
+    device: Device = "auto"
+    """Where a network computes; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -77,6 +80,8 @@ class PredictOptions:
     """Print a JSON object a line."""
     batch_size: int = 256
     """Reviews held in memory, >= 1."""
+    device: Device = "auto"
+    """Where a network computes; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -95,16 +100,18 @@ class ExplainOptions:
     run: str = positional()
     """Run folder, or a folder of runs: its newest."""
     text: str | None = positional(default=None)
-    """The review; default: --file, or else the first test reviews of the run's data."""
+    """The review; default: --file, or else some of the test reviews of the run's data."""
     file: str | None = None
     """Text file that is one review."""
     method: Literal["occlusion", "gradient"] = "occlusion"
     """Effect of each word at its position in the text; occlusion: change of the log-odds without the word, for every
     model; gradient: gradient times input, quicker, for networks."""
     reviews: int = 6
-    """Test reviews where no text is given, >= 1."""
+    """Test reviews where no text is given, evenly spaced, >= 1."""
     words: int = 400
     """Words of a review to explain, from its beginning, >= 1."""
+    device: Device = "auto"
+    """Where a network computes; auto: a GPU if there is one."""
     out: str | None = None
     """HTML file; default: explain.html in the run folder."""
 

@@ -22,7 +22,7 @@ SHOWN = 60
 def run(options: PredictOptions) -> int:
     """Print a line for each review (verb `predict`)."""
     reviews = texts_of(options)
-    trained = load(options.run)
+    trained = load(options.run, device=options.device)
     is_typed = options.file is None and not options.texts
     in_batches = as_they_arrive if is_typed else batches
     for batch in in_batches(reviews, options.batch_size):

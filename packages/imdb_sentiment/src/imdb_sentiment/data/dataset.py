@@ -155,7 +155,9 @@ def read_part(
     classes: Sequence[str] | None = None,
     trained_on: str | None = None,
 ) -> Reviews:
-    """Read one split as training had it, or other labelled data, for measuring a trained model.
+    """Read one split as training divided it, or other labelled data, for measuring a trained model.
+
+    Test and validation are whole, whatever `test_limit` training measured; of train, those that it was trained on.
 
     Parameters
     ----------
@@ -181,7 +183,10 @@ def read_part(
     if split == "test" and (has_own_test or not is_training_data):
         path = path if test_data is None else find(test_data)[0]
         part = "the test set" if has_test(path) else "all"
-        return replace(read_all(path, columns, classes), source=f"{part} of {path}")
+        source = f"{part} of {path}"
+        if is_training_data and config.test_limit is not None:
+            source += f" (training measured {config.test_limit:,} of it)"
+        return replace(read_all(path, columns, classes), source=source)
     parts = {"train": read_split(path, "train", classes, columns)}
     if not has_own_test:
         is_test = stratified_mask(parts["train"], config.test_fraction)
@@ -189,6 +194,8 @@ def read_part(
     if split != "test":
         is_valid = validation_mask(parts["train"], config.valid_fraction)
         parts["train"], parts["valid"] = _divide(parts["train"], is_valid)
+    if is_training_data and config.limit is not None and config.limit < len(parts["train"]):
+        parts["train"] = subset(parts["train"], config.limit, config.seed)
     return replace(parts[split], source=f"the {split} part of {path}, as training divides it")
 
 

@@ -45,7 +45,7 @@ def network_from_run(
         The run is no such model, tokenizes in another way, or has layers of other sizes.
     """
     run = str(config.init)
-    start = load(run)
+    start = load(run, device="cpu")
     if not isinstance(start.classifier, NetworkClassifier) or start.config.model != config.model:
         raise UserError(
             f"--init {run}: is a {start.config.model}. Expected a run of --model {config.model}."
@@ -68,6 +68,12 @@ def network_from_run(
         if start.config.tokenizer != config.tokenizer:
             raise UserError(
                 f"--init {run}: has --tokenizer {start.config.tokenizer}, not {config.tokenizer}."
+            )
+        if (
+            start.config.prefix_letters != config.prefix_letters
+        ):  # its table's rows are of other prefixes
+            raise UserError(
+                f"--init {run}: has --prefix-letters {start.config.prefix_letters}, not {config.prefix_letters}."
             )
         vocabulary, new_words = _extended(codec.vocabulary, config, texts)
         new_codec = WordCodec(config, vocabulary)
@@ -92,6 +98,12 @@ def _extended(old: Vocabulary, config: TrainConfig, texts: Sequence[str]) -> tup
 @torch.no_grad()
 def _copy(old: TextNetwork, network: TextNetwork, run: str, has_new_head: bool) -> None:
     target = network.state_dict()
+    new = HEAD if has_new_head else f"{HEAD}ratings"
+    missing = [n for n in target.keys() - old.state_dict().keys() if not n.startswith(new)]
+    if missing:
+        raise UserError(
+            f"--init {run}: lacks layers of this model ({min(missing)}). Take its settings: {start_from(run)}."
+        )
     for name, weight in old.state_dict().items():
         if has_new_head and name.startswith(HEAD):
             continue

@@ -79,12 +79,14 @@ class CarriedState:
     def __init__(self) -> None:
         self.state: State | None = None
 
-    def for_batch(self, batch: int) -> State | None:
-        """Return h and c (layers K, B, H); rows that the last batch did not have are 0."""
+    def for_batch(self, batch: int, device: torch.device) -> State | None:
+        """Return h and c (layers K, B, H) on a device; rows that the last batch did not have are 0."""
         if self.state is None:
             return None
         h, c = (
-            torch.nn.functional.pad(part[:, :batch], (0, 0, 0, max(0, batch - part.shape[1])))
+            torch.nn.functional.pad(
+                part[:, :batch].to(device), (0, 0, 0, max(0, batch - part.shape[1]))
+            )
             for part in self.state
         )
         return h, c
@@ -124,7 +126,9 @@ class RecurrentClassifier(Network):
         if self.config.padding == "front":
             lengths = torch.full_like(lengths, vectors.shape[1])
         is_carried = self.training and self.carried is not None
-        state = self.carried.for_batch(len(vectors)) if is_carried else None  # type: ignore[union-attr]
+        state = None
+        if is_carried:
+            state = self.carried.for_batch(len(vectors), vectors.device)  # type: ignore[union-attr]
         outputs, (h, c) = self.lstm(vectors, lengths, state)
         if is_carried:
             self.carried.state = (h.detach(), c.detach())  # type: ignore[union-attr]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches
 
 if TYPE_CHECKING:
+    import torch
+
     from imdb_sentiment.data.text import Codec, Ids
     from imdb_sentiment.model.network import TextNetwork
 
@@ -57,11 +59,7 @@ class NetworkClassifier(Classifier):
         return network_probabilities(self.network, self.codec.encode(texts))
 
 
-def network_probabilities(
-    network: TextNetwork,
-    sequences: Sequence[Ids],
-    progress: Callable[[int], object] = lambda done: None,
-) -> NDArray[np.float64]:
+def network_probabilities(network: TextNetwork, sequences: Sequence[Ids]) -> NDArray[np.float64]:
     """Return the probability of each class of encoded reviews.
 
     Parameters
@@ -69,8 +67,6 @@ def network_probabilities(
     network : TextNetwork
         On any device; its mode is put back.
     sequences : sequence of int arrays (N,)
-    progress : callable
-        Called with the number of reviews after each batch.
 
     Returns
     -------
@@ -88,7 +84,6 @@ def network_probabilities(
             ids, sizes = network.batch([sequences[i] for i in batch.tolist()])
             logits, _ = network(ids.to(device), sizes.to(device))
             probabilities[batch] = logits.cpu().double().softmax(-1).numpy()
-            progress(len(batch))
     return probabilities
 
 
@@ -178,20 +173,20 @@ class TrainedModel:
         )
 
 
-def load(run: str | Path, *, device: Any = "cpu") -> TrainedModel:
+def load(run: str | Path, *, device: str | torch.device = "auto") -> TrainedModel:
     """Read the best model of a run.
 
     Parameters
     ----------
     run : str or Path
         Run folder.
-    device : str or torch device
-        Where a network computes.
+    device : {"auto", "cpu", "cuda", "mps"} or torch device
+        Where a network computes; auto: a GPU if there is one.
 
     Raises
     ------
     UserError
-        The folder is no run, holds no whole checkpoint, or its files do not fit together.
+        The folder is no run, holds no whole checkpoint, or its files do not fit together; the device is not there.
     """
     opened = RunDirectory.read(run, task="imdb-sentiment")
     config = configuration.load(TrainConfig, opened.path / "config.yaml")
@@ -213,7 +208,7 @@ def _classes(config: TrainConfig, folder: Path) -> tuple[str, ...]:
         raise UserError(f"{path}: is damaged. Restore it or train again.") from None
 
 
-def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:
+def _read(config: TrainConfig, folder: Path, device: str | torch.device) -> Classifier:
     classes = _classes(config, folder)
     # Here, because a linear model needs no torch and a network no scikit-learn.
     if config.model in LINEAR:
@@ -221,7 +216,9 @@ def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:
 
         return LinearClassifier.load(config, classes, folder)
     from shared.torch.checkpoint import load_weights
+    from shared.torch.device import choose_device
 
+    where = choose_device(device) if isinstance(device, str) else device
     network: TextNetwork
     codec: Codec
     if config.model == "encoder":
@@ -248,4 +245,4 @@ def _read(config: TrainConfig, folder: Path, device: Any) -> Classifier:
             config, words.vocabulary, classes=len(classes), dimension=int(shape[1])
         )
     load_weights(folder, network)
-    return NetworkClassifier(config, classes, network.to(device).eval(), codec)
+    return NetworkClassifier(config, classes, network.to(where).eval(), codec)

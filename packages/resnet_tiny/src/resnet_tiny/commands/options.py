@@ -7,8 +7,7 @@ from typing import Literal
 
 from resnet_tiny.config import PackSettings, Stem
 from shared.command.config import Problems, positional
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
+from shared.command.options import Device
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.command.config import Problems, positional
+from shared.command.options import Device
 
 Split = Literal["train", "valid", "test"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ Shapes: N tokens of the text, T time in tokens, B columns of text.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import UserError
-from shared.torch.evaluation import evaluating
+from shared.torch.evaluation import evaluating_with_gradients
 from word_lm.measures.protocols import Evaluation, perplexity
 from word_lm.model.base import Ids, LanguageModel, as_tokens, detach
 
@@ -87,7 +86,7 @@ def gradient_rms(
     squares = [torch.zeros_like(weight) for weight in weights]
     state: Any = None
     count = 0
-    with _learning(model):
+    with evaluating_with_gradients(model):
         for inputs, targets in _segments(columns, segment):
             if count == max_segments:
                 break
@@ -153,7 +152,7 @@ def dynamic_perplexity(
     total, cold_starts = 0.0, 0
     state: Any = None
     try:
-        with _learning(model):
+        with evaluating_with_gradients(model):
             for inputs, targets in _segments(tokens[:, None], settings.segment):
                 is_cold = state is None or not is_state_carried
                 cold_starts += is_cold
@@ -250,13 +249,6 @@ def _segments(columns: Tensor, segment: int) -> Iterator[tuple[Tensor, Tensor]]:
     for position in range(0, len(columns) - 1, segment):
         targets = columns[position + 1 : position + 1 + segment]
         yield columns[position : position + len(targets)], targets
-
-
-@contextlib.contextmanager
-def _learning(model: nn.Module) -> Iterator[None]:
-    """Compute gradients without dropout; cuDNN's recurrent layers have none in evaluation mode, so it is disabled."""
-    with evaluating(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        yield
 
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:
