@@ -120,6 +120,10 @@ def test_limit_counts_lines_over_files(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text(f"{name} one\n{name} two\n")
     corpus = find_corpus(replace(CONFIG, data=str(tmp_path), limit=3))
     assert [" ".join(line) for line in corpus.lines()] == ["a one", "a two", "b one"]
+    (tmp_path / "a.txt").write_text("word " * 700_000 + "\nnext line\nlast\n")
+    corpus = find_corpus(replace(CONFIG, data=str(tmp_path / "a.txt"), limit=2))
+    words = [word for line in corpus.lines() for word in line]
+    assert words == ["word"] * 700_000 + ["next", "line"]
 
 
 def test_words_that_are_cut_are_told_with_the_option(tmp_path: Path) -> None:

@@ -238,6 +238,8 @@ def test_own_columns_of_csv_tsv_and_jsonl_give_the_same_pairs(tmp_path: Path) ->
     (tmp_path / "e.csv").write_text("text;claim;verdict\nUn café.;Ouvert.;non\n", "latin-1")
     found = read_pairs(Source(tmp_path / "e.csv"), semicolon)
     assert (found.premises, found.labels) == (["Un café."], [2])
+    with pytest.raises(UserError, match="is the separator ';'"):
+        read_pairs(Source(tmp_path / "e.csv"), replace(semicolon, separator=None))
 
 
 def test_wrong_names_of_own_columns_are_told_with_those_that_exist(tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def test_three_classes_from_a_table_and_their_names(imdb: Caller, tmp_path: Path
     (tmp_path / "odd.csv").write_text("review;mood\nfine;wonderful\n")
     code, _, error = imdb("evaluate", "run", "--data", "odd.csv")
     assert code == 2 and "'wonderful' is not a class" in error
+    code, _, error = imdb("train", "--recipe", "nbsvm", "--data", "own.csv", *columns[:4])
+    assert code == 2 and "is the separator ';'? Name it with --separator" in error
     code, _, error = imdb("train", "--recipe", "nbsvm", "--data", "own.csv", "--separator", ";")
     assert code == 2 and "has no column 'text'. Name it with --text-column" in error
 

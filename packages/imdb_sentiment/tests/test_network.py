@@ -315,7 +315,9 @@ def test_carried_state_starts_a_batch_where_the_last_one_ended_in_training_alone
     assert not torch.allclose(after, fresh, atol=1e-4)
     model.carried.load_state_dict({"h": h, "c": c})
     assert torch.equal(model(*model.batch(second))[0], after)
-    state = model.carried.for_batch(9, torch.device("meta"))  # where the model is, not the checkpoint
+    state = model.carried.for_batch(
+        9, torch.device("meta")
+    )  # where the model is, not the checkpoint
     assert state is not None and {(p.device.type, p.shape[1]) for p in state} == {("meta", 9)}
     model.eval()
     assert torch.allclose(model(*model.batch(second))[0], fresh, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -140,7 +141,10 @@ def test_examples_with_one_row_is_batch_1(text):
     assert one.nll == pytest.approx(other.nll, rel=1e-7) and one.predicted == other.predicted
 
 
-@pytest.mark.parametrize("window, stride", [(8, 3), (8, 8), (8, 1), (50, 7), (522, 10), (9999, 5)])
+@pytest.mark.parametrize(
+    "window, stride",
+    [(8, 3), (8, 8), (8, 1), (50, 7), (522, 10), (9999, 5), (99, 64)],
+)
 def test_the_sliding_window_scores_each_token_once_with_the_context_it_promises(
     text, window, stride
 ):
@@ -163,6 +167,9 @@ def test_the_sliding_window_scores_each_token_once_with_the_context_it_promises(
     assert result.nll == sum(2.0**-target for target in range(1, 40))
     assert result.predicted == 39
     longest = dict(sorted(seen))  # the longest context that any window has for a target
+    assert f"sliding window of {min(window, 39)}" in result.protocol
+    promised = int(re.search(r"(\S+) or more tokens", result.protocol).group(1))
+    assert promised == min(window, 39) - min(stride, window, 39) + 1 >= 1
     first = min(window, 39)
     for target in range(1, 40):
         assert longest[target] >= (target if target <= first else window - stride + 1)

@@ -102,6 +102,14 @@ def test_runs_on_other_files_under_the_same_path_say_so(
     assert re.split("  +", line) == ["files (checksum)", one, one, "–", "a.txt (abcdefgh klmnopqr)"]
 
 
+def test_runs_whose_last_folders_agree_have_names_that_tell_them_apart(tmp_path: Path) -> None:
+    folders = ("old/a/laptop", "new/a/laptop", "new/b/laptop", "other")
+    paths = [make_run(tmp_path / folder, Settings(), 0.75) for folder in folders]
+    names = [run.name for run in read_runs([str(path) for path in paths], "a-task", "a_task")]
+    assert names == ["old/a/laptop", "new/a/laptop", "b/laptop", "other"]
+    assert len(curves_of(read_runs([str(p) for p in paths], "a-task", "a_task"))["train_loss"]) == 4
+
+
 def test_settings_that_change_no_figure_do_not_count(runs: Path) -> None:
     assert differing_settings(read_runs([str(runs)], "a-task", "a_task")) == ["rate"]
 

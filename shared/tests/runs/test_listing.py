@@ -35,12 +35,16 @@ def test_runs_of_other_tasks_are_not_meant_and_those_without_a_checkpoint_come_l
 ) -> None:
     ours = make_run(tmp_path / "a", "2026-01-01", task="word_lm")
     (ours / "checkpoints" / "best").mkdir(parents=True)
+    killed = make_run(tmp_path / "c2", "2026-01-03", task="word_lm")
+    (killed / "checkpoints" / ".best.8f3k2_ab").mkdir(
+        parents=True
+    )  # while its first one was written
     older = make_run(tmp_path / "b", "2026-01-02", command=["word-lm", "train"])
     strange = make_run(tmp_path / "c", "2026-01-03", command=["__main__.py", "train"])
     theirs = make_run(tmp_path / "d", "2026-01-04", task="esim")
     old_theirs = make_run(tmp_path / "e", "2026-01-05", command=["imdb-sentiment", "train"])
-    assert runs_in(tmp_path) == [ours, older, strange, theirs, old_theirs]
-    assert runs_in(tmp_path, "word-lm") == [ours, older, strange]
+    assert runs_in(tmp_path) == [ours, older, strange, killed, theirs, old_theirs]
+    assert runs_in(tmp_path, "word-lm") == [ours, older, strange, killed]
     assert newest_run(tmp_path, "word-lm") == ours
     (strange / "checkpoints" / "best").mkdir(parents=True)
     assert newest_run(tmp_path, "word-lm") == strange

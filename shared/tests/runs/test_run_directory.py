@@ -131,13 +131,17 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 def test_reading_something_that_is_no_run_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run.*demo train --out"):
         RunDirectory.read(tmp_path, task="demo")
-    start(tmp_path / "run").close()
-    run = RunDirectory.read(tmp_path / "run", task="demo")
-    with pytest.raises(UserError, match="the run did not end.*--resume"):
+    start(tmp_path / "a run").close()
+    run = RunDirectory.read(tmp_path / "a run", task="demo")
+    # As the shell takes it: the command, and a path with a space.
+    with pytest.raises(
+        UserError, match=r"did not end.*`demo train --out ['\"].*a run['\"] --resume`"
+    ):
         run.summary()
-    (run.path / "summary.json").write_text("{")
-    with pytest.raises(UserError, match="is not JSON"):
-        run.summary()
+    for damaged in ("{", "[]", "null", "NaN", "{}", "[" * 100_000):
+        (run.path / "summary.json").write_text(damaged)
+        with pytest.raises(UserError, match="is not JSON of a run"):
+            run.summary()
 
 
 def test_what_is_read_is_the_best_checkpoint_or_the_run_says_that_there_is_none(

@@ -17,6 +17,7 @@ from shared.text import text_files
 from shared.text.text_files import (
     PACKED,
     as_they_arrive,
+    read_line_parts,
     read_lines,
     read_pieces,
     standard_input,
@@ -42,6 +43,15 @@ def test_lines_come_without_their_ends_and_like_those_of_python(tmp_path: Path) 
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffa b\r\n\nc\nlast".encode())
     assert list(read_lines(path)) == ["a b", "", "c", "last"]
+
+
+def test_long_line_comes_in_parts_of_which_the_last_one_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("word " * 800_000 + "\nshort\nlast")
+    parts = list(read_line_parts(path))
+    assert len(parts) > 3 and [text for text, _ in parts] == list(read_lines(path))
+    assert [is_end for _, is_end in parts] == [False] * (len(parts) - 3) + [True] * 3
+    assert "".join(text for text, _ in parts[:-2]) == "word " * 800_000
 
 
 PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}

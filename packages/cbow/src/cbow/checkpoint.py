@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cbow.model.trained import WEIGHTS, read_arrays
 from shared.errors import UserError
+from shared.files import shell_quoted
 from shared.runs.checkpoints import Checkpoint
 from shared.runs.run_directory import RunDirectory
 
@@ -98,7 +99,7 @@ def restore(
     if state.processes != processes:
         raise UserError(
             f"{run.path}: was trained by {state.processes} process(es), and now there are {processes}. "
-            f"Resume it with: {command(state.processes)} --out {run.path} --resume"
+            f"Resume it with: {command(state.processes)} --out {shell_quoted(run.path)} --resume"
         )
     # Not by the number of samples: a run that was stopped after the last sample of an epoch, but before its record, and
     # killed after it, would have that record twice.

@@ -36,7 +36,7 @@ from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import shell_quoted, whole_file
 from shared.interrupt import Interrupted, StopRequest
 from shared.progress import progress_bar
 from shared.runs.run_directory import RunDirectory, versions
@@ -376,5 +376,5 @@ class _Training:
         return Interrupted(
             signal_number,
             f"stopped and saved after {self.state.all_samples:,} samples. "
-            f"Resume with: {command(self.team.size)} --out {self.run.path} --resume",
+            f"Resume with: {command(self.team.size)} --out {shell_quoted(self.run.path)} --resume",
         )

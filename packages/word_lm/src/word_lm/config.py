@@ -89,8 +89,8 @@ class TrainConfig(LoopConfig):
     layers: int = 1
     """Number of layers, >= 1."""
     context_decays: tuple[float, ...] = ()
-    """Slow context: averages of the words so far with these decay rates, above 0 and below 1, are added to the last
-    layer's output (recurrent models); []: none."""
+    """Slow context: averages of the words so far with these decay rates, above 0 and at most 0.999999, are added to
+    the last layer's output (recurrent models); []: none."""
     context_size: int = 96
     """Size of each such average, >= 1."""
     pointer_window: int = 0
@@ -110,7 +110,7 @@ class TrainConfig(LoopConfig):
     softmax: Literal["full", "adaptive"] = "full"
     """full: over all words at once; adaptive: rare words in clusters, exact too, and much cheaper."""
     cutoffs: tuple[int, ...] = (1000, 4000, 12000)
-    """Frequency ranks at which the clusters of the adaptive softmax start, rising; none: one cluster."""
+    """Frequency ranks at which the clusters of the adaptive softmax start, rising; []: one cluster."""
     tail_divisor: float = 2.0
     """Each cluster's vectors are smaller than the previous cluster's by this factor (adaptive), >= 1."""
 
@@ -178,8 +178,10 @@ class TrainConfig(LoopConfig):
         window = self.pointer_window
         problem(not 0 <= window <= 100_000, "pointer_window", window, "0 to 100,000")
         decays = list(self.context_decays)
-        is_odd = not all(0 < decay < 1 for decay in decays)
-        problem(is_odd, "context_decays", decays, "numbers above 0 and below 1")
+        is_odd = not all(
+            0 < decay <= 0.999999 for decay in decays
+        )  # closer to 1 it is 1 in float32
+        problem(is_odd, "context_decays", decays, "numbers above 0 and at most 0.999999")
         is_idle = not decays and self.context_size != TrainConfig.context_size
         problem(is_idle, "context_size", self.context_size, "its default without --context-decays")
         cuts = self.cutoffs

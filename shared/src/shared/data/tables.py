@@ -30,6 +30,14 @@ def is_table(path: Path) -> bool:
     return without_packing(path).suffix.lower() in SUFFIXES
 
 
+def separator_hint(columns: Sequence[str], separator: str | None) -> str:
+    """Return what to try where a header is a single column that another separator would cut; empty elsewhere."""
+    others = [mark for mark in ",;\t|" if len(columns) == 1 and mark in columns[0]]
+    if not others or others[0] == separator:
+        return ""
+    return f" (is the separator {others[0]!r}? Name it with --separator)"
+
+
 class Table:
     """A table whose rows are read once, from the first to the last.
 
@@ -199,10 +207,7 @@ class Table:
             return self.columns.index(name)
         if is_optional:
             return None
-        hint = near(name, self.columns)
-        others = [mark for mark in ",;\t|" if len(self.columns) == 1 and mark in self.columns[0]]
-        if others and others[0] != self.separator:
-            hint = f" (is the separator {others[0]!r}? Name it with --separator)"
+        hint = separator_hint(self.columns, self.separator) or near(name, self.columns)
         shown = ", ".join(repr(column) for column in self.columns[:20])
         raise UserError(f"{self.name}:1: has no column {name!r}{hint}. Its columns: {shown}.")
 

@@ -235,11 +235,12 @@ def _figures(runs: Sequence[Compared]) -> list[str]:
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Return the last part of each path; where that is not unique, with the folder above."""
-    names = [path.resolve().name for path in paths]
+    """Return the last part of each path; where that is not unique, with as many folders above as tell it apart."""
+    parts = [path.resolve().parts for path in paths]
+    ends = [["/".join(own[-n:]) for own in parts] for n in range(1, max(map(len, parts)) + 1)]
     return [
-        name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
-        for name, path in zip(names, paths, strict=True)
+        next((names[i] for names in ends if names.count(names[i]) == 1), str(path))
+        for i, path in enumerate(paths)
     ]
 
 

@@ -41,7 +41,7 @@ def newest_run(path: Path, task: str) -> Path:
         return path
     for folder in (path, path / task.replace("-", "_")):
         if runs := runs_in(folder, task):
-            trained = [run for run in runs if any((run / "checkpoints").glob("*"))]
+            trained = [run for run in runs if any((run / "checkpoints").glob("[!.]*"))]
             return (trained or runs)[-1]
     return path
 

@@ -154,7 +154,7 @@ class RunDirectory:
             checkpoints.is_dir() and any(checkpoints.iterdir())
         ):
             for name in names & {*_FIRST}:
-                (self.path / name).unlink()
+                (self.path / name).unlink(missing_ok=True)
 
     def say(self, line: str) -> None:
         """Print a line and append it to `log.txt`; of a run that is only read, print it to standard error."""
@@ -199,7 +199,7 @@ class RunDirectory:
         checkpoint = self.checkpoints.best(highest=highest)
         if checkpoint is None:
             raise UserError(
-                f"{self.path}: has no checkpoint yet. Continue it with `train --out {self.path} --resume`."
+                f"{self.path}: has no checkpoint yet. Continue it with `{self._resuming()}`."
             )
         return checkpoint
 
@@ -217,13 +217,20 @@ class RunDirectory:
         """
         path = self.path / "summary.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            summary = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(
-                f"{path}: is missing, so the run did not end. Finish it with `train --out {self.path} --resume`."
+                f"{path}: is missing, so the run did not end. Finish it with `{self._resuming()}`."
             ) from None
-        except ValueError:
-            raise UserError(f"{path}: is not JSON. Restore it or train again.") from None
+        except (ValueError, RecursionError):
+            summary = None
+        if not isinstance(summary, dict) or not isinstance(summary.get("metrics"), dict):
+            raise UserError(f"{path}: is not JSON of a run. Restore it or train again.")
+        return summary
+
+    def _resuming(self) -> str:
+        task = (task_of(self.path) or "").replace("_", "-")
+        return f"{task} train --out {shell_quoted(self.path)} --resume".lstrip()
 
     def close(self) -> None:
         """Give up the lock."""

@@ -86,15 +86,24 @@ def read_lines(
 
     Parameters and errors are those of `read_pieces`.
     """
+    for part, _ in read_line_parts(path, encoding, expected=expected):
+        yield part
+
+
+def read_line_parts(
+    path: Path, encoding: str = "utf-8", *, expected: str = "a text file"
+) -> Iterator[tuple[str, bool]]:
+    """Yield what `read_lines` does, each with whether the line ends there."""
     rest = ""
     for piece in read_pieces(path, encoding, expected=expected):
         *lines, rest = (rest + piece).split("\n")
-        yield from lines
+        for line in lines:
+            yield line, True
         if len(rest) > BYTES:
-            yield rest
+            yield rest, False
             rest = ""
     if rest:
-        yield rest
+        yield rest, True
 
 
 def as_they_arrive(items: Iterator[Item], most: int) -> Iterator[list[Item]]:

@@ -25,6 +25,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from shared.files import shell_quoted
 from shared.interrupt import Interrupted, StopRequest
 from shared.progress import progress_bar
 from shared.random_streams import Stream
@@ -246,7 +247,7 @@ class Training:
             raise Interrupted(
                 stop_signal,
                 f"stopped at step {step} of {self.plan.total_steps} and saved. "
-                f"Continue with the same command and --out {self.run.path} --resume.",
+                f"Continue with the same command and --out {shell_quoted(self.run.path)} --resume.",
             )
 
     def _evaluate(self, evaluate: Callable[[nn.Module], Mapping[str, Any]]) -> tuple[float, bool]:

@@ -151,7 +151,8 @@ class Planner:
         before = training.plan.total_steps
         training.plan = training.plan.replaced(training.at.step, total)
         self._write(training.at.step)
-        training.bar.total = training.plan.total_steps
+        total = training.plan.total_steps  # not below the updates done
+        training.bar.total = total
         training.say(f"the pace has changed: {total} steps planned now, {before} before")
         if total == self._least():
             training.say("Fewer would be of no use: the run may take longer than --minutes.")

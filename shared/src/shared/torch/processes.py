@@ -33,6 +33,9 @@ class FollowerRun(RunDirectory):
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write nothing: the first process writes it."""
 
+    def _undo(self) -> None:
+        """Remove nothing: the first process does."""
+
 
 class TrialRun(RunDirectory):
     """Stands in for a run's folder where training is only tried: a temporary folder.

@@ -22,7 +22,7 @@ from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.progress import progress_bar
-from shared.text.text_files import PACKED, read_lines
+from shared.text.text_files import PACKED, read_line_parts
 from shared.text.tokenizers import tokenizer
 from shared.text.vocabulary import Vocabulary
 
@@ -69,16 +69,17 @@ class Corpus:
 
     def lines(self) -> Iterator[list[str]]:
         """Yield the tokens of each line that has some, long lines in pieces of `LONGEST_LINE`."""
-        for line in itertools.islice(self._texts(), self.limit):
-            tokens = self.tokenize(line)
-            if len(tokens) > LONGEST_LINE:
-                yield from _pieces(tokens)
-            elif tokens:
-                yield tokens
-
-    def _texts(self) -> Iterator[str]:
+        done = 0
         for path in self.files:
-            yield from read_lines(path, self.encoding, expected=EXPECTED)
+            for text, is_whole in read_line_parts(path, self.encoding, expected=EXPECTED):
+                if done == self.limit:
+                    return
+                done += is_whole
+                tokens = self.tokenize(text)
+                if len(tokens) > LONGEST_LINE:
+                    yield from _pieces(tokens)
+                elif tokens:
+                    yield tokens
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import IO, Any, Literal, cast
 from esim.config import Columns
 from esim.data.labels import LABELS
 from shared.data.archives import is_junk
-from shared.data.tables import Table
+from shared.data.tables import Table, separator_hint
 from shared.errors import UserError
 
 Labels = Literal["required", "optional", "ignored"]
@@ -272,7 +272,8 @@ def _open_table(
             if is_named and not any(name in header for name in names[part]):
                 shown = ", ".join(repr(name) for name in header[:20])
                 raise UserError(
-                    f"{source}: has no column {' or '.join(names[part])} for the {part}. Its columns: {shown}. "
+                    f"{source}: has no column {' or '.join(names[part])} for the {part}"
+                    f"{separator_hint(header, separator)}. Its columns: {shown}. "
                     f"Name it with --{part}-column."
                 )
         return Table(lines, str(source), separator), names

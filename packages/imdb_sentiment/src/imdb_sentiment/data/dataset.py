@@ -21,7 +21,7 @@ from imdb_sentiment.data.splits import stratified_mask, subset, validation_mask
 from shared.data.checksum import describe
 from shared.data.datasets import data_root
 from shared.data.samples import data_or_sample
-from shared.data.tables import SUFFIXES, Table, is_table
+from shared.data.tables import SUFFIXES, Table, is_table, separator_hint
 from shared.errors import UserError
 
 DATA_SET = "aclImdb"
@@ -257,8 +257,9 @@ def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> R
     if not (columns.text.isdecimal() and columns.label.isdecimal()):
         for flag, name in (("--text-column", columns.text), ("--label-column", columns.label)):
             if name not in table.columns and not name.isdecimal():
+                hint = separator_hint(table.columns, table.separator)
                 raise UserError(
-                    f"{path}:1: has no column {name!r}. Name it with {flag}; its columns: "
+                    f"{path}:1: has no column {name!r}{hint}. Name it with {flag}; its columns: "
                     f"{', '.join(map(repr, table.columns[:20]))}."
                 )
     texts, given, names = [], [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from shared.files import whole_file
+from shared.files import json_text, write_json
 from shared.pages.report import Report
 from shared.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
@@ -19,7 +18,7 @@ from shared.torch.device import choose_device
 from word_lm.commands.options import ContextOptions
 from word_lm.data.dataset import encode_split
 from word_lm.measures.context import ContextCurve, context_curve
-from word_lm.measures.protocols import unknown_fraction, unknown_warning
+from word_lm.measures.protocols import finite, unknown_fraction, unknown_warning
 from word_lm.model.trained import TrainedModel, load_run
 
 _TITLE, _X, _Y = "Perplexity by context", "words of context", "perplexity"
@@ -61,7 +60,7 @@ def run(options: ContextOptions) -> int:
                 progress=bar.update,
             )
     if options.json:
-        print(json.dumps({name: asdict(c) | {"enough": c.enough} for name, c in curves.items()}))
+        print(json_text(_as_dict(curves)))
     else:
         header, rows = table(curves)
         for row in (header, *rows):
@@ -143,12 +142,18 @@ def write(curves: Mapping[str, ContextCurve], folder: str | Path) -> Path:
     folder : str or Path
     """
     folder = Path(folder)
-    content = {name: asdict(curve) | {"enough": curve.enough} for name, curve in curves.items()}
-    with whole_file(folder / "context.json") as file:
-        file.write(json.dumps(content, indent=2) + "\n")
+    write_json(folder / "context.json", _as_dict(curves))
     page = Report(_TITLE, ", ".join(curves))
     add_to(page, curves, png=folder / "context.png")
     return page.save(folder / "context.html")
+
+
+def _as_dict(curves: Mapping[str, ContextCurve]) -> dict[str, Any]:
+    return {
+        name: asdict(curve)
+        | {"enough": curve.enough, "perplexity": [finite(value) for value in curve.perplexity]}
+        for name, curve in curves.items()
+    }
 
 
 def _plotted(

@@ -6,7 +6,7 @@ import html
 import math
 import sys
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from shared.pages.links import link_page
@@ -14,7 +14,7 @@ from shared.pages.report import Report, percent
 from shared.text.tokenizers import tokenizer
 from shared.torch.device import choose_device
 from word_lm.commands.options import SurprisalOptions
-from word_lm.data.dataset import END_OF_LINE, encode_split, read_tokens
+from word_lm.data.dataset import END_OF_LINE, read_tokens, require_words
 from word_lm.measures.protocols import perplexity, unknown_warning
 from word_lm.measures.surprisal import Surprise, surprisal
 from word_lm.model.trained import load_run
@@ -37,9 +37,12 @@ def run(options: SurprisalOptions) -> int:
         ids = trained.text().splits["test"][: options.words]
         tokens = [vocabulary.tokens[word] for word in ids]
     else:
-        encode_split(options.text, "test", vocabulary, config.tokenizer)  # refuses what is no text
-        pieces = read_tokens(Path(options.text), tokenizer(config.tokenizer))
-        tokens = list(islice((token for piece in pieces for token in piece), options.words))
+        path = Path(options.text)
+        pieces = read_tokens(path, tokenizer(config.tokenizer))
+        # Read once, so that it may be a pipe.
+        first = list(islice(chain.from_iterable(pieces), max(2, options.words)))
+        require_words(path, vocabulary.ids(first), vocabulary.id(END_OF_LINE))
+        tokens = first[: options.words]
     rows = surprisal(
         trained.model, vocabulary, tokens, segment=config.bptt, is_state_carried=config.carry
     )

@@ -28,7 +28,7 @@ from word_lm.data import sample
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 DATA_SET = "wikitext-2"
 SPLITS = ("train", "valid", "test")
-FRACTIONS = {"valid": 0.05, "test": 0.05}
+PERCENT = {"valid": 5, "test": 5}
 """Fractions of a single file that become valid and test text; they are its end."""
 EXPECTED = (
     "a folder with train.txt, valid.txt and test.txt, a folder of text files, or one text file"
@@ -252,8 +252,8 @@ def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, ND
     """Split a text in three, at line ends where there is one within 1 % of the text."""
     length = len(ids)
     cuts = [
-        int(length * (1 - FRACTIONS["valid"] - FRACTIONS["test"])),
-        int(length * (1 - FRACTIONS["test"])),
+        length * (100 - PERCENT["valid"] - PERCENT["test"]) // 100,
+        length * (100 - PERCENT["test"]) // 100,
     ]
     nearby = max(1, length // 100)
     for index, cut in enumerate(cuts):
@@ -264,7 +264,7 @@ def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, ND
         if len(part) < 2:
             raise UserError(
                 f"{path}:1: {length} tokens are too few to split into train, valid and test ({name} would have "
-                f"{len(part)}). Expected 40 or more, or a folder with the three files."
+                f"{len(part)}). Expected 60 or more, or a folder with the three files."
             )
     return parts
 

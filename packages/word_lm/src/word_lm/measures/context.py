@@ -95,7 +95,7 @@ def context_curve(
 
     References
     ----------
-    Khandelwal et al. 2018, arXiv 1805.04623: (truncated context).
+    Khandelwal et al. 2018, arXiv 1805.04623 (truncated context).
     """
     lengths = sorted(set(lengths))
     if not lengths or lengths[0] < 1 or positions < 1:

@@ -357,6 +357,7 @@ def sliding_window_perplexity(
     targets = len(tokens) - 1
     _require_two(tokens)
     window = min(window, targets)
+    stride = min(stride, window)
     starts = list(range(0, targets - window + 1, stride))
     if (
         starts[-1] + window < targets

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_SHARE = 0.1
+_COPY_PROBABILITY = 0.1
 """Probability of copying before training, once the window is full and while all dot products are near 0."""
 _SCALE = 0.3
 """Scale of the dot products before training; the best one of a cache is near it."""
@@ -66,7 +66,7 @@ class Pointer(nn.Module):
             nn.init.eye_(self.query.weight).mul_(_SCALE)
         nn.init.zeros_(self.word.weight)
         nn.init.zeros_(self.sentinel.weight)
-        nn.init.constant_(self.sentinel.bias, math.log(window * (1 / _SHARE - 1)))
+        nn.init.constant_(self.sentinel.bias, math.log(window * (1 / _COPY_PROBABILITY - 1)))
 
     def init_state(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return an empty memory, all zeros.

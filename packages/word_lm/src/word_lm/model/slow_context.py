@@ -86,7 +86,7 @@ class SlowContext(nn.Module):
         """Return the averages after each word: all steps of the recurrence at once, as a product of matrices."""
         step = torch.arange(len(inputs), device=inputs.device)
         lags = step[:, None] - step  # (T, T), of s_t behind x_i
-        shares = ((1 - self.decays) * self.decays ** lags.clamp(min=0)).tril()  # (K, T, T)
-        fresh = torch.einsum("kti,ibc->ktbc", shares, inputs)
+        weights = ((1 - self.decays) * self.decays ** lags.clamp(min=0)).tril()  # (K, T, T)
+        fresh = torch.einsum("kti,ibc->ktbc", weights, inputs)
         kept = self.decays ** (step + 1)[:, None]  # (K, T, 1)
         return fresh + kept[..., None] * state[:, None]
