@@ -120,7 +120,7 @@ def test_training_reads_train_is_chosen_by_valid_and_reports_test(
     config = replace(
         BASE,
         data=str(tmp_path / "text.txt"),
-        learning_rate=0.5,
+        learning_rate=0.8,
         steps=30,
         output_bias="frequency",
         vectors="train",
