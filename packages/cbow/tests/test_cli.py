@@ -171,6 +171,18 @@ def test_torn_vocabulary_of_a_run_is_named_on_resume(
     assert "vocab.txt:" in error
 
 
+@pytest.mark.long
+def test_lost_records_of_a_run_are_named_on_resume(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--quiet")
+    assert cbow(*words)[0] == 0
+    for name in ("summary.json", "metrics.jsonl"):
+        (tmp_path / "run" / name).unlink()
+    code, _, error = cbow(*words, "--resume")
+    assert code == 2 and "metrics.jsonl: lacks the records of training" in error
+
+
 def test_unknown_word_is_answered_with_near_spellings(cbow: Caller, small_run: Path) -> None:
     known = next(
         line.split()[0]

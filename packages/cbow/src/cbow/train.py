@@ -264,8 +264,12 @@ class _Training:
             matrix = joined([first.matrix, vectors.matrix], [1.0, self.config.twin_weight])
             vectors = WordVectors(vectors.tokens, matrix, vectors.counts)
         vectors.save(self.run.path / VECTORS)
-        last = [record for record in self.run.metrics.records() if model_of(record) == 0][-1]
-        metrics: dict[str, Any] = {"train_loss": last["train_loss"]}
+        own = [record for record in self.run.metrics.records() if model_of(record) == 0]
+        if not own:
+            raise UserError(
+                f"{self.run.metrics.path}: lacks the records of training. Restore it or train again."
+            )
+        metrics: dict[str, Any] = {"train_loss": own[-1]["train_loss"]}
         if self.synonyms:
             recall = synonym_recall(vectors, self.synonyms, k=NEIGHBORS)
             metrics[f"recall_at_{NEIGHBORS}"] = recall.recall

@@ -175,7 +175,8 @@ def read_part(
     UserError
         As `load`.
     """
-    path, _ = find(config.data if given is None else given)
+    path, is_sample = find(config.data if given is None else given)
+    name = "the made-up sample" if is_sample else str(path)
     columns = Columns.of(config)
     is_training_data = given is None or describe(path).sha256 == trained_on
     test_data = config.test_data if is_training_data else None
@@ -183,7 +184,7 @@ def read_part(
     if split == "test" and (has_own_test or not is_training_data):
         path = path if test_data is None else find(test_data)[0]
         part = "the test set" if has_test(path) else "all"
-        source = f"{part} of {path}"
+        source = f"{part} of {name if test_data is None else path}"
         if is_training_data and config.test_limit is not None:
             source += f" (training measured {config.test_limit:,} of it)"
         return replace(read_all(path, columns, classes), source=source)
@@ -196,7 +197,7 @@ def read_part(
         parts["train"], parts["valid"] = _divide(parts["train"], is_valid)
     if is_training_data and config.limit is not None and config.limit < len(parts["train"]):
         parts["train"] = subset(parts["train"], config.limit, config.seed)
-    return replace(parts[split], source=f"the {split} part of {path}, as training divides it")
+    return replace(parts[split], source=f"the {split} part of {name}, as training divides it")
 
 
 def has_test(path: Path) -> bool:
