@@ -165,6 +165,19 @@ def has_bf16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
+def recurrent_dtype(inputs: torch.Tensor) -> torch.dtype:
+    """Return the number format to run a recurrent kernel in, outside autocast.
+
+    Autocast's, since its own wrapper of cuDNN's recurrent layers casts to float16 whatever format was asked for; but
+    float32 on a CPU without bfloat16 instructions, where oneDNN cannot train a bfloat16 LSTM.
+    """
+    kind = inputs.device.type
+    if not torch.is_autocast_enabled(kind):
+        return inputs.dtype
+    is_emulated = kind == "cpu" and not has_bf16(inputs.device)
+    return torch.float32 if is_emulated else torch.get_autocast_dtype(kind)
+
+
 def require_compiler(device: torch.device) -> None:
     """Refuse `--compile` where torch.compile would fail in its first step.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model.lstm import HandwrittenLSTM, State, reversed_positions, take_positions
 from imdb_sentiment.model.network import Network, Sizes
-from shared.torch.device import has_bf16
+from shared.torch.device import recurrent_dtype
 from shared.torch.masking import mask_from_lengths
 
 
@@ -38,7 +38,7 @@ class ReversingLSTM(HandwrittenLSTM):
         reverse = reversed_positions(lengths, size)
         last = (lengths - 1).to(inputs.device)[:, None]  # (B, 1)
         is_padded = (lengths < size).to(inputs.device)[:, None]
-        dtype, kind = _lstm_dtype(inputs), inputs.device.type
+        dtype, kind = recurrent_dtype(inputs), inputs.device.type
         initial = self._split(state, inputs)
         final_h: list[Tensor] = []
         final_c: list[Tensor] = []
@@ -51,7 +51,6 @@ class ReversingLSTM(HandwrittenLSTM):
                 names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
                 weights = [self._weight(name, layer, k).to(dtype) for name in names]
                 start = (h0[k : k + 1].to(dtype), c0[k : k + 1].to(dtype))
-                # Outside autocast, which computes LSTMs on a GPU in float16 whatever format was asked for.
                 with torch.autocast(kind, enabled=False):
                     states, _, cell = torch.lstm(
                         read.to(dtype), start, weights, True, 1, 0.0, self.training, False, True
@@ -61,16 +60,6 @@ class ReversingLSTM(HandwrittenLSTM):
                 by_direction.append(take_positions(states, reverse) if k else states)
             outputs = torch.cat(by_direction, -1).masked_fill(~is_real, 0.0)
         return outputs, (torch.stack(final_h), torch.stack(final_c))
-
-
-def _lstm_dtype(inputs: Tensor) -> torch.dtype:
-    """Return the number format of an LSTM: autocast's, but float32 on a CPU that has no bf16, nor kernels for it."""
-    kind = inputs.device.type
-    if not torch.is_autocast_enabled(kind):
-        return inputs.dtype
-    dtype = torch.get_autocast_dtype(kind)
-    is_missing = kind == "cpu" and dtype == torch.bfloat16 and not has_bf16(inputs.device)
-    return torch.float32 if is_missing else dtype
 
 
 class CarriedState:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.torch.device import has_bf16
+from shared.torch.device import recurrent_dtype
 from word_lm.config import TrainConfig
 from word_lm.model.base import LanguageModel, State
 from word_lm.model.dropout import LockedDropout, drop_words
@@ -70,15 +70,8 @@ class RecurrentLayer(nn.Module):
         # DropConnect on U (Merity et al. 2017, section 2): one mask for all time steps of the segment.
         recurrent = F.dropout(self.hidden_weight, self.weight_dropout, self.training)
         weights = [self.input_weight, recurrent, self.input_bias, self.hidden_bias]
-        kind = inputs.device.type
-        if not torch.is_autocast_enabled(kind):
-            return self._run(inputs, state, weights)
-        # Outside autocast, whose wrapper of cuDNN's recurrent layers casts to float16 whatever format was asked for.
-        # oneDNN cannot train a bfloat16 LSTM on processors without bfloat16 instructions.
-        dtype = torch.get_autocast_dtype(kind)
-        if kind == "cpu" and not has_bf16(inputs.device):
-            dtype = torch.float32
-        with torch.autocast(kind, enabled=False):
+        dtype = recurrent_dtype(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
             return self._run(
                 inputs.to(dtype),
                 tuple(part.to(dtype) for part in state),
