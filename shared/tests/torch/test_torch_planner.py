@@ -272,6 +272,21 @@ def test_run_that_is_mostly_evaluation_says_so(tmp_path, monkeypatch):
     assert "for updates" not in (tmp_path / "b" / "log.txt").read_text()
 
 
+def test_evaluation_is_timed_by_its_part_where_there_is_one(tmp_path):
+    parts = []
+
+    def part(model):
+        parts.append(model)
+        time.sleep(0.1)
+        return {"valid_loss": -1.0}
+
+    config = ToyConfig(device="cpu", minutes=MINUTES)
+    done = train(tmp_path / "a", config, evaluate_part=(part, 0.25))
+    assert len(parts) == 1 and -1.0 not in done.outcome.history
+    first = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["timing"]["evaluation"] == pytest.approx(0.4, abs=0.2)
+
+
 def test_random_states_after_the_timing_are_those_before_it(tmp_path):
     seen = []
 

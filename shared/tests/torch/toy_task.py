@@ -118,6 +118,7 @@ def train(
     rate_factor: Any = None,
     started: float | None = None,
     highest: bool = False,
+    evaluate_part: Any = None,
     **changes: Any,
 ) -> Result:
     """Train the toy; `kill_at` and the like are counted in forward passes since the start of the run."""
@@ -181,6 +182,7 @@ def train(
             fetch=data.fetch,
             loss_fn=loss_fn,
             evaluate=evaluate,
+            evaluate_part=evaluate_part,
             rate_factor=rate_factor,
             started=started,
             highest=highest,

@@ -37,6 +37,8 @@ from word_lm.model.trained import VOCABULARY, load_run
 
 METRIC = "valid_loss"
 """Chooses the best checkpoint: mean negative log-likelihood of the validation text, in nats per token."""
+PART = 1 / 8
+"""Fraction of the validation text that `--minutes` times an evaluation with."""
 WINDOW = 5
 """Words to each side that count as neighbors for the initial word vectors, weighted by 1 / distance."""
 STANDARD_DEVIATION = 0.125
@@ -99,6 +101,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             fetch=segments.fetch,
             loss_fn=SegmentLoss(config, model, carried),
             evaluate=lambda plain: _valid(plain, config, text),
+            evaluate_part=(lambda plain: _valid(plain, config, text, PART), PART),
             metric=METRIC,
             rate_factor=segments.rate_factor if config.vary_bptt else None,
             state=carried,
@@ -204,9 +207,12 @@ class LogLine:
         return ""
 
 
-def _valid(model: nn.Module, config: TrainConfig, text: Text) -> dict[str, float]:
+def _valid(
+    model: nn.Module, config: TrainConfig, text: Text, fraction: float = 1.0
+) -> dict[str, float]:
     assert isinstance(model, LanguageModel)
-    result = evaluate(model, config, text.splits["valid"])
+    ids = text.splits["valid"]
+    result = evaluate(model, config, ids[: max(2, int(fraction * len(ids)))])
     loss = result.nll / result.predicted
     if not math.isfinite(result.perplexity):
         raise UserError(

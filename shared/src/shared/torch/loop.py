@@ -72,6 +72,9 @@ class Training:
     evaluate : callable, optional
         Takes the unwrapped model (with the average of its weights in place, if there is one) and returns figures by
         name.
+    evaluate_part : (callable, float), optional
+        The same for a part of the data, and its fraction of the data: what `config.minutes` times, where a whole
+        evaluation takes long.
     metric : str
         The figure that chooses the best checkpoint.
     highest : bool
@@ -109,6 +112,7 @@ class Training:
     fetch: Callable[[Shard], Any]
     loss_fn: Callable[[Any, Any], tuple]
     evaluate: Callable[[nn.Module], Mapping[str, Any]] | None = None
+    evaluate_part: tuple[Callable[[nn.Module], Mapping[str, Any]], float] | None = None
     metric: str = "valid_loss"
     highest: bool = False
     schedule: Schedule | None = None

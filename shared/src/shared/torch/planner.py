@@ -48,6 +48,7 @@ class Planned(Protocol):
     optimizers: Sequence[Any]
     order: Order
     evaluate: Callable[[nn.Module], Mapping[str, Any]] | None
+    evaluate_part: tuple[Callable[[nn.Module], Mapping[str, Any]], float] | None
     stage: Callable[[float], Hashable] | None
     evaluations_after: float
     state: Any
@@ -225,10 +226,11 @@ class Planner:
         )
         evaluation = 0.0
         if training.evaluate is not None:
+            evaluate, fraction = training.evaluate_part or (training.evaluate, 1.0)
             for _ in range(2 if config.compile else 1):  # the first one compiles
                 began = time.monotonic()
-                training.figures(training.evaluate)
-                evaluation = time.monotonic() - began
+                training.figures(evaluate)
+                evaluation = (time.monotonic() - began) / fraction
         before.restore()
         training.meter.forget()
         training.plan = Plan(0, 0)
