@@ -86,7 +86,7 @@ def test_splits_are_known_by_publishers_names_and_packed(names: str, tmp_path: P
 def test_pipe_is_trained_on_and_said_to_be_gone_afterwards(word_lm: Caller, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(LINES,))
+    writer = threading.Thread(target=pipe.write_text, args=(LINES,), daemon=True)
     writer.start()
     code, _, error = word_lm("train", "--data", pipe, "--steps", 2, "--out", "run", *SIZE)
     writer.join()

@@ -132,7 +132,9 @@ def test_no_data_where_the_environment_says_is_an_error_not_the_sample(root: Pat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
 def test_pipe_is_copied_since_it_can_be_read_only_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("some words",))
+    writer = threading.Thread(
+        target=(tmp_path / "pipe").write_text, args=("some words",), daemon=True
+    )
     writer.start()
     path = find_data("cbow", str(tmp_path / "pipe"))
     writer.join()

@@ -325,7 +325,7 @@ class Settings:
 
 def run_of(folder: Path, config: Settings) -> RunDirectory:
     with RunDirectory.start("task", config, out=str(folder), resume=False, quiet=True) as run:
-        run.write_summary({"recipe": "laptop"})
+        run.write_summary({"recipe": "laptop", "metrics": {}})
     return RunDirectory.read(folder, task="task")
 
 
@@ -354,7 +354,9 @@ def test_page_for_a_pipe_has_no_plots_beside_it(tmp_path: Path) -> None:
         return page.save(out)
 
     read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipes" / "p").read_text()))
+    reader = threading.Thread(
+        target=lambda: read.append((tmp_path / "pipes" / "p").read_text()), daemon=True
+    )
     reader.start()
     options = ReportOptions(str(run.path), str(tmp_path / "pipes" / "p"))
     assert make_page(options, "task", write_page) == 0

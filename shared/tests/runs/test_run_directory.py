@@ -366,7 +366,9 @@ def test_pipes_and_devices_are_written_to_and_never_replaced(
     assert not Path(os.devnull).is_file()
     os.mkfifo(tmp_path / "pipe")
     read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader = threading.Thread(
+        target=lambda: read.append((tmp_path / "pipe").read_text()), daemon=True
+    )
     reader.start()
     with whole_file(tmp_path / "pipe") as file:
         file.write("page")
