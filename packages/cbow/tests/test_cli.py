@@ -158,29 +158,23 @@ def test_damaged_run_folder_is_named(cbow: Caller, small_run: Path, tmp_path: Pa
 
 
 @pytest.mark.long
-def test_torn_vocabulary_of_a_run_is_named_on_resume(
-    cbow: Caller, sample_folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "name, kept, expected",
+    [
+        ("vocab.txt", -3, "vocab.txt:"),
+        ("metrics.jsonl", 0, "metrics.jsonl: lacks the records of training"),
+    ],
+)
+def test_damaged_file_of_a_run_is_named_on_resume(
+    name: str, kept: int, expected: str, cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
     words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--quiet")
     assert cbow(*words)[0] == 0
     (tmp_path / "run" / "summary.json").unlink()
-    vocabulary = tmp_path / "run" / "vocab.txt"
-    vocabulary.write_text(vocabulary.read_text()[:-3])
+    damaged = tmp_path / "run" / name
+    damaged.write_text(damaged.read_text()[:kept])
     code, _, error = cbow(*words, "--resume")
-    assert code == 2
-    assert "vocab.txt:" in error
-
-
-@pytest.mark.long
-def test_lost_records_of_a_run_are_named_on_resume(
-    cbow: Caller, sample_folder: Path, tmp_path: Path
-) -> None:
-    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--quiet")
-    assert cbow(*words)[0] == 0
-    for name in ("summary.json", "metrics.jsonl"):
-        (tmp_path / "run" / name).unlink()
-    code, _, error = cbow(*words, "--resume")
-    assert code == 2 and "metrics.jsonl: lacks the records of training" in error
+    assert code == 2 and expected in error
 
 
 def test_unknown_word_is_answered_with_near_spellings(cbow: Caller, small_run: Path) -> None:

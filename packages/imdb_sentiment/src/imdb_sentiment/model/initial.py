@@ -69,9 +69,8 @@ def network_from_run(
             raise UserError(
                 f"--init {run}: has --tokenizer {start.config.tokenizer}, not {config.tokenizer}."
             )
-        if (
-            start.config.prefix_letters != config.prefix_letters
-        ):  # its table's rows are of other prefixes
+        # With other prefixes the rows of its table would mean other words.
+        if start.config.prefix_letters != config.prefix_letters:
             raise UserError(
                 f"--init {run}: has --prefix-letters {start.config.prefix_letters}, not {config.prefix_letters}."
             )
