@@ -23,7 +23,6 @@ from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
-from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import choose_device, choose_precision, make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.muon import make_muon
@@ -51,8 +50,6 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """
     began = clock.began()
     accelerator = make_accelerator(config)
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
     lines: list[str] = []
     say = lines.append if options.quiet else _print_and_keep(lines)
     images = load_images(config, accelerator=accelerator, say=say, quiet=options.quiet)

@@ -16,28 +16,24 @@ import torch
 from shared.errors import UserError
 from shared.random_streams import seed_sequence
 from shared.torch.config import LoopConfig
+from shared.torch.cpu import keep_freed_memory
 
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables of torchrun and of mpirun that hold the number of processes; accelerate looks at all of them."""
 
 
-def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
+def make_accelerator(config: LoopConfig) -> Any:
     """Return the `accelerate.Accelerator` of this process, with device, precision and threads as configured.
 
-    Under `torchrun` or `accelerate launch` it joins the group of processes (gloo on CPUs, nccl on GPUs).
-
-    Parameters
-    ----------
-    config : LoopConfig
-    **ddp_options
-        For `DistributedDataParallel`, for example `find_unused_parameters=True`.
+    Under `torchrun` or `accelerate launch` it joins the group of processes (gloo on CPUs, nccl on GPUs). On a CPU the
+    process keeps the memory that it frees from here on (`shared.torch.cpu.keep_freed_memory`).
 
     Raises
     ------
     UserError
         The device is not there or does not have the precision, or processes were started that cannot find each other.
     """
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     processes = require_address()
@@ -45,6 +41,8 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
     precision = choose_precision(config.precision, device)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if device.type == "cpu":
+        keep_freed_memory()
     if device.type == "cuda":
         choose_algorithms(deterministic=config.deterministic)
     # accelerate keeps the first precision (and, of one process, the first device) for the life of the process.
@@ -52,7 +50,6 @@ def make_accelerator(config: LoopConfig, **ddp_options: Any) -> Any:
     accelerator = Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if precision == "bf16" else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(**ddp_options)],
     )
     atexit.unregister(_leave_processes)
     atexit.register(_leave_processes)

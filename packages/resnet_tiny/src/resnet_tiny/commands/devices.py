@@ -24,7 +24,6 @@ from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.train import make_optimizers
 from shared.command import config as configuration
 from shared.errors import UserError
-from shared.torch.cpu import keep_freed_memory
 from shared.torch.device import has_bf16, make_accelerator, to_device
 from shared.torch.gradients import scale_and_clip
 from shared.torch.sampler import Loader, Shard, Shuffled
@@ -154,9 +153,7 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 
 
 def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
-    accelerator = make_accelerator(config)
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()  # as `train` does; from here on pytorch/examples has it too
+    accelerator = make_accelerator(config)  # on a CPU memory is kept from here on, by pytorch/examples too
     torch.manual_seed(config.seed)
     plain = use_small_maps(model_of(config, len(images.classes)))
     model, *optimizers = accelerator.prepare(plain, *make_optimizers(config, plain))
