@@ -119,15 +119,17 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
     cases = [
         (("predict", linear_run, "--file", "none.txt"), "none.txt: not found"),
         (("predict", linear_run, "--file", "latin.txt"), "latin.txt:2: is not utf-8"),
-        (("predict", linear_run, "--file", "no.csv"), "no.csv: is a table. Name the column"),
-        (("predict", linear_run, "--file", "reviews.2011.CSV"), "is a table. Name the column"),
+        (("predict", linear_run, "--file", "no.csv"), "no.csv:3: has 1 field,"),
         (
-            ("predict", linear_run, "--file", "no.csv", "--column", "x"),
+            ("predict", linear_run, "--file", "no.csv", "--text-column", "x"),
             "no.csv:1: has no column 'x'",
         ),
-        (("predict", linear_run, "--file", "no.csv", "--column", "text"), "no.csv:3: has 1 field,"),
         (
-            ("predict", linear_run, "--file", "empty.csv", "--column", "text"),
+            ("predict", linear_run, "--file", "reviews.2011.CSV", "--text-column", "text"),
+            "reviews.2011.CSV:3: has 1 field,",
+        ),
+        (
+            ("predict", linear_run, "--file", "empty.csv", "--text-column", "text"),
             "empty.csv: is empty",
         ),
         (("predict", linear_run, "good", "--file", "latin.txt"), "--file is latin.txt"),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from imdb_sentiment.commands.options import PredictOptions
+from imdb_sentiment.config import TrainConfig
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -31,12 +32,17 @@ def test_predict_reads_texts_files_csv_and_standard_input_alike(
     judged = imdb("predict", linear_run, TEXT, other)[1].splitlines()
     assert [line.split("\t")[0] for line in judged] == ["positive", "negative"]
     assert (
-        imdb("predict", linear_run, "--file", "cells.csv", "--column", "review")[1].splitlines()
+        imdb("predict", linear_run, "--file", "cells.csv", "--text-column", "review")[
+            1
+        ].splitlines()
         == judged
     )
     lines = imdb("predict", linear_run, "--file", "lines.txt")[1].splitlines()
     assert lines[0] == judged[0] and len(lines) == 2
-    for words, content in (((), f"{TEXT}\n"), (("--column", "review"), f"id,review\n1,{TEXT}\n")):
+    for words, content in (
+        ((), f"{TEXT}\n"),
+        (("--text-column", "review"), f"id,review\n1,{TEXT}\n"),
+    ):
         stdin = io.TextIOWrapper(io.BytesIO(content.encode()))
         monkeypatch.setattr(sys, "stdin", stdin)
         assert imdb("predict", linear_run, *words)[1].splitlines() == judged[:1]
@@ -59,7 +65,7 @@ def test_predict_holds_no_more_than_a_batch(
             yield f"review {number}\n"
 
     monkeypatch.setattr(predict, "standard_input", endless)
-    reviews = predict.texts_of(PredictOptions(str(linear_run)))
+    reviews = predict.texts_of(PredictOptions(str(linear_run)), TrainConfig())
     first = list(itertools.islice(reviews, 5))
     assert first[4] == "review 4"
     assert asked == 4
@@ -80,7 +86,7 @@ def test_predict_answers_each_line_of_standard_input_as_it_arrives(linear_run: P
 
 def test_table_cells_may_be_a_megabyte(imdb: Caller, linear_run: Path, tmp_path: Path) -> None:
     (tmp_path / "big.csv").write_text(f'text\n"{"good " * 200_000}"\n')
-    code, printed, _ = imdb("predict", linear_run, "--file", "big.csv", "--column", "text")
+    code, printed, _ = imdb("predict", linear_run, "--file", "big.csv", "--text-column", "text")
     assert (code, len(printed.splitlines())) == (0, 1)
 
 
@@ -100,7 +106,7 @@ def test_damaged_table_is_named_and_never_judged(
 ) -> None:
     content, column, message = DAMAGED[case]
     (tmp_path / "t.csv").write_text(content, newline="")
-    code, printed, error = imdb("predict", linear_run, "--file", "t.csv", "--column", column)
+    code, printed, error = imdb("predict", linear_run, "--file", "t.csv", "--text-column", column)
     assert (code, printed) == (2, "")
     assert message in error and error.count("\n") == 1
 
@@ -112,11 +118,15 @@ def test_tables_of_all_kinds_give_the_same(imdb: Caller, linear_run: Path, tmp_p
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"review": t}) + "\n" for t in texts))
     (tmp_path / "t.csv").write_text("id;review\n1;Dull, slow\n2;Loved it\n")
     expected = imdb("predict", linear_run, *texts)[1]
+    (tmp_path / "named.csv").write_text(
+        'id,text\n1,"Dull, slow"\n2,Loved it\n'
+    )  # the column of the run
     for words in (
-        ("no-header.csv", "--column", 2),
-        ("t.tsv", "--column", "review"),
-        ("t.jsonl", "--column", "review"),
-        ("t.csv", "--column", "review", "--separator", ";"),
+        ("named.csv",),
+        ("no-header.csv", "--text-column", 2),
+        ("t.tsv", "--text-column", "review"),
+        ("t.jsonl", "--text-column", "review"),
+        ("t.csv", "--text-column", "review", "--separator", ";"),
     ):
         assert imdb("predict", linear_run, "--file", *words) == (0, expected, ""), words
 

@@ -69,9 +69,9 @@ class PredictOptions:
     """Reviews, each in quotes; default: standard input, a review a line; an empty line is an empty review."""
     file: str | None = None
     """Text file with a review a line, or a table: CSV, TSV, JSONL (.gz, .bz2, .xz too)."""
-    column: str | None = None
-    """Column of a table that has the reviews, or its number where there is no header; standard input is then
-    CSV."""
+    text_column: str | None = None
+    """Column of a table that has the reviews, or its number where there is no header; default: as in the run. With
+    it, standard input is CSV."""
     separator: str | None = None
     """Separator of the columns, `tab` for a tab; default: by the file's name; a comma on standard input."""
     encoding: str = "utf-8"
@@ -89,8 +89,8 @@ class PredictOptions:
             problem(self.batch_size < 1, "batch_size", self.batch_size, ">= 1")
             both = self.file is not None and bool(self.texts)
             problem(both, "file", self.file, "null where reviews are given")
-            odd = self.column is not None and bool(self.texts)
-            problem(odd, "column", self.column, "null where reviews are given")
+            odd = self.text_column is not None and bool(self.texts)
+            problem(odd, "text_column", self.text_column, "null where reviews are given")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from imdb_sentiment.commands.options import PredictOptions
+from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model.trained import load
 from imdb_sentiment.predict import batches, whole_lines
 from shared.data.tables import Table, is_table
@@ -21,8 +22,8 @@ SHOWN = 60
 
 def run(options: PredictOptions) -> int:
     """Print a line for each review (verb `predict`)."""
-    reviews = texts_of(options)
     trained = load(options.run, device=options.device)
+    reviews = texts_of(options, trained.config)
     is_typed = options.file is None and not options.texts
     in_batches = as_they_arrive if is_typed else batches
     for batch in in_batches(reviews, options.batch_size):
@@ -36,30 +37,28 @@ def run(options: PredictOptions) -> int:
     return 0
 
 
-def texts_of(options: PredictOptions) -> Iterator[str]:
-    """Return the reviews one by one, read as they are asked for.
+def texts_of(options: PredictOptions, config: TrainConfig) -> Iterator[str]:
+    """Return the reviews one by one, read as they are asked for; a table without --text-column has the run's column.
 
     Raises
     ------
     UserError
-        A table without --column; what `shared.data.tables` and `shared.text.text_files` raise, while reading.
+        What `shared.data.tables` and `shared.text.text_files` raise, while reading.
     """
     if options.texts:
         return iter(options.texts)
+    column = options.text_column
     if options.file is None:
-        if options.column is None:
+        if column is None:
             return (line.rstrip("\n") for line in standard_input())
         separator = {"tab": "\t"}.get(options.separator or ",", options.separator or ",")
-        return column_of(Table(standard_input(), "standard input", separator), options.column)
+        return column_of(Table(standard_input(), "standard input", separator), column)
     path = Path(options.file)
-    if options.column is None:
-        if is_table(path):
-            raise UserError(
-                f"{path}: is a table. Name the column that has the reviews with --column."
-            )
+    if column is None and not is_table(path):
         return whole_lines(path, options.encoding)
     own = options.separator or (None if is_table(path) else ",")
-    return column_of(Table.open(path, separator=own, encoding=options.encoding), options.column)
+    table = Table.open(path, separator=own, encoding=options.encoding)
+    return column_of(table, column or config.text_column)
 
 
 def column_of(table: Table, column: str) -> Iterator[str]:
