@@ -213,9 +213,8 @@ def test_killed_grading_resumes_to_the_same_table(tmp_path: Path, sandbox: Sandb
     table = write_grades(ASSIGNMENT, whole, tmp_path / "a").read_bytes()
     lines = (tmp_path / "a" / "results.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "results.jsonl").write_text(
-        "".join(lines[:4]) + lines[4][:30], encoding="utf-8"
-    )
+    torn = "".join(lines[:4]) + lines[4][:30] + "中"
+    (tmp_path / "b" / "results.jsonl").write_bytes(torn.encode()[:-1])
     again = grade_class(ASSIGNMENT, work, sandbox, tmp_path / "b", quiet=True)
     assert write_grades(ASSIGNMENT, again, tmp_path / "b").read_bytes() == table
     assert Journal(tmp_path / "b" / "results.jsonl").get(json.loads(lines[0])["key"]) is not None
@@ -262,7 +261,8 @@ def test_command_grades_a_folder(
     folder.mkdir()
     (folder / "10001_wang.py").write_text(SOLUTION, encoding="utf-8")
     (folder / "10002_li.py").write_text(MUTANTS[0].code(SOLUTION), encoding="utf-8")
-    (folder / "10003_zhao.py").write_text(EMPTY, encoding="utf-8")
+    odd = 'def one_hot(*arguments):\n    raise ValueError("\\ud800")\n'  # no file can hold this message
+    (folder / "10003_zhao.py").write_text(EMPTY + odd, encoding="utf-8")
     (folder / "10004_qian.rar").touch()
     (tmp_path / "names.csv").write_text(
         "学号,姓名\n10001,王\n10002,李\n10009,吴\n", encoding="utf-8"
@@ -303,9 +303,14 @@ def test_page_of_a_file_that_cannot_be_read_does_not_say_all_right(
     assert text.count("not graded") == len(ASSIGNMENT.points)
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_student_is_told_what_the_visible_checks_say(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: str,
 ) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
     path = tmp_path / "mine.py"
     path.write_text(MUTANTS[0].code(SOLUTION), encoding="utf-8")
     assert cli.main(["check", str(path)]) == 1

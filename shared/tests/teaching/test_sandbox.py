@@ -50,6 +50,19 @@ def talk():
         except OSError:
             pass
     return 1
+def ask_for_ever():
+    while True:
+        helper(1)
+def ask_and_not_read():
+    import json, os, struct, time
+    question = {"dict": [["ask", "helper"], ["arguments", [4000]], ["options", {"dict": []}]]}
+    text = json.dumps(question).encode()
+    for fd in range(3, 20):
+        try:
+            os.write(fd, struct.pack(">II", len(text), 0) + text)
+        except OSError:
+            pass
+    time.sleep(1000)
 def sockets():
     import socket
     opened = []
@@ -137,6 +150,25 @@ def test_stand_in_takes_the_place_of_the_students_function(student: Student) -> 
         assert calls.value("ask", 4) == -999
 
 
+@pytest.mark.parametrize("name", ["ask_for_ever", "ask_and_not_read"])
+def test_calling_stand_ins_has_an_end(
+    student: Student, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student.sandbox, "limits", Limits(seconds=0.5))
+    with pytest.raises(CallFailed) as caught, student.check({"helper": np.ones}) as calls:
+        calls.value(name)
+    assert caught.value.failure.error == "Timeout"
+
+
+def test_stand_in_is_not_called_with_a_size_that_would_fill_the_memory(student: Student) -> None:
+    asked = []
+    with student.check({"helper": lambda x: asked.append(x) or 1.0}) as calls:
+        assert calls.value("ask", 8000) == 2
+        with pytest.raises(CallFailed):
+            calls.value("ask", 10**9)  # None + 1
+    assert asked == [8000]
+
+
 def test_no_check_sees_what_another_left(student: Student) -> None:
     for _ in range(2):
         with student.check() as calls:
@@ -212,7 +244,9 @@ def occurrences(process: int, marker: bytes) -> int:
     return hits
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of processes of another user")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", int)() != 0, reason="reads the memory of processes of another user"
+)
 def test_no_expected_value_is_in_the_workers_memory(sandbox: Sandbox) -> None:
     """The answer of a stand-in is in there, so the search finds what is; what is compared on our side is not."""
     code = CODE + "KEPT = []\ndef keep():\n    KEPT.append(helper(0))\n"
@@ -265,7 +299,9 @@ def test_what_needs_a_line_that_was_left_out_is_left_out_too(sandbox: Sandbox) -
             assert calls.value("g") == 4
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives each worker a user id")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", int)() != 0, reason="only root gives each worker a user id"
+)
 def test_no_two_gradings_have_the_same_user_ids() -> None:
     """One that a worker is done with stays with its grading: what is left behind is told by its user."""
     first, second = (Sandbox("trust", ("numpy",), Limits()) for _ in range(2))
@@ -321,7 +357,9 @@ def test_sandbox_whose_worker_does_not_answer_is_refused_with_that_reason(
         probe.choose(("numpy",), Limits())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="workers have users of their own under root alone")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", int)() != 0, reason="workers have users of their own under root alone"
+)
 def test_two_gradings_at_once_have_no_user_in_common(sandbox: Sandbox) -> None:
     other = Sandbox(sandbox.tier, ("numpy",), Limits())
     with Student.of_code(sandbox, "", "import os") as one:

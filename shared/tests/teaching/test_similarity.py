@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from shared.teaching.similarity import similar_pairs
+from shared.teaching.submissions import code_of
 
 HANDOUT = "\n".join(f"def given_{i}(a, b):\n    return a * {i} + b - {i}\n" for i in range(30))
 OWN = """
@@ -36,6 +39,13 @@ def test_copy_under_other_names_is_found() -> None:
     )
     assert [(p.first, p.second) for p in pairs] == [("a", "b")]
     assert pairs[0].similarity > 0.9
+
+
+def test_half_an_emoji_in_a_notebook_is_read_as_a_question_mark() -> None:
+    cells = [{"cell_type": "code", "source": ["x = 1  # \ud83d\n"]}]
+    code = code_of("1.ipynb", json.dumps({"cells": cells}).encode())
+    assert code == "x = 1  # ?\n"
+    assert similar_pairs({"a": code, "b": OWN}) == []
 
 
 def test_those_who_did_nothing_are_not_alike() -> None:

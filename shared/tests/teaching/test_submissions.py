@@ -91,13 +91,34 @@ def test_archive_never_writes_anywhere(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", ["bomb", "damaged", "not a notebook", "binary", "link", "two notebooks", "nothing"]
+    "make",
+    [
+        "bomb",
+        "many",
+        "damaged",
+        "damaged inside",
+        "not a notebook",
+        "binary",
+        "link",
+        "two notebooks",
+        "nothing",
+    ],
 )
 def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path, make: str) -> None:
     path = tmp_path / "1.zip"
     if make == "bomb":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.py", b"#" * (MOST_BYTES + 10))
+    elif make == "many":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in "abc":
+                archive.writestr(f"{name}.py", b"#" * (MOST_BYTES // 2))
+    elif make == "damaged inside":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.py", "x = 1\n" * 100)
+        data = bytearray(path.read_bytes())
+        data[34:40] = b"\xff" * 6  # behind the header of 30 bytes and the name of 4
+        path.write_bytes(data)
     elif make == "damaged":
         path.write_bytes(b"PK\3\4 and no more")
     elif make == "not a notebook":

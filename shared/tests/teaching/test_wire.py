@@ -73,6 +73,8 @@ def test_any_bytes_are_a_value_or_an_error_of_ours(text: bytes, body: bytes) -> 
         b'{"a": 1, "b": 2}',
         b"[" * 100_000,
         b'{"dict": [[[1], 2]]}',
+        b'{"tensor": [[1], [1, 2]]}',
+        b'{"array": ["float64", [0, 1180591620717411303424]]}',
     ],
 )
 def test_malformed_frames_are_refused(text: bytes) -> None:
@@ -90,6 +92,25 @@ def test_objects_of_other_classes_are_refused_or_kept() -> None:
     kept: list[object] = []
     wire.encode([value], lambda item: kept.append(item) or len(kept) - 1)
     assert kept == [value] or kept[0] is value
+
+
+def test_text_that_arrives_can_be_written_to_a_file() -> None:
+    assert wire.decode(rb'["\ud800", "caf\u00e9"]', b"") == ["?", "café"]
+
+
+def test_value_that_is_too_large_is_refused_before_it_is_copied() -> None:
+    with pytest.raises(wire.WireError):
+        wire.encode(np.broadcast_to(np.zeros(1), (1 << 40,)))  # 8 TB
+
+
+def test_writing_stops_at_the_deadline() -> None:
+    source, sink = os.pipe()
+    try:
+        with pytest.raises(wire.Silence):
+            wire.send(sink, bytes(1 << 20), time.monotonic() + 0.05)
+    finally:
+        os.close(source)
+        os.close(sink)
 
 
 def test_reading_stops_at_the_deadline_and_at_the_end() -> None:

@@ -140,6 +140,16 @@ def {name}(*arguments, **options):
         y = [y]
     return y
 """
+_FORGED = """
+class Forged:
+    import os, struct
+    text = b'{"tensor": [[1], [1, 2]]}'
+    for fd in range(3, 32):
+        try:
+            os.write(fd, struct.pack('>II', len(text), 0) + text)
+        except OSError:
+            pass
+"""
 HARMLESS = ("attack while loading", "attack in an assignment", "not Python", "null bytes")
 """Attacks that leave the solution's functions as they are; all others must cost points."""
 
@@ -160,6 +170,7 @@ def attacks(edition: Edition, canary: str, pid: int, port: int) -> dict[str, str
         f"import os\ntry:\n    os.remove({canary!r})\nexcept OSError:\n    pass\n"
     )
     codes["attack in an assignment"] = f"x = __import__('os').system('rm -f {canary}')\n"
+    codes["forged frame while loading"] = _FORGED
     codes["fake array"] = _FAKE + everywhere(_FAKE_PLACE)
     codes["deeply nested value"] = everywhere(_NESTED_PLACE)
     codes["not Python"] = "this is ( not Python\n"

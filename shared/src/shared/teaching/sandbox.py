@@ -43,13 +43,14 @@ TIERS = ("bubblewrap", "landlock", "user", "trust")
 _FIRST_UID = 61_000
 _PREFIX = "dltasks-grade-"
 _LOCK = "lock"
-_NEW = 60.0
-"""Seconds."""
+_NEW_SECONDS = 60.0
+"""The folder of a younger lock may be of a grader that is just starting, so it is kept."""
 _PATIENCE = 4
 """Times the limit by the clock that an answer is waited for on a busy machine."""
-_LANDLOCK = 3  # from here on it covers the truncation of files
+_LEAST_LANDLOCK = 3
+"""Version of Landlock's interface from which on it covers the truncation of files."""
 _HERE = Path(__file__).parent
-_FILES = ("worker.py", "wire.py", "landlock.py", "seccomp.py")
+_FILES = ("worker.py", "loading.py", "wire.py", "landlock.py", "seccomp.py")
 _KEPT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # some processors compute wrongly without
 
 
@@ -318,7 +319,7 @@ def _remove_abandoned() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError, locks.Busy, locks.NoLocks):
             # A new folder's lock may be there and not yet be taken.
-            if time.time() - (folder / _LOCK).stat().st_mtime > _NEW:
+            if time.time() - (folder / _LOCK).stat().st_mtime > _NEW_SECONDS:
                 lock = locks.acquire(folder / _LOCK)
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
@@ -337,9 +338,10 @@ class Process:
         assert process.stdin is not None and process.stdout is not None
         self._sink, self._source = process.stdin.fileno(), process.stdout.fileno()
 
-    def send(self, value: Any) -> None:
-        """Send a plain value."""
-        wire.send(self._sink, wire.encode(value))
+    def send(self, value: Any, seconds: float | None = None) -> None:
+        """Send a plain value; see `wire.send` for what it raises after some seconds (default: four limits)."""
+        seconds = _PATIENCE * self.sandbox.limits.seconds if seconds is None else seconds
+        wire.send(self._sink, wire.encode(value), time.monotonic() + seconds)
 
     def receive(self, seconds: float) -> Any:
         """Receive a value; see `wire.receive` for what it raises.
@@ -409,9 +411,9 @@ def missing(tier: str) -> str | None:
         return None if _bwrap() else "bwrap is not installed"
     if os.geteuid() != 0:
         return "needs root"
-    kernel = landlock.version() if tier == "landlock" else _LANDLOCK
-    if kernel < _LANDLOCK:
-        return f"needs Landlock {_LANDLOCK} (Linux 6.2), this kernel has {kernel}"
+    kernel = landlock.version() if tier == "landlock" else _LEAST_LANDLOCK
+    if kernel < _LEAST_LANDLOCK:
+        return f"needs Landlock {_LEAST_LANDLOCK} (Linux 6.2), this kernel has {kernel}"
     return None
 
 

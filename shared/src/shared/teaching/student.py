@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from shared.teaching import wire
+from shared.teaching import loading, wire
 from shared.teaching.sandbox import Process, Sandbox
 
 StandIns = Mapping[str, Callable[..., Any]]
 _START = 60.0
+"""Seconds in which a file must be loaded; importing torch is most of it."""
+_LONGEST = 4
+"""Limits of one answer that a call may take in all, with the stand-ins that it calls."""
+_LARGEST = 1 << 13
+"""Whole number that a stand-in is called with at most."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +220,7 @@ class Student:
     def _start(self) -> None:
         self._process = self.sandbox.start()
         try:
-            self._process.send({"given": self.given, "code": self.code})
+            self._process.send({"given": self.given, "code": self.code}, _START)
             reply = self._process.receive(_START)
             self.problems = [_failure(entry) for entry in reply["loaded"]]
         except (wire.Closed, wire.WireError, wire.Silence, OSError, KeyError, TypeError) as error:
@@ -237,10 +243,12 @@ class _RemoteCalls(Calls):
         self.is_broken = False
 
     def request(self, **what: Any) -> Any:
+        # Code that calls stand-ins without end is never silent for long: the call as a whole has a limit too.
+        end = time.monotonic() + _LONGEST * self.seconds
         try:
             self.process.send(what)
             while True:
-                reply = self.process.receive(self.seconds)
+                reply = self.process.receive(min(self.seconds, end - time.monotonic()))
                 if isinstance(reply, dict) and reply.keys() == {"ask", "arguments", "options"}:
                     self.process.send({"value": self._stand_in(reply)})
                     continue
@@ -265,7 +273,12 @@ class _RemoteCalls(Calls):
         """Answer for a function that is not under test; nonsense asked gets None."""
         try:
             function = self.stand_ins[question["ask"]]
-            return function(*question["arguments"], **question["options"])
+            arguments, options = question["arguments"], question["options"]
+            if any(
+                type(value) is int and value > _LARGEST for value in (*arguments, *options.values())
+            ):
+                return None  # it may be a size, whose memory would be this process's
+            return function(*arguments, **options)
         except Exception:
             return None
 
@@ -284,10 +297,19 @@ class LocalStudent:
         self.problems: list[Failure] = []
         self.lost: str | None = None
 
+    @classmethod
+    @contextlib.contextmanager
+    def of_code(cls, given: str, code: str) -> Iterator[LocalStudent]:
+        """Load a submission's definitions after those of the handout."""
+        namespace, problems = loading.load(given, code)
+        student = cls(namespace)
+        student.problems = [_failure(entry) for entry in problems]
+        yield student
+
     @contextlib.contextmanager
     def check(self, stand_ins: StandIns | None = None) -> Iterator[Calls]:
         """Put the stand-ins in place for one check, and the student's own functions back after it."""
-        before = {name: self.namespace.get(name) for name in stand_ins or ()}
+        own = {name: self.namespace[name] for name in stand_ins or () if name in self.namespace}
         self.namespace.update(
             {name: _local(function) for name, function in (stand_ins or {}).items()}
         )
@@ -301,7 +323,9 @@ class LocalStudent:
                 warnings.simplefilter("ignore")
                 yield _LocalCalls(self.namespace)
         finally:
-            self.namespace.update(before)
+            for name in stand_ins or ():
+                del self.namespace[name]
+            self.namespace.update(own)
 
 
 class _LocalCalls(Calls):

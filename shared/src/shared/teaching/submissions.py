@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,18 @@ from shared.errors import UserError
 from shared.teaching.assignment import COMMON, Remark
 
 MOST_BYTES = 5 << 20
+"""Bytes of a notebook, outputs included, or of all Python files together."""
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+)
+"""What reading a damaged archive, or one with a password, raises."""
 _MOST_MEMBERS = 1000
 _ENDINGS = (".ipynb", ".py")
 
@@ -158,9 +172,9 @@ def notebook_code(name: str, text: str) -> Iterator[str]:
         for cell in cells:
             if cell.get("cell_type") == "code":
                 source = cell.get("source", "")
-                yield without_magics(
-                    source if isinstance(source, str) else "".join(map(str, source))
-                )
+                code = source if isinstance(source, str) else "".join(map(str, source))
+                # Half an emoji is no character, and no file could hold it.
+                yield without_magics(code.encode("utf-8", "replace").decode())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableError("not_notebook", name=name) from None
 
@@ -192,7 +206,7 @@ def _of_zip(path: Path) -> str:
             if len(members) > _MOST_MEMBERS:
                 raise UnreadableError("many_members", most=_MOST_MEMBERS)
             return _read_best([(info.filename, (archive, info)) for info in members])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
+    except _DAMAGED:
         raise UnreadableError("bad_archive") from None
 
 
@@ -214,7 +228,14 @@ def _read_best(files: Iterable[tuple[str, object]]) -> str:
     chosen = notebooks or usable
     if not chosen:
         raise UnreadableError("no_code")
-    return "\n\n".join(code_of(PurePosixPath(name).name, _bytes(file)) for name, file in chosen)
+    codes, size = [], 0
+    for name, file in chosen:
+        data = _bytes(file)
+        size += len(data)
+        if size > MOST_BYTES:
+            raise UnreadableError("too_large", name=name, megabytes=MOST_BYTES >> 20)
+        codes.append(code_of(PurePosixPath(name).name, data))
+    return "\n\n".join(codes)
 
 
 def _bytes(file: object) -> bytes:

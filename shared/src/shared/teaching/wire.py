@@ -23,6 +23,8 @@ MOST_BYTES = 64 << 20
 MOST_TEXT = 2000
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 _DEEPEST = 20
+_READY = 512
+"""Bytes that a pipe which is ready takes without blocking, by POSIX."""
 
 
 class WireError(Exception):
@@ -30,7 +32,7 @@ class WireError(Exception):
 
 
 class Silence(Exception):
-    """Nothing arrived in time."""
+    """The other side has not written, or not read, in time."""
 
 
 class Closed(Exception):
@@ -66,21 +68,37 @@ def decode(text: bytes, body: bytes) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         raise WireError("no JSON") from None
-    return _value(value, [body], 0)
+    try:
+        return _value(value, [body], 0)
+    except (ValueError, TypeError, OverflowError):  # from numpy
+        raise WireError("not well-formed") from None
 
 
-def send(descriptor: int, frame: bytes) -> None:
+def send(descriptor: int, frame: bytes, deadline: float | None = None) -> None:
     """Write a frame to a file descriptor.
+
+    Parameters
+    ----------
+    descriptor : int
+    frame : bytes
+    deadline : float, optional
+        In the time of `time.monotonic`.
 
     Raises
     ------
     Closed
-        Nobody reads it.
+        Nobody reads it any more.
+    Silence
+        It was not read in time.
     """
     view = memoryview(frame)
     while view:
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select([], [descriptor], [], left)[1]:
+                raise Silence
         try:
-            view = view[os.write(descriptor, view) :]
+            view = view[os.write(descriptor, view[:_READY]) :]
         except BrokenPipeError:
             raise Closed from None
 
@@ -144,6 +162,8 @@ def _plain(value: Any, arrays: list[bytes], keep: Callable[[Any], int] | None, d
     if isinstance(value, np.generic):
         return _plain(value.item(), arrays, keep, depth + 1)
     if kind is np.ndarray and value.dtype.name in DTYPES:
+        if value.nbytes > MOST_BYTES:
+            raise WireError("the value is too large")
         arrays.append(np.ascontiguousarray(value).tobytes())
         return {"array": [value.dtype.name, list(value.shape)]}
     if kind.__module__.split(".")[0] == "torch" and hasattr(value, "detach"):
@@ -160,6 +180,10 @@ def _value(value: Any, rest: list[bytes], depth: int) -> Any:
         raise WireError("the value is nested too deeply")
     if isinstance(value, list):
         return [_value(item, rest, depth + 1) for item in value]
+    if isinstance(value, str):
+        return value.encode(
+            "utf-8", "replace"
+        ).decode()  # half a surrogate pair cannot be written to a file
     if not isinstance(value, dict):
         return value
     if len(value) != 1:

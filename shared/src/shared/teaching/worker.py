@@ -10,16 +10,13 @@ Whatever student code does to this process harms its own score alone: the grader
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import importlib
 import json
 import os
-import re
 import resource
 import signal
 import sys
-import traceback
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), *json.loads(sys.argv[1])["path"]]
 
 if TYPE_CHECKING:
-    from shared.teaching import landlock, seccomp, wire
+    from shared.teaching import landlock, loading, seccomp, wire
 else:
     import landlock
+    import loading
     import seccomp
     import wire
 
@@ -56,7 +54,7 @@ class Session:
             answer = getattr(self, f"do_{request['do']}")(request)
             frame = wire.encode({"value": answer}, self.keep)
         except (Exception, SystemExit) as error:
-            frame = wire.encode(problem(error), self.keep)
+            frame = wire.encode(loading.problem(error), self.keep)
         wire.send(self.sink, frame)
 
     def do_call(self, request: dict[str, Any]) -> Any:
@@ -129,13 +127,6 @@ class Session:
         return value
 
 
-def problem(error: BaseException) -> dict[str, Any]:
-    """Describe an exception: its class, its text, the line of the student's file it came from."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == FILE]
-    text = str(error)[: wire.MOST_TEXT] if not isinstance(error, SystemExit) else "exit"
-    return {"error": type(error).__name__[:100], "text": text, "line": lines[-1] if lines else None}
-
-
 class LightDynamo(types.ModuleType):
     """Takes the place of `torch._dynamo` until something other than an optimizer asks for it.
 
@@ -162,78 +153,7 @@ class LightDynamo(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-FILE = "submission.py"
 _PARENT_DEATH_SIGNAL = 1
-
-
-def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Run the definitions of the handout, then those of a submission; return the names and what failed.
-
-    Only imports, functions, classes and assignments are run: a submission may train for half an hour where it is not
-    asked to. An assignment that calls one of its own functions is left out for the same reason, and so is one that
-    needs what was left out.
-    """
-    namespace: dict[str, Any] = {"__name__": "submission", "__builtins__": __builtins__}
-    problems: list[dict[str, Any]] = []
-    exec(compile(given, "handout.py", "exec"), namespace)
-    statements, wrong = parse(code)
-    problems += wrong
-    definitions = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-    own = {node.name for node in statements if isinstance(node, definitions)}
-    left_out: set[str] = set()
-    for node in statements:
-        if not isinstance(
-            node, (*definitions, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-        ):
-            continue
-        if isinstance(node, (ast.Assign, ast.AnnAssign)):
-            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-            read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
-            if own & called(node) or left_out & read:
-                left_out |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
-                continue
-        try:
-            exec(compile(ast.Module([node], []), FILE, "exec"), namespace)
-        except (Exception, SystemExit) as error:
-            problems.append({**problem(error), "line": node.lineno})
-    return namespace, problems
-
-
-def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
-    """Return the statements of a submission; of one that is not valid Python, those that are valid by themselves.
-
-    A cell left in the middle of a line must not cost the whole notebook.
-    """
-    invalid = (SyntaxError, ValueError, RecursionError, MemoryError)
-    try:
-        return ast.parse(code).body, []
-    except invalid as error:
-        # A notebook's cells are one file here: its line number is of less help than the line.
-        words = error.msg if isinstance(error, SyntaxError) else error
-        shown = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
-        text = f"{type(error).__name__}: {words}{shown}"[: wire.MOST_TEXT]
-        line = getattr(error, "lineno", None)
-        problems = [{"error": type(error).__name__, "text": text, "line": line}]
-    lines = code.split("\n")
-    starts = [
-        number
-        for number, line in enumerate(lines)
-        if re.match(r"[\w@]", line) and not (number and lines[number - 1].startswith("@"))
-    ]
-    statements: list[ast.stmt] = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        try:
-            piece = ast.parse("\n".join(lines[start:end]))
-        except invalid:
-            continue
-        statements += ast.increment_lineno(piece, start).body
-    return statements, problems
-
-
-def called(node: ast.AST) -> set[str]:
-    """Return the names that are called anywhere in a statement."""
-    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
-    return {call.id for call in calls if isinstance(call, ast.Name)}
 
 
 def limit(settings: dict[str, Any]) -> None:
@@ -274,8 +194,9 @@ def main() -> None:
         light = sys.modules["torch._dynamo"] = LightDynamo()
         sys.modules["torch"]._dynamo = light  # type: ignore[attr-defined]
     request = wire.receive(source)
-    namespace, problems = load(request["given"], request["code"])
-    wire.send(sink, wire.encode({"loaded": problems}))
+    namespace, problems = loading.load(request["given"], request["code"])
+    short = [{**problem, "text": problem["text"][: wire.MOST_TEXT]} for problem in problems]
+    wire.send(sink, wire.encode({"loaded": short}))
     while True:
         try:
             request = wire.receive(source)
