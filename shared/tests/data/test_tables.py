@@ -126,6 +126,7 @@ def test_json_lines_keep_their_values_and_their_problems_have_lines(tmp_path: Pa
         ("[1, 2]\n", "a.jsonl:1: is a JSON list. Expected one object a line"),
         ('{"text": 1}\n{"label": 2}\n', "a.jsonl:2: 'text' is missing. Its keys: 'label'"),
         ('{"text": 1, "text": 2}\n', "a.jsonl:1: 'text' is there twice"),
+        (r'{"text": "good \ud83d"}' + "\n", "a.jsonl:1: holds half of a surrogate pair"),
     ):
         with pytest.raises(UserError) as error:
             list(table(tmp_path, "a.jsonl", content).rows(["text"]))

@@ -15,7 +15,7 @@ from shared.command.options import CompareOptions
 from shared.errors import UserError
 from shared.pages import compare
 from shared.pages.compare import curves_of, differing_settings, read_runs
-from shared.pages.links import link_page, link_runs
+from shared.pages.links import link_page, link_runs, relative_url
 from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
 
@@ -154,6 +154,16 @@ def test_links_work_whatever_the_names_hold(tmp_path: Path) -> None:
     link_runs(tmp_path)
     targets = {unquote_to_bytes(link) for link in links_in(tmp_path / "plain" / "report.html")}
     assert targets == {os.fsencode(f"../{name}/report.html") for name in names}
+
+
+def test_page_on_another_drive_is_linked_by_its_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_drive(path: Path, start: Path) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    assert relative_url(tmp_path / "a b.html", Path("/runs")) == (tmp_path / "a b.html").as_uri()
 
 
 def test_pages_link_to_their_sisters_and_back(runs: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def training(
 @pytest.fixture
 def trial(tmp_path: Path):
     options = TrainOptions(out=str(tmp_path / "curve"), find_learning_rate=True, quiet=True)
-    with TrialRun("toy", options) as run:
+    with TrialRun("toy", options, quiet=options.quiet) as run:
         yield run
 
 
@@ -159,7 +159,7 @@ def test_range_that_ends_while_the_loss_falls_is_said_to_be_too_short(
 
 def test_loss_that_is_not_finite_at_once_is_the_users(tmp_path: Path) -> None:
     options = TrainOptions(out=str(tmp_path / "curve"), find_learning_rate=True, quiet=True)
-    with TrialRun("toy", options) as run:
+    with TrialRun("toy", options, quiet=options.quiet) as run:
         ours = training(run)
         with torch.no_grad():
             ours.model.first.fill_(float("inf"))

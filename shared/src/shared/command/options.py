@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared.command.config import Problems, positional
+from shared.files import shell_quoted
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 """Where to compute; auto: a GPU if there is one."""
@@ -58,7 +59,7 @@ class RunOptions:
         if not self.quiet:
             print(f"The run is in {folder}; its page is {folder / 'report.html'}.")
             if (folder / "tensorboard").is_dir():
-                print(f"Its curves: tensorboard --logdir {folder}")
+                print(f"Its curves: tensorboard --logdir {shell_quoted(folder)}")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from shared.command.options import FetchOptions
 from shared.data.archives import extract
 from shared.data.fetch import Source, fetch
 from shared.errors import UserError
+from shared.files import shell_quoted
 
 _COURSE = (
     "https://raw.githubusercontent.com/norsheep/ai-classes/978d53f077670639c9d5ece9f04cd1928109a556/"
@@ -267,7 +268,7 @@ def fetch_and_say(name: str, command: str, options: FetchOptions) -> int:
     options : FetchOptions
     """
     folder = fetch_dataset(name, options.out, quiet=options.quiet)
-    print(f"The data is in {folder}. `{command} --data {folder}` trains on it.")
+    print(f"The data is in {folder}. `{command} --data {shell_quoted(folder)}` trains on it.")
     if folder == data_root() / name:
         print("This is the default folder, so --data may be left out.")
     return 0

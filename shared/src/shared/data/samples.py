@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.command.options import SampleOptions
 from shared.data.datasets import find_data
-from shared.files import require_empty
+from shared.files import require_empty, shell_quoted
 
 MARK = ".dltasks-sample"
 """A hidden file in every sample, so that a run on one says so wherever the sample lies."""
@@ -87,7 +87,7 @@ def write_sample(options: SampleOptions, command: str, write: Write, advice: str
     folder = Path(options.out or f"{command}-sample")
     require_empty(folder)
     _write(folder, write)
-    print(f"The sample is in {folder}. {advice.format(folder=folder)}")
+    print(f"The sample is in {folder}. {advice.format(folder=shell_quoted(folder))}")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,7 @@ SUFFIXES = {
     ".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": "", ".jsonlines": ""
 }  # fmt: skip
 """File name endings and their separator; none in JSONL."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 LONGEST_FIELD = 1 << 24
 """Characters; a quote that is never closed is noticed after as many at the latest."""
 
@@ -289,6 +291,9 @@ def _object_of(text: str, where: str, on_bad: Callable[[str], object]) -> dict[s
         return None
     if repeated:
         on_bad(f"{where}: {repeated[0]!r} is there twice")
+        return None
+    if "\\u" in text and _SURROGATE.search(json.dumps(values, ensure_ascii=False)):
+        on_bad(f"{where}: holds half of a surrogate pair, which is no character")
         return None
     return values
 

@@ -79,7 +79,10 @@ def link_page(page: Path) -> None:
 
 def relative_url(target: Path, folder: Path) -> str:
     """Return the link from a page in a folder to a file, whatever characters their names hold."""
-    path = os.path.relpath(target, folder).replace(os.sep, "/")
+    try:
+        path = os.path.relpath(target, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return target.resolve().as_uri()
     return quote(os.fsencode(path))
 
 

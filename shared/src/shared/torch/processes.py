@@ -44,10 +44,12 @@ class TrialRun(RunDirectory):
     ----------
     task : str
     options : TrainOptions
+    quiet : bool
+        Print nothing.
     """
 
-    def __init__(self, task: str, options: TrainOptions) -> None:
-        super().__init__(Path(tempfile.mkdtemp(prefix=f"{task}-trial-")), quiet=options.quiet)
+    def __init__(self, task: str, options: TrainOptions, *, quiet: bool) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix=f"{task}-trial-")), quiet=quiet)
         self.task, self.options = task, options
 
     def close(self) -> None:
@@ -74,7 +76,7 @@ def start_run(
         As `RunDirectory.start`.
     """
     if isinstance(options, TrainOptions) and options.find_learning_rate:
-        return TrialRun(task, options)
+        return TrialRun(task, options, quiet=options.quiet or not accelerator.is_main_process)
     run, problem, failure = None, None, None
     if accelerator.is_main_process:
         try:

@@ -34,7 +34,7 @@ def write_summary(
     run : RunDirectory
     config : LoopConfig
     outcome : Outcome
-        Of `Training.fit`.
+        What `Training.fit` returned.
     task : str
     data : mapping
         Name, checksum of the listing, sizes.
@@ -50,7 +50,6 @@ def write_summary(
         Further packages whose versions matter.
     """
     best = run.checkpoints.best(highest=highest)
-    rates = [r["per_second"] for r in run.metrics.records() if "per_second" in r]
     run.write_summary(
         {
             "task": task,
@@ -63,11 +62,24 @@ def write_summary(
             "epochs": outcome.epochs,
             "best_step": best.step if best else None,
             "seconds": round(outcome.seconds, 3),
-            f"{unit}_per_second": round(sum(rates) / len(rates)) if rates else None,
+            f"{unit}_per_second": _per_second(run.metrics.records()),
             "metrics": dict(metrics),
             "versions": versions(("numpy", "torch", "accelerate", *packages)),
         }
     )
+
+
+def _per_second(records: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return what all updates counted by the seconds that they took; None where no line of the log has a speed."""
+    count = seconds = 0.0
+    before = 0
+    for line in records:
+        if "per_second" in line:
+            spent = (line["step"] - before) * line["step_seconds"]
+            count += spent * line["per_second"]
+            seconds += spent
+            before = line["step"]
+    return round(count / seconds) if seconds else None
 
 
 def device_name(device: torch.device) -> str:
