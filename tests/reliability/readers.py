@@ -29,7 +29,7 @@ from esim.data.tokens import token_pairs
 from resnet_tiny.data.layout import read_classes, train_images, val_images
 from shared.command import config as configuration
 from shared.data.tables import Table
-from shared.text.vectors import load_pretrained, read_word2vec
+from shared.text.vectors import load_pretrained, read_vectors
 from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig as LanguageConfig
 from word_lm.data.dataset import load_text
@@ -170,8 +170,8 @@ class Reader:
 
 
 READERS = {
-    "word2vec text": Reader(read_word2vec, "v.txt", (b"3 3\n" + TEXT,)),
-    "word2vec binary": Reader(read_word2vec, "v.bin", (BINARY, BINARY.replace(b"3 3", b"1000000000000 3"))),
+    "word2vec text": Reader(read_vectors, "v.txt", (b"3 3\n" + TEXT,)),
+    "word2vec binary": Reader(read_vectors, "v.bin", (BINARY, BINARY.replace(b"3 3", b"1000000000000 3"))),
     "GloVe": Reader(glove, "glove.txt", (TEXT, b"3 3\n" + TEXT, BINARY)),
     "GloVe, bad lines skipped": Reader(lambda path: glove(path, "skip"), "glove.txt", (TEXT, BINARY)),
     "GloVe, gzipped": Reader(glove, "glove.txt.gz", (gzip.compress(TEXT * 20, mtime=0),)),

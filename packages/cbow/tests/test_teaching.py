@@ -385,10 +385,10 @@ def test_folder_with_a_grading_needs_resume(tmp_path: Path) -> None:
     (tmp_path / "out" / "notes.txt").touch()
     options = GradeOptions(submissions=str(tmp_path / "in"), out=str(tmp_path / "out"))
     with pytest.raises(UserError, match="not empty"):
-        grade(ASSIGNMENT, options)
+        grade("cbow", options)
     (tmp_path / "out" / "results.jsonl").touch()
     with pytest.raises(UserError, match="--resume"):
-        grade(ASSIGNMENT, options)
+        grade("cbow", options)
 
 
 @pytest.mark.reliability

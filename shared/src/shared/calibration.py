@@ -36,14 +36,14 @@ class Bin:
     accuracy: float
 
 
-def reliability(confidence: ArrayLike, is_right: ArrayLike, bins: int = BINS) -> list[Bin]:
+def reliability(confidence: ArrayLike, is_correct: ArrayLike, bins: int = BINS) -> list[Bin]:
     """Group predictions by their confidence into bins of equal width.
 
     Parameters
     ----------
     confidence : float array (N,)
         Probability of the predicted class, 0 to 1.
-    is_right : bool array (N,)
+    is_correct : bool array (N,)
         Whether the predicted class is the label.
     bins : int
         Number of bins, >= 1.
@@ -53,13 +53,13 @@ def reliability(confidence: ArrayLike, is_right: ArrayLike, bins: int = BINS) ->
     list of Bin
         Those that are not empty, in ascending order.
     """
-    scores, is_correct = np.asarray(confidence, dtype=np.float64), np.asarray(is_right, dtype=bool)
+    scores, correct = np.asarray(confidence, dtype=np.float64), np.asarray(is_correct, dtype=bool)
     index = np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)
     filled = []
     for number in range(bins):
         is_in = index == number
         if is_in.any():
-            mean, accuracy = float(scores[is_in].mean()), float(is_correct[is_in].mean())
+            mean, accuracy = float(scores[is_in].mean()), float(correct[is_in].mean())
             filled.append(Bin((number + 1) / bins, int(is_in.sum()), mean, accuracy))
     return filled
 

@@ -71,7 +71,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             os.chmod(folder, 0o777 & ~mask)
             for name in names:
                 os.chmod(os.path.join(folder, name), 0o666 & ~mask)
-        if not any(_has_taken_place(aside, path) for _ in range(10)):
+        if not any(_replace_folder(aside, path) for _ in range(10)):
             raise OSError(errno.EBUSY, "other processes write it all the time", str(path))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -123,7 +123,8 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 def shell_quoted(path: str | Path) -> str:
     """Return a path as the shell of this system takes it."""
-    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
+    text = f"./{path}" if str(path).startswith("-") else str(path)  # not an option
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def sha256_of(path: Path) -> str:
@@ -132,8 +133,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _has_taken_place(aside: Path, path: Path) -> bool:
-    """Put a folder where another one may be; False: another process has made that one anew meanwhile."""
+def _replace_folder(aside: Path, path: Path) -> bool:
+    """Rename a folder to `path`, replacing what is there.
+
+    Returns False if another process has made `path` anew meanwhile.
+    """
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
     try:
         # There may be none, or another process was quicker.

@@ -21,7 +21,7 @@ def progress_bar(total: int | None, *, label: str, unit: str, quiet: bool = Fals
     """
     from tqdm import tqdm
 
-    is_hidden = quiet or not sys.stderr.isatty()
+    is_hidden = quiet or sys.stderr is None or not sys.stderr.isatty()
     return tqdm(
         total=total,
         desc=label,

@@ -28,7 +28,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Stands in for the network: file name -> bytes; what is missing fails as `fetch` does."""
     served: dict[str, bytes] = {}
 
-    def fetch(source: Source, folder: Path, *, quiet: bool, timeout: float) -> Path:
+    def fetch(source: Source, folder: Path, *, quiet: bool) -> Path:
         if source.file not in served:
             raise UserError(f"{source.file} could not be downloaded.")
         folder.mkdir(parents=True, exist_ok=True)

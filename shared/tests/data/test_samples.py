@@ -41,9 +41,10 @@ def test_sample_is_written_to_a_new_folder_only_and_says_what_to_do(
     )
     with pytest.raises(UserError, match="is not empty"):
         write_sample(SampleOptions("book-sample"), "book", write, "")
-    write_sample(SampleOptions("my book"), "book", write, "`book train --data {folder}`.")
-    command = capsys.readouterr().out.split("`")[1]
-    assert shlex.split(command)[-1] == "my book"
+    for name, typed in (("my book", "my book"), ("-book", "./-book")):
+        write_sample(SampleOptions(name), "book", write, "`book train --data {folder}`.")
+        command = capsys.readouterr().out.split("`")[1]
+        assert shlex.split(command)[-1] == typed
 
 
 def test_sample_is_known_as_one_wherever_it_lies(tmp_path: Path) -> None:

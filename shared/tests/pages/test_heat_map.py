@@ -14,7 +14,9 @@ def test_shades_are_absolute_and_everything_given_is_escaped(tmp_path: Path) -> 
     page.html(STYLE)
     shades = [[0.0, 0.5], [1.0, 2.0]]
     page.html(
-        heat_map("<i>", ["<b>", "r"], ["c", "&"], shades, [["0", "<u>"], ["1", "2"]], marked=["r"])
+        heat_map(
+            "<i>", ["<b>", "r"], ["\udce9", "&"], shades, [["0", "<u>"], ["1", "2"]], marked=["r"]
+        )
     )
     text = page.save(tmp_path / "page.html").read_text("utf-8")
     opacities = [float(value) for value in re.findall(r"opacity:([\d.]+)", text)]

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.text.inspection import word_to_show, write_vocabulary
-from shared.text.vectors import read_word2vec
+from shared.text.vectors import read_vectors
 from shared.text.vocabulary import Vocabulary
 
 TOKENS = ("<pad>", "<unk>", "film", "naïve")
@@ -32,7 +32,7 @@ def test_vocabulary_is_written_into_a_new_folder_and_never_over_other_files(tmp_
     assert line.endswith("out: stoi.json, itos.txt, vectors.txt (word2vec text).")
     assert json.loads((tmp_path / "out" / "stoi.json").read_text("utf-8"))["film"] == 2
     assert (tmp_path / "out" / "itos.txt").read_text("utf-8").splitlines() == list(TOKENS)
-    tokens, matrix = read_word2vec(tmp_path / "out" / "vectors.txt")
+    tokens, matrix = read_vectors(tmp_path / "out" / "vectors.txt")
     assert tuple(tokens) == TOKENS and np.array_equal(matrix, vectors)
     mine = tmp_path / "mine" / "thesis.txt"
     mine.parent.mkdir()

@@ -32,7 +32,7 @@ def test_pieces_joined_are_the_text_and_no_word_is_cut(
     path = tmp_path_factory.mktemp("text") / "a.txt"
     path.write_text(text, encoding="utf-8", newline="\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_files, "BYTES", size)
+        patch.setattr(text_files, "PIECE", size)
         pieces = list(read_pieces(path))
     assert "".join(pieces) == text
     for piece in pieces[:-1]:
@@ -96,7 +96,7 @@ def test_hundred_megabyte_line_is_read_in_pieces(tmp_path: Path) -> None:
     for line in read_lines(path):
         longest, words = max(longest, len(line)), words + line.count(" ")
     assert words == 100 * 160_000
-    assert longest <= 3 * text_files.BYTES
+    assert longest <= 3 * text_files.PIECE
 
 
 BAD = {
@@ -114,7 +114,7 @@ BAD = {
 def test_what_is_no_text_is_refused_by_line(
     case: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_files, "BYTES", size)
+    monkeypatch.setattr(text_files, "PIECE", size)
     content, encoding, expected = BAD[case]
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(UserError) as error:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from shared.text.vectors import load_pretrained, read_vectors, read_word2vec, write_word2vec
+from shared.text.vectors import load_pretrained, read_vectors, write_word2vec
 from shared.text.vocabulary import Vocabulary
 
 GLOVE = b"the 1 2 3\n. . 4 5 6\nMan 7 8 9\nman -1 -2 -3e-1\ncat 10 11 12\nthe 9 9 9\n"
@@ -207,7 +207,7 @@ def test_binary_rows_are_read_with_and_without_line_feed(tmp_path, line_feed):
         + row(tricky, 0, 4)
         + line_feed
     )
-    tokens, matrix = read_word2vec(path)
+    tokens, matrix = read_vectors(path)
     assert tokens == ["he", "caf\u00e9"]
     assert matrix.tolist() == [[1, -2, 0.5], [tricky, 0, 4]]
 
@@ -224,7 +224,7 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("vectors") / "v"
     matrix = np.array(list(table.values()), dtype=np.float32)
     write_word2vec(path, list(table), matrix, binary=False)
-    tokens, read = read_word2vec(path)
+    tokens, read = read_vectors(path)
     assert tokens == list(table)
     assert read.tobytes() == matrix.tobytes()
 
@@ -235,13 +235,13 @@ def test_large_matrix_survives_block_borders(tmp_path, binary):
     matrix = rng.standard_normal((5000, 100)).astype(np.float32)  # 2 MB: more than one block
     tokens = [f"w{index}" * (1 + index % 5) for index in range(5000)]
     write_word2vec(tmp_path / "v", tokens, matrix, binary=binary)
-    read_tokens, read = read_word2vec(tmp_path / "v")
+    read_tokens, read = read_vectors(tmp_path / "v")
     assert read_tokens == tokens
     assert np.array_equal(read, matrix)
-    few_tokens, few = read_word2vec(tmp_path / "v", limit=7)
+    few_tokens, few = read_vectors(tmp_path / "v", limit=7)
     assert few_tokens == tokens[:7]
     assert np.array_equal(few, matrix[:7])
-    assert read_word2vec(tmp_path / "v", limit=0)[1].shape == (0, 100)
+    assert read_vectors(tmp_path / "v", limit=0)[1].shape == (0, 100)
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -256,7 +256,7 @@ def test_files_go_both_ways_with_gensim(tmp_path, binary):
     assert np.array_equal(theirs.vectors, matrix)
     theirs.save_word2vec_format(str(tmp_path / "theirs"), binary=binary)
     assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes()
-    read_tokens, read = read_word2vec(tmp_path / "theirs")
+    read_tokens, read = read_vectors(tmp_path / "theirs")
     assert read_tokens == tokens
     assert np.array_equal(read, matrix)
 
@@ -264,7 +264,7 @@ def test_files_go_both_ways_with_gensim(tmp_path, binary):
 def test_repeated_token_keeps_its_first_row_with_a_warning(tmp_path):
     (tmp_path / "v").write_bytes(b"3 2\na 1 2\na 3 4\nb 5 6\n")
     with pytest.warns(UserWarning, match="1 rows of repeated tokens"):
-        tokens, matrix = read_word2vec(tmp_path / "v")
+        tokens, matrix = read_vectors(tmp_path / "v")
     assert (tokens, matrix.tolist()) == (["a", "b"], [[1, 2], [5, 6]])
 
 
@@ -290,8 +290,6 @@ def test_glove_text_is_read_whole_or_its_first_rows(tmp_path):
     assert tokens == [f"w{row}" for row in range(9)]
     assert matrix[:, 0].tolist() == list(range(9))
     assert read_vectors(path, 2)[0] == ["w0", "w1"]
-    with pytest.raises(UserError, match="there is no header"):
-        read_word2vec(path)
 
 
 def test_message_about_a_bad_line_names_an_option_only_where_there_is_one(tmp_path):
@@ -307,7 +305,6 @@ def test_message_about_a_bad_line_names_an_option_only_where_there_is_one(tmp_pa
 @pytest.mark.parametrize(
     "content, problem",
     [
-        (b"the 1 2 3\n", "no header"),
         (b"2 2\nhe 1 2\n", "ends after 1 whole rows, its header promises 2"),
         (b"1 2\nhe 1 2\nshe 1 2\n", "has more than the 1 rows"),
         (b"2 2\nhe 1 2\nshe 1\n", "v:3:"),
@@ -334,7 +331,7 @@ def test_message_about_a_bad_line_names_an_option_only_where_there_is_one(tmp_pa
 def test_damaged_word2vec_file_is_named(tmp_path, content, problem):
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(UserError, match=re.escape(problem)) as caught:
-        read_word2vec(tmp_path / "v")
+        read_vectors(tmp_path / "v")
     assert "\n" not in str(caught.value)
 
 

@@ -222,7 +222,7 @@ def test_moving_average_and_mean_follow_their_formulas():
         expected = decay * expected + (1 - decay) * value
     assert float(moving.state_dict()["weight"]) == pytest.approx(expected)
     assert float(mean.state_dict()["weight"]) == pytest.approx(np.mean(values))
-    with mean.in_place():
+    with mean.applied():
         assert layer.weight.item() == pytest.approx(np.mean(values))
     assert layer.weight.item() == 8.0
 

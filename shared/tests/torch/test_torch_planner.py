@@ -14,7 +14,7 @@ from toy_task import Killed, ToyConfig, everything, is_same, train
 from shared.errors import UserError
 from shared.testing import records_of
 from shared.torch import plan as plan_module
-from shared.torch.plan import Costs, Pace, Plan, stage_ends, steps_that_fit, stretched
+from shared.torch.plan import Costs, Pace, Plan, evaluation_interval, stage_ends, steps_that_fit
 from shared.torch.timing import time_stages
 
 MINUTES = 0.04
@@ -34,10 +34,10 @@ class Machine:
         evaluation: Callable[[float], float] = lambda now: 0.0,
         after: float = 0.0,
     ) -> None:
-        every = stretched(evaluate_every, epoch_steps, timed)
+        every = evaluation_interval(evaluate_every, epoch_steps, timed)
         between = every or epoch_steps
         left = seconds - after * timed.evaluation
-        total = steps_that_fit(left, timed.mean_step(0), timed.evaluation, between, between)
+        total = steps_that_fit(left, timed.mean_step_seconds(0), timed.evaluation, between, between)
         self.plan, self.now, self.replans = Plan(total, every), 0.0, 0
         pace, step, proposed = Pace(timed, seconds, after), 0, None
         pace.start(0.0)
@@ -94,13 +94,15 @@ def test_run_ends_within_five_percent_of_its_time_whatever_the_machine_does(
 
 def test_stages_that_take_longer_are_planned_for_and_are_no_change_of_pace() -> None:
     costs = Costs(((0.25, 0.05), (0.75, 0.1), (1.0, 0.4)), 0.0)
-    assert costs.mean_step(0) == pytest.approx(0.1625)
-    assert costs.mean_step(0.75) == pytest.approx(0.4)
-    assert costs.mean_step(0.5) == pytest.approx(0.25)
-    machine = Machine(lambda now, progress: costs.step(progress), seconds=600, timed=costs)
+    assert costs.mean_step_seconds(0) == pytest.approx(0.1625)
+    assert costs.mean_step_seconds(0.75) == pytest.approx(0.4)
+    assert costs.mean_step_seconds(0.5) == pytest.approx(0.25)
+    machine = Machine(lambda now, progress: costs.step_seconds(progress), seconds=600, timed=costs)
     assert machine.replans == 0
     assert machine.now == pytest.approx(600, rel=0.01)
-    slower = Machine(lambda now, progress: 2 * costs.step(progress), seconds=600, timed=costs)
+    slower = Machine(
+        lambda now, progress: 2 * costs.step_seconds(progress), seconds=600, timed=costs
+    )
     assert 0.95 * 600 <= slower.now <= 1.05 * 600
 
 
@@ -132,8 +134,10 @@ def test_fitting_steps_leave_time_for_every_evaluation() -> None:
 
 
 def test_evaluations_are_stretched_to_a_tenth_of_the_time() -> None:
-    assert stretched(10, 400, WITH_EVALUATION) == 180  # 18 s of training to 2 s of evaluation
-    assert stretched(0, 400, WITH_EVALUATION) == 0
+    assert (
+        evaluation_interval(10, 400, WITH_EVALUATION) == 180
+    )  # 18 s of training to 2 s of evaluation
+    assert evaluation_interval(0, 400, WITH_EVALUATION) == 0
 
 
 def test_each_stage_is_warmed_with_the_batches_it_is_timed_with(

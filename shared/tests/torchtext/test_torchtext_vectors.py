@@ -10,7 +10,7 @@ import torch
 from torchtext.vocab import Vectors, Vocab
 
 from shared.errors import UserError
-from shared.text.vectors import load_pretrained, read_word2vec, write_word2vec
+from shared.text.vectors import load_pretrained, read_vectors, write_word2vec
 from shared.torchtext.adapter import from_vectors, from_vocab, to_vectors
 
 WORDS = "the a cat Cat sat <pad> é".split()
@@ -85,7 +85,7 @@ def test_moved_vectors_are_the_same_and_come_back(theirs, tmp_path):
 def test_moved_vectors_can_be_saved_without_a_pickle(theirs, tmp_path):
     tokens, matrix = from_vectors(theirs)
     write_word2vec(tmp_path / "vectors.bin", tokens, matrix, binary=True)
-    again, same = read_word2vec(tmp_path / "vectors.bin")
+    again, same = read_vectors(tmp_path / "vectors.bin")
     assert again == tokens
     assert np.array_equal(same, matrix)
 

@@ -56,12 +56,12 @@ class Verb:
     example : str
         What to type after the command, for `--help`.
     shared : str
-        Module of `shared` that holds the code, where it is the same in all packages.
+        `module:function` of `shared` that is the code, where it is the same in all packages.
 
     Notes
     -----
-    The code is `run` in the package's `commands/<name>.py`, called with one instance of each option class; `run` in a
-    module of `shared` gets the package's import name before them.
+    The code is `run` in the package's `commands/<name>.py`, called with one instance of each option class; a function
+    of `shared` gets the package's import name before them.
     """
 
     name: str
@@ -113,24 +113,25 @@ def common_verbs() -> tuple[Verb, ...]:
     options = "shared.command.options:"
     return (
         Verb("recipes", "List the recipes: what for, what to expect.", f"{options}RecipesOptions",
-             shared="shared.command.recipes"),
+             shared="shared.command.recipes:run"),
         Verb("compare", "Compare runs: settings, figures, curves.", f"{options}CompareOptions",
-             shared="shared.pages.compare", example="compare RUN RUN"),
+             shared="shared.pages.compare:run", example="compare RUN RUN"),
         Verb("completion", "Write completions for a shell.", f"{options}CompletionOptions",
-             shared="shared.command.completion", example="completion bash >> ~/.bashrc"),
+             shared="shared.command.completion:run", example="completion bash >> ~/.bashrc"),
     )  # fmt: skip
 
 
 def teaching_verbs() -> tuple[Verb, ...]:
     """Return the verbs of a package that has an assignment: `handout`, `check`, `grade`."""
-    options = "shared.teaching.options:"
+    options, code = "shared.teaching.options:", "shared.teaching.verbs:"
     return (
-        Verb(
-            "handout", "Write the assignment for students and teachers.", f"{options}HandoutOptions"
-        ),
-        Verb("check", "Check your solution of the assignment.", f"{options}CheckOptions"),
-        Verb("grade", "Grade a class's solutions in a sandbox.", f"{options}GradeOptions"),
-    )
+        Verb("handout", "Write the assignment for students and teachers.", f"{options}HandoutOptions",
+             shared=f"{code}hand_out"),
+        Verb("check", "Check your solution of the assignment.", f"{options}CheckOptions",
+             shared=f"{code}check_file"),
+        Verb("grade", "Grade a class's solutions in a sandbox.", f"{options}GradeOptions",
+             shared=f"{code}grade"),
+    )  # fmt: skip
 
 
 def run_verbs(
@@ -234,10 +235,10 @@ def _dispatch(
         if isinstance(option, RunOptions):
             option.require_free_folder()
     if verb.name == "completion":
-        return int(_load(f"{verb.shared}:run")(package, *options, verbs=verbs) or 0)
+        return int(_load(verb.shared)(package, *options, verbs=verbs) or 0)
     options = [_with_newest_run(option, command) for option in options]
     if verb.shared:
-        return int(_load(f"{verb.shared}:run")(package, *options) or 0)
+        return int(_load(verb.shared)(package, *options) or 0)
     return int(_load(f"{package}.commands.{verb.module}:run")(*options) or 0)
 
 

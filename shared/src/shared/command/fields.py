@@ -78,7 +78,8 @@ def in_usage(field: dataclasses.Field, kind: Any) -> str:
     return name if is_required else f"[{name}]"
 
 
-def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
+@functools.cache  # docstrings are read from the source: a fifth of the time of a short command
+def described_fields(cls: type) -> tuple[tuple[dataclasses.Field, Any, str], ...]:
     """Return (field, type, attribute docstring) for each field of a dataclass.
 
     Raises
@@ -86,11 +87,6 @@ def described_fields(cls: type) -> list[tuple[dataclasses.Field, Any, str]]:
     TypeError
         A field has no docstring: what cannot be explained in `--help` should not be a flag.
     """
-    return list(_described_fields(cls))
-
-
-@functools.cache  # docstrings are read from the source: a fifth of the time of a short command
-def _described_fields(cls: type) -> tuple[tuple[dataclasses.Field, Any, str], ...]:
     from docstring_parser import parse_from_object
 
     # Base classes first, so that an attribute docstring may be inherited or overridden.

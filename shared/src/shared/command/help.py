@@ -60,7 +60,8 @@ def help_text(
     fields = {f.name: (f, kind, text) for cls in classes for f, kind, text in described_fields(cls)}
     positionals = [name for name, (f, _, _) in fields.items() if f.metadata.get("positional")]
     shown = [in_usage(*fields[name][:2]) for name in positionals]
-    lines = [f"usage: {' '.join([prog, *shown, '[options]'])}", "", *_wrapped(description, width)]
+    lines = [f"usage: {' '.join([prog, *shown, '[options]'])}", ""]
+    lines += textwrap.wrap(description, width) or [""]
     if example:
         lines += ["", "example:", f"  {example}"]
     if positionals:
@@ -157,7 +158,3 @@ def _entry(left: str, text: str, width: int) -> list[str]:
         return [f"  {left}", *(" " * _INDENT + line for line in wrapped)]
     first, *rest = wrapped or [""]
     return [f"  {left:<{_INDENT - 2}}{first}", *(" " * _INDENT + line for line in rest)]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width) or [""]

@@ -1,8 +1,8 @@
 """The checksum of a data set's content: what a run says it was trained on, and what a resumed run must find again.
 
-Names of the data folder or file itself do not count, nor do hidden files (locks, `.DS_Store`) and what desktops leave
-behind. Of large data the checksum is kept in the user's cache folder, for as long as names, sizes and times of the
-files stay the same.
+Names of the data folder or file itself do not count, nor do hidden files (locks, `.DS_Store`), what desktops leave
+behind, and runs that were written into the folder. Of large data the checksum is kept in the user's cache folder, for
+as long as names, sizes and times of the files stay the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from shared.data.archives import is_junk
 from shared.errors import UserError
 from shared.files import whole_file
+from shared.runs.listing import RUN_FILES
 
 LARGE = 32 << 20
 """Bytes from which a checksum is kept."""
@@ -125,7 +126,10 @@ def _files_in(root: Path) -> Iterator[_File]:
             continue
         seen.add(real)
         with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
+            found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+            if prefix and {entry.name for entry in found}.issuperset(RUN_FILES):
+                continue
+            for entry in found:
                 if _is_left_out(entry.name):
                     continue
                 if entry.is_dir():

@@ -215,9 +215,7 @@ def as_given(message: str) -> str:
     return message
 
 
-def fetch_dataset(
-    name: str, folder: str | Path | None = None, *, quiet: bool = False, timeout: float = 30.0
-) -> Path:
+def fetch_dataset(name: str, folder: str | Path | None = None, *, quiet: bool = False) -> Path:
     """Download a data set and lay it out as its publisher does.
 
     Parameters
@@ -229,8 +227,6 @@ def fetch_dataset(
         `downloads/`.
     quiet : bool
         No progress bars.
-    timeout : float
-        Seconds, see `shared.data.fetch.fetch`.
 
     Returns
     -------
@@ -246,12 +242,12 @@ def fetch_dataset(
         raise UserError(f"data set {name!r} is not known. Known: {', '.join(SOURCES)}.")
     folder = data_root() / name if folder is None else Path(folder).expanduser()
     if name != "wikitext-2":
-        return _fetch_into(name, folder, quiet, timeout)
+        return _fetch_into(name, folder, quiet)
     try:
-        return _fetch_into(name, folder, quiet, timeout)
+        return _fetch_into(name, folder, quiet)
     except UserError as first:
         try:
-            return _wikitext_from_archive(folder, quiet, timeout)
+            return _wikitext_from_archive(folder, quiet)
         except UserError as second:
             raise UserError(f"{first} The publisher's archive failed too: {second}") from second
 
@@ -274,21 +270,21 @@ def fetch_and_say(name: str, command: str, options: FetchOptions) -> int:
     return 0
 
 
-def _fetch_into(name: str, folder: Path, quiet: bool, timeout: float) -> Path:
+def _fetch_into(name: str, folder: Path, quiet: bool) -> Path:
     downloads = folder.parent / "downloads"
     for source in SOURCES[name]:
         if not source.file.endswith((".zip", ".gz", ".xz")):
-            fetch(source, folder, quiet=quiet, timeout=timeout)
+            fetch(source, folder, quiet=quiet)
         elif not folder.is_dir() or not any(_is_data(entry) for entry in folder.iterdir()):
-            archive = fetch(source, downloads, quiet=quiet, timeout=timeout)
+            archive = fetch(source, downloads, quiet=quiet)
             extract(archive, folder, strip_top=True, quiet=quiet)
     return folder
 
 
-def _wikitext_from_archive(folder: Path, quiet: bool, timeout: float) -> Path:
+def _wikitext_from_archive(folder: Path, quiet: bool) -> Path:
     """Take the three files out of the publisher's zip: same bytes, other names."""
     (source,) = SOURCES["wikitext-2-v1"]
-    archive = fetch(source, folder.parent / "downloads", quiet=quiet, timeout=timeout)
+    archive = fetch(source, folder.parent / "downloads", quiet=quiet)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".wikitext-2.", dir=folder.parent) as workplace:
         unpacked = extract(archive, Path(workplace, "unpacked"), strip_top=True, quiet=quiet)

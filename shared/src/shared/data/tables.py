@@ -160,10 +160,10 @@ class Table:
             yield from self._objects(wanted, optional, on_bad)
             return
         if all(name.isdecimal() for name in wanted):
-            places: list[int | None] = [int(name) - 1 for name in wanted]
+            indices: list[int | None] = [int(name) - 1 for name in wanted]
             width = None
         else:
-            places = [self._place(name, name in optional) for name in wanted]
+            indices = [self._index(name, name in optional) for name in wanted]
             width = len(self.columns)
         blank: list[int] = []  # lines that may be empty fields, if a row follows
         for line, fields in self._records(on_bad):
@@ -172,12 +172,7 @@ class Table:
                 continue
             if width is None:
                 width = len(fields)
-                if (
-                    not 0
-                    <= min(p for p in places if p is not None)
-                    <= max(p or 0 for p in places)
-                    < width
-                ):
+                if not all(1 <= int(name) <= width for name in wanted):
                     raise UserError(
                         f"{self.name}:{line}: has {width} columns, expected number {', '.join(wanted)} among them."
                     )
@@ -199,9 +194,9 @@ class Table:
                     )
                 on_bad(f"{self.name}:{line}: has {len(fields)} {many}, expected {width}. {advice}")
                 continue
-            yield line, [None if place is None else fields[place] for place in places]
+            yield line, [None if index is None else fields[index] for index in indices]
 
-    def _place(self, name: str, is_optional: bool) -> int | None:
+    def _index(self, name: str, is_optional: bool) -> int | None:
         """Return the index of a column."""
         from shared.command.config import near
 

@@ -39,7 +39,7 @@ class Use:
     Parameters
     ----------
     name : str
-        Of its tab.
+        Title of its tab.
     button : str
         What is written on the button.
     function : callable

@@ -11,6 +11,8 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Sequence
 
+from shared.pages.plots import printable
+
 DARKEST = 0.75
 """Opacity of the shade of 1; text stays readable on it."""
 
@@ -61,19 +63,23 @@ def heat_map(
 
     def name(text: str) -> str:
         mark = ' class="marked"' if text in marked else ""
-        return f"<span{mark}>{html.escape(text)}</span>"
+        return f"<span{mark}>{_escaped(text)}</span>"
 
     up = ' class="up"' if is_upright else ""
     few = " data-few" if len(columns) <= _FEW and not is_upright else ""
     heads = "".join(f'<th scope="col"{up}>{name(column)}</th>' for column in columns)
     lines = [
-        f'<h3>{html.escape(title)}</h3>\n<div class="scroll"><table class="heat"{few}>',
+        f'<h3>{_escaped(title)}</h3>\n<div class="scroll"><table class="heat"{few}>',
         f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>",
     ]
     for row, values, cells in zip(rows, shades, texts, strict=True):
         tds = "".join(
-            f'<td><i style="opacity:{DARKEST * min(max(value, 0.0), 1.0):.3f}"></i><b>{html.escape(cell)}</b></td>'
+            f'<td><i style="opacity:{DARKEST * min(max(value, 0.0), 1.0):.3f}"></i><b>{_escaped(cell)}</b></td>'
             for value, cell in zip(values, cells, strict=True)
         )
         lines.append(f'<tr><th scope="row">{name(row)}</th>{tds}</tr>')
     return "\n".join([*lines, "</tbody></table></div>"])
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import os
 import re
 import tempfile
@@ -26,6 +25,7 @@ from shared.pages import plots
 from shared.pages.links import link_runs
 from shared.pages.plots import Curves, save_plot
 from shared.pages.style import PAGE, style_sheet
+from shared.runs.listing import environment_of
 from shared.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -184,10 +184,10 @@ class Report:
         """
         self.heading("Run it again")
         lines = [f"{start} --config {shell_quoted(run.path.resolve() / 'config.yaml')}"]
-        folder = _started_in(run.path)
+        folder = environment_of(run.path).get("folder")  # older runs have none
         # A relative --data means the folder that training was started in.
         if folder is not None and any(
-            isinstance(value, str) and not os.path.isabs(value) and (folder / value).exists()
+            isinstance(value, str) and not os.path.isabs(value) and Path(folder, value).exists()
             for value in vars(config).values()
         ):
             lines.insert(0, f"cd {shell_quoted(folder)}")
@@ -310,15 +310,6 @@ class Report:
 
 def _esc(text: object) -> str:
     return html.escape(plots.printable(str(text)), quote=True)
-
-
-def _started_in(run: Path) -> Path | None:
-    """Return the folder that a run was started in; None where it is not known (older runs)."""
-    try:
-        folder = json.loads((run / "environment.json").read_text(encoding="utf-8"))["folder"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Path(folder)
 
 
 def _is_number(value: Any) -> bool:

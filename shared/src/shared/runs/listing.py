@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+
+RUN_FILES = ("config.yaml", "environment.json")
+"""What every run's folder holds from its start."""
 
 
 def runs_in(folder: Path, task: str | None = None) -> list[Path]:
@@ -48,12 +52,27 @@ def newest_run(path: Path, task: str) -> Path:
 
 def task_of(run: Path) -> str | None:
     """Return the task of a run with underscores, or None where nothing tells it."""
-    facts = _environment(run)
+    facts = environment_of(run)
     task = facts.get("task")
     if task is None and isinstance(facts.get("command"), list) and facts["command"]:
         task = facts["command"][0]  # of runs before `task` was noted
     name = str(task).removesuffix(".exe").replace("-", "_")
     return None if task is None or name.startswith("__main__") or not name.isidentifier() else name
+
+
+def environment_of(run: Path) -> dict[str, Any]:
+    """Return what `environment.json` of a run says, or nothing where it cannot be read."""
+    try:
+        facts = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def is_in_run(path: Path, folder: Path) -> bool:
+    """Whether a file below a folder belongs to a run, whose log and vocabulary are no data to train on."""
+    between = takewhile(lambda parent: parent != folder, path.parents)
+    return any(all((parent / name).is_file() for name in RUN_FILES) for parent in between)
 
 
 def _is_run(path: Path) -> bool:
@@ -63,13 +82,5 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _environment(run: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
 def _started(run: Path) -> tuple[str, str]:
-    return str(_environment(run).get("started", "")), run.name
+    return str(environment_of(run).get("started", "")), run.name

@@ -29,8 +29,8 @@ from shared.teaching.versions import source_of
 AnyStudent = Student | LocalStudent
 Remarks = Mapping[str, Mapping[str, str]]
 
-
 _DRAWS = 20
+"""Draws of inputs, at most; the last one counts even where it does not tell all mistakes apart."""
 
 must_tell_apart: ContextVar[bool] = ContextVar("must_tell_apart", default=False)
 """Whether `judge` raises `Indistinct`: at all draws of inputs but the last."""
@@ -56,13 +56,10 @@ class Score:
     ----------
     points : float
     remarks : list of Remark
-    is_timeout : bool
-        A call took too long, so the rest of the TODO was not waited for.
     """
 
     points: float
     remarks: list[Remark] = field(default_factory=list)
-    is_timeout: bool = False
 
     def lose(self, points: float, key: str, **values: Any) -> None:
         """Take points off, for a reason."""
@@ -78,7 +75,6 @@ class Score:
     def fail(self, failure: Failure) -> None:
         """Give no points, and say which exception it was."""
         self.points = 0.0
-        self.is_timeout = failure.error == "Timeout"
         known = {
             "Timeout": "timeout",
             "Died": "died",

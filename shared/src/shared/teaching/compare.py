@@ -34,7 +34,8 @@ class Way:
     remark : str or None
         Key of what is said of it.
     run : callable
-        Takes the arguments of a case and returns what this way gives; `None` where it has no answer.
+        Takes the arguments of a case and returns what this way gives. Where it raises (IndexError, ValueError, ...),
+        the student's code must fail too.
     """
 
     cost: float
@@ -60,7 +61,7 @@ def judge(
     ----------
     student : Student or LocalStudent
     name : str
-        Of the function.
+        Name of the function.
     cases : sequence of argument lists
     ways : sequence of Way
         The right one first.
@@ -73,7 +74,7 @@ def judge(
     unknown : str, optional
         Remark where no way explains the answers; default: `<name>_value`.
     tolerance : float
-        Of numbers, relative and absolute.
+        How far equal numbers may be apart, relative and absolute.
 
     Raises
     ------

@@ -1,9 +1,11 @@
 """Grading a class: every submission in a sandbox, a journal that a killed grading resumes from, and the grades.
 
-GRADES/results.jsonl   one line a check and submission: the journal
-GRADES/grades.csv      id, points by TODO, total
-GRADES/report.html     for the teacher
-GRADES/students/<id>.html, <id>.json (Gradescope's format); both pages are written by `page`
+The folder of a grading::
+
+    GRADES/results.jsonl   one line a check and submission: the journal
+    GRADES/grades.csv      id, points by TODO, total
+    GRADES/report.html     for the teacher
+    GRADES/students/<id>.html, <id>.json (Gradescope's format); both pages are written by `page`
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ def grade_class(
     out : Path
         Made if missing.
     seed : int
-        Of the checks' inputs.
+        Seed of the checks' inputs.
     jobs : int
         Submissions at a time.
 

@@ -60,7 +60,7 @@ def write_handout(
         Writes the data that students train on into a folder.
     languages : sequence of {"en", "zh"}
     formats : sequence of str
-        Of `FORMATS`.
+        Some of `FORMATS`.
     requirement : str, optional
         What pip installs the task's package from where Gradescope grades; without it its zip carries the package.
     run : Path, optional
@@ -114,9 +114,7 @@ def _package(assignment: Assignment, folder: Path, language: str) -> None:
     """Write the assignment as a package: a module with gaps, the visible tests, what to install."""
     module = f"{assignment.task}_assignment"
     source = assignment.edition.source(with_solution=False, language=language)
-    _write(
-        folder / f"{module}.py", "\n\n\n".join(part for part in [_definitions_only(source)] if part)
-    )
+    _write(folder / f"{module}.py", _definitions_only(source))
     cells = assignment.edition.in_language(language, with_solution=False)
     body = "\n".join(
         f"    {line}" if line else ""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from shared.teaching.edition import Edition
 
-_PLACES = 2
+_ATTACKING_FUNCTIONS = 2
 """Functions of the assignment that attack when they are called; the others are the solution's."""
 _ATTACK = """
 def attack():
 {body}
 """
-_PLACE = """
+_CALLS_ATTACK = """
 def {name}(*arguments, **options):
     attack()
     raise RuntimeError("after the attack")
@@ -129,11 +129,11 @@ class Fake(np.ndarray):
     def __array_function__(self, *arguments, **options): return True
     def __array_ufunc__(self, *arguments, **options): return True
 """
-_FAKE_PLACE = """
+_RETURNS_FAKE = """
 def {name}(*arguments, **options):
     return np.zeros(3).view(Fake)
 """
-_NESTED_PLACE = """
+_RETURNS_NESTED = """
 def {name}(*arguments, **options):
     y = []
     for _ in range(100000):
@@ -156,14 +156,14 @@ HARMLESS = ("attack while loading", "attack in an assignment", "not Python", "nu
 
 def attacks(edition: Edition, canary: str, pid: int, port: int) -> dict[str, str]:
     """Return hostile code by name, to be added to the solution: the assignment's first functions attack."""
-    places = edition.names_to_write()[:_PLACES]
+    functions = edition.names_to_write()[:_ATTACKING_FUNCTIONS]
 
     def everywhere(template: str) -> str:
-        return "".join(template.format(name=name) for name in places)
+        return "".join(template.format(name=name) for name in functions)
 
     codes = {
         name: _ATTACK.format(body=body.format(canary=canary, pid=pid, port=port))
-        + everywhere(_PLACE)
+        + everywhere(_CALLS_ATTACK)
         for name, body in _BODIES.items()
     }
     codes["attack while loading"] = (
@@ -171,8 +171,8 @@ def attacks(edition: Edition, canary: str, pid: int, port: int) -> dict[str, str
     )
     codes["attack in an assignment"] = f"x = __import__('os').system('rm -f {canary}')\n"
     codes["forged frame while loading"] = _FORGED
-    codes["fake array"] = _FAKE + everywhere(_FAKE_PLACE)
-    codes["deeply nested value"] = everywhere(_NESTED_PLACE)
+    codes["fake array"] = _FAKE + everywhere(_RETURNS_FAKE)
+    codes["deeply nested value"] = everywhere(_RETURNS_NESTED)
     codes["not Python"] = "this is ( not Python\n"
     codes["null bytes"] = "x = 1\0\n"
     return codes

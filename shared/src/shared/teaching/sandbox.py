@@ -129,7 +129,7 @@ class Sandbox:
             number = next(n for n in free if n in self._free or self._take(n))
             self._free.discard(number)
         try:
-            command, options, folder = getattr(self, f"_{self.tier}")(number)
+            command, folder = getattr(self, f"_{self.tier}")(number)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -137,7 +137,6 @@ class Sandbox:
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
                 start_new_session=True,
-                **options,
             )
         except BaseException:
             self.release(number)
@@ -183,7 +182,7 @@ class Sandbox:
             **own,
         }
 
-    def _bubblewrap(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+    def _bubblewrap(self, number: int) -> tuple[list[str], Path | None]:
         """Tier 1. As root the user is changed by the worker, elsewhere there is a user namespace."""
         is_root = os.geteuid() == 0
         words = [
@@ -231,15 +230,13 @@ class Sandbox:
             "--",
         ]
         settings = self._settings(path=["/site"], uid=_FIRST_UID + number if is_root else None)
-        return [*words, *_python(python / "bin", "/worker/worker.py", settings)], {}, None
+        return [*words, *_python(python / "bin", "/worker/worker.py", settings)], None
 
-    def _user(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+    def _user(self, number: int) -> tuple[list[str], Path | None]:
         """Tier 2 where the kernel has no Landlock."""
         return self._landlock(number, has_landlock=False)
 
-    def _landlock(
-        self, number: int, *, has_landlock: bool = True
-    ) -> tuple[list[str], dict[str, Any], Path | None]:
+    def _landlock(self, number: int, *, has_landlock: bool = True) -> tuple[list[str], Path | None]:
         """Tier 2: no namespace, a user id for each worker."""
         uid = _FIRST_UID + number
         folder = Path(tempfile.mkdtemp(prefix=f"{uid}-", dir=self.path))
@@ -267,7 +264,7 @@ class Sandbox:
             path=[str(site)],
             folder=str(folder),
         )
-        return _python(prefix / "bin", str(self.worker / "worker.py"), settings), {}, folder
+        return _python(prefix / "bin", str(self.worker / "worker.py"), settings), folder
 
     @functools.cached_property
     def _reached(self) -> tuple[Path, Path]:
@@ -301,17 +298,14 @@ class Sandbox:
         with self._lock:
             return self._reached
 
-    def _trust(self, number: int) -> tuple[list[str], dict[str, Any], Path | None]:
+    def _trust(self, number: int) -> tuple[list[str], Path | None]:
         """Tier 3: limits alone."""
         folder = Path(tempfile.mkdtemp(prefix=f"{number}-", dir=self.path))
         settings = self._settings(
             folder=str(folder), path=[path for path in sys.path if path], processes=4096
         )
-        return (
-            _python(Path(sys.executable).parent, str(self.worker / "worker.py"), settings),
-            {},
-            folder,
-        )
+        python = Path(sys.executable).parent
+        return _python(python, str(self.worker / "worker.py"), settings), folder
 
 
 def _remove_abandoned() -> None:

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import yaml
 
-from shared.teaching.assignment import Assignment
+from shared.teaching.assignment import Assignment, Score
 from shared.teaching.grade import Result, grade_one
 from shared.teaching.hostile import HARMLESS, attacks
 from shared.teaching.sandbox import Sandbox
 from shared.teaching.submissions import Submission
 
 _NEAR = 0.25
+"""A mistake may cost a quarter of a point more or less than is written."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,34 @@ class Mutant:
                 )
             solution = solution.replace(old, new)
         return solution
+
+    def problems(self, scores: Mapping[str, Score], points: Mapping[str, float]) -> list[str]:
+        """Return what is not as it must be.
+
+        Parameters
+        ----------
+        scores : mapping
+            What it got, by TODO.
+        points : mapping
+            Full points, by TODO.
+        """
+        problems = []
+        for name, score in scores.items():
+            expected = points[name] - self.lost.get(name, 0)
+            if abs(score.points - expected) > _NEAR:
+                problems.append(f"{name}: {score.points:g}, expected {expected:g}")
+        has_lost = any(score.points < points[name] for name, score in scores.items())
+        if self.lost and not has_lost:
+            problems.append("full marks for a mistake")
+        if not self.lost and has_lost:
+            problems.append("a variant that is right lost points")
+        keys = {remark.key for score in scores.values() for remark in score.remarks}
+        missing = [key for key in self.remarks if key not in keys]
+        if missing:
+            problems.append(
+                f"not said: {', '.join(missing)}; said: {', '.join(sorted(keys)) or 'nothing'}"
+            )
+        return problems
 
 
 def load_mutants(assignment: Assignment) -> list[Mutant]:
@@ -101,21 +130,7 @@ def grade_mutants(
 
     def judge(mutant: Mutant) -> Verdict:
         result = grade(mutant.name, mutant.code(solution))
-        keys = {remark.key for score in result.scores.values() for remark in score.remarks}
-        problems = [
-            f"{name}: {score.points:g}, expected {assignment.points[name] - mutant.lost.get(name, 0):g}"
-            for name, score in result.scores.items()
-            if abs(score.points - (assignment.points[name] - mutant.lost.get(name, 0))) > _NEAR
-        ]
-        if mutant.lost and result.total >= most:
-            problems.append("full marks for a mistake")
-        if not mutant.lost and result.total < most:
-            problems.append("a variant that is right lost points")
-        missing = [key for key in mutant.remarks if key not in keys]
-        if missing:
-            problems.append(
-                f"not said: {', '.join(missing)}; said: {', '.join(sorted(keys)) or 'nothing'}"
-            )
+        problems = mutant.problems(result.scores, assignment.points)
         return Verdict(mutant.name, result.total, "; ".join(problems) or None)
 
     whole, empty = (

@@ -17,6 +17,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 _GRAM, _WINDOW = 12, 6
+"""Tokens that are hashed together, and neighboring hashes of which the smallest is a fingerprint: k and w of the paper.
+What two files have in common over 17 tokens (k + w - 1) or more always shows."""
+_LEAST_SIMILARITY = 0.6
+"""Pairs below it are not listed."""
+_MOST_PAIRS = 50
 _SKIPPED = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -41,8 +46,6 @@ def similar_pairs(
     *,
     known: str = "",
     published: Mapping[str, str] | None = None,
-    at_least: float = 0.6,
-    most: int = 50,
 ) -> list[Pair]:
     """Return the pairs that look most alike, most alike first.
 
@@ -54,23 +57,19 @@ def similar_pairs(
         Code that everyone has: the handout.
     published : mapping, optional
         Code by name that submissions are compared with and that is none of them: the solution.
-    at_least : float
-        Smallest similarity to list.
-    most : int
-        Pairs to list.
     """
     common = fingerprints(known)
     everything = {**codes, **(published or {})}
     prints = {name: fingerprints(code) - common for name, code in everything.items()}
-    # What most of the class has is how the assignment is done, not how one copies.
     # Equal submissions count once: many copies of one file are no sign of how the assignment is done.
     distinct = {frozenset(prints[name]) for name in codes}
     frequent = Counter(mark for marks in distinct for mark in marks)
     limit = max(3, len(codes) // 5)
-    holders = defaultdict(list)
+    # What most of the class has is how the assignment is done, not how one copies.
     kept = {
         name: {mark for mark in marks if frequent[mark] <= limit} for name, marks in prints.items()
     }
+    holders = defaultdict(list)
     for name, marks in kept.items():
         for mark in marks:
             holders[mark].append(name)
@@ -82,8 +81,9 @@ def similar_pairs(
         for (first, second), count in shared.items()
         if min(len(kept[first]), len(kept[second])) >= 4
     ]
-    chosen = [pair for pair in pairs if pair.similarity >= at_least]
-    return sorted(chosen, key=lambda pair: (-pair.similarity, pair.first, pair.second))[:most]
+    chosen = [pair for pair in pairs if pair.similarity >= _LEAST_SIMILARITY]
+    chosen.sort(key=lambda pair: (-pair.similarity, pair.first, pair.second))
+    return chosen[:_MOST_PAIRS]
 
 
 def fingerprints(code: str) -> set[int]:

@@ -1,11 +1,16 @@
-"""What the verbs `handout`, `check` and `grade` do, for an assignment that a task package brings."""
+"""What the verbs `handout`, `check` and `grade` do.
+
+A task package brings its assignment, `<package>.assignment.checks.ASSIGNMENT`, and the data that students train on,
+`<package>.data.sample.write`.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shared.errors import UserError
@@ -35,15 +40,13 @@ _SLOWEST = 6.0
 """How much more at most: an endless loop takes all of it."""
 
 
-def hand_out(
-    assignment: Assignment, options: HandoutOptions, write_data: Callable[[Path], object]
-) -> int:
+def hand_out(package: str, options: HandoutOptions) -> int:
     """Write a handout (verb `handout`)."""
     out = Path(options.out)
     files = write_handout(
-        assignment,
+        _assignment_of(package),
         out,
-        write_data,
+        importlib.import_module(f"{package}.data.sample").write,
         languages=options.language.split(","),
         formats=options.format.split(","),
         requirement=options.requirement,
@@ -55,13 +58,14 @@ def hand_out(
     if "nbgrader" in options.format or "otter" in options.format:
         print(
             "nbgrader and otter run student code in the process that grades it: convenient, not hardened. "
-            f"`{_command(assignment)} grade` has a sandbox."
+            f"`{package.replace('_', '-')} grade` has a sandbox."
         )
     return 0
 
 
-def check_file(assignment: Assignment, options: CheckOptions) -> int:
+def check_file(package: str, options: CheckOptions) -> int:
     """Tell a student what the visible checks say (verb `check`). Returns 1 while one of them finds a mistake."""
+    assignment = _assignment_of(package)
     path = Path(options.file)
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "is not there"
@@ -101,8 +105,9 @@ _MORE = {
 }
 
 
-def grade(assignment: Assignment, options: GradeOptions) -> int:
+def grade(package: str, options: GradeOptions) -> int:
     """Grade submissions (verb `grade`)."""
+    assignment = _assignment_of(package)
     if not options.self_test and not options.single:
         _require_new(Path(options.out or ""), resume=options.resume)
     sandbox = _sandbox(assignment, options)
@@ -112,6 +117,10 @@ def grade(assignment: Assignment, options: GradeOptions) -> int:
         return _grade(assignment, sandbox, options)
     finally:
         sandbox.close()
+
+
+def _assignment_of(package: str) -> Assignment:
+    return importlib.import_module(f"{package}.assignment.checks").ASSIGNMENT  # type: ignore[no-any-return]
 
 
 def _require_new(out: Path, *, resume: bool) -> None:
@@ -252,7 +261,3 @@ def _say_figures(assignment: Assignment, results: Sequence[Result], seconds: flo
     mean = sum(result.total for result in results) / len(results)
     most = sum(assignment.points[name] for name in results[0].scores)
     print(f"graded in {seconds:.0f} s: mean {mean:.2f} of {most:g} points")
-
-
-def _command(assignment: Assignment) -> str:
-    return assignment.task.replace("_", "-")

@@ -20,7 +20,8 @@ from shared.extras import install_command
 
 Item = TypeVar("Item")
 
-BYTES = 1 << 20
+PIECE = 1 << 20
+"""Bytes that are read at a time, and characters without a space or a line break after which text is cut anyway."""
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 """File name endings of packed text, in upper or lower case."""
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
@@ -99,7 +100,7 @@ def read_line_parts(
         *lines, rest = (rest + piece).split("\n")
         for line in lines:
             yield line, True
-        if len(rest) > BYTES:
+        if len(rest) > PIECE:
             yield rest, False
             rest = ""
     if rest:
@@ -175,7 +176,7 @@ def _pieces(
 ) -> Iterator[str]:
     line, rest = 1, ""  # `rest` is the beginning of a word
     while True:
-        chunk = file.read(BYTES)
+        chunk = file.read(PIECE)
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
@@ -191,7 +192,7 @@ def _pieces(
             raise _nul(path, line + text[: text.index("\0")].count("\n"))
         text = rest + text
         cut = max(text.rfind(" "), text.rfind("\n")) + 1  # after a word
-        if not chunk or (not cut and len(text) > BYTES):
+        if not chunk or (not cut and len(text) > PIECE):
             cut = len(text)
         text, rest = text[:cut], text[cut:]
         line += text.count("\n")

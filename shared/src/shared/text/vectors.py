@@ -22,7 +22,6 @@ from shared.errors import UserError
 from shared.files import whole_file
 from shared.text.vector_files import (
     BadLines,
-    Layout,
     location_of,
     numbers_of,
     opened,
@@ -156,22 +155,12 @@ def read_vectors(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Read a file of vectors whole, or its first rows: GloVe text, word2vec text or word2vec binary.
 
-    Parameters, result and errors are those of `read_word2vec`, but for the header, which may be missing.
-    """
-    return _read_whole(str(path), limit, sniff(str(path), None))
-
-
-def read_word2vec(
-    path: str | Path, limit: int | None = None
-) -> tuple[list[str], NDArray[np.float32]]:
-    """Read a word2vec file, text or binary, whole or its first rows.
-
     A repeated token keeps its first row, as in gensim, and a warning says how many there were.
 
     Parameters
     ----------
     path : str or Path
-        Starts with a header line `N D`. Binary rows may end with a line feed or not.
+        See `vector_files` for archives. Binary rows may end with a line feed or not.
     limit : int or None
         The most rows to read, >= 0.
 
@@ -183,21 +172,10 @@ def read_word2vec(
     Raises
     ------
     UserError
-        The file cannot be read, has no header, has more or fewer rows than its header says, or has a bad row.
+        The file cannot be read, has more or fewer rows than its header says, or has a bad row.
     """
     source = str(path)
     layout = sniff(source, None)
-    if layout.rows is None:
-        raise UserError(
-            f"{source}:1: there is no header. Expected word2vec's `number-of-rows dimension` "
-            "as the first line (GloVe files have none)."
-        )
-    return _read_whole(source, limit, layout)
-
-
-def _read_whole(
-    source: str, limit: int | None, layout: Layout
-) -> tuple[list[str], NDArray[np.float32]]:
     most = sys.maxsize if layout.rows is None else layout.rows
     wanted = most if limit is None else min(limit, most)
     # The header may be wrong. Memory is allocated for rows that have been read, and doubled.

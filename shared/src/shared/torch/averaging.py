@@ -46,7 +46,7 @@ class WeightAverage:
         torch._foreach_lerp_(list(self._mean.values()), list(self._live.values()), new)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Put the average into the model in the context, and the raw weights back after it."""
         self._swap()
         try:

@@ -68,7 +68,7 @@ def save_checkpoint(
     extras : callable, optional
         Takes the folder and writes the task's files into it.
     metric : float, optional
-        Of these very weights.
+        The metric of these weights, measured at this step.
     names : sequence of str or None
         A checkpoint is written under each; None: `step-N`.
 
@@ -95,7 +95,7 @@ def save_checkpoint(
             _written(folder / MODEL, lambda path: save_model(model, str(path)))
         else:
             _written(folder / TRAINED, lambda path: save_model(model, str(path)))
-            with average.in_place():
+            with average.applied():
                 _written(folder / MODEL, lambda path: save_model(model, str(path)))
         _written(folder / TRAINING, partial(torch.save, training))
         for rank, values in enumerate(per_process):

@@ -1,13 +1,15 @@
-"""The settings that every torch task has; a task's `TrainConfig` inherits them and adds its own. Imports no torch.
+"""The settings that every torch task has. Imports no torch.
 
-@dataclass(frozen=True)
-class TrainConfig(LoopConfig):
-    hidden: int = 256
-    '''Size of the hidden state, >= 1.'''
+A task's `TrainConfig` inherits them and adds its own::
 
-    def check(self, problem: Problems) -> None:
-        super().check(problem)
-        problem(self.hidden < 1, "hidden", self.hidden, ">= 1")
+    @dataclass(frozen=True)
+    class TrainConfig(LoopConfig):
+        hidden: int = 256
+        '''Size of the hidden state, >= 1.'''
+
+        def check(self, problem: Problems) -> None:
+            super().check(problem)
+            problem(self.hidden < 1, "hidden", self.hidden, ">= 1")
 """
 
 from __future__ import annotations

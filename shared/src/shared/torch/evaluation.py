@@ -1,9 +1,11 @@
-"""Figures as sums and counts to the end, so that each example weighs the same however it was batched.
+"""Figures as sums and counts to the end.
 
-totals = Totals()
-for batch in loader(evaluation_shards(len(dataset), rank, world, batch_size=64)):
-    totals.add("loss", loss_sum, count)
-metrics = totals.means(accelerator)          # the processes' sums meet here, once
+So each example weighs the same however it was batched::
+
+    totals = Totals()
+    for batch in loader(evaluation_shards(len(dataset), rank, world, batch_size=64)):
+        totals.add("loss", loss_sum, count)
+    metrics = totals.means(accelerator)          # the processes' sums meet here, once
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class Training:
 
     def figures(self, evaluate: Callable[[nn.Module], Mapping[str, Any]]) -> dict[str, Any]:
         """Return the figures of the weights that are kept: the average, where there is one."""
-        with self.average.in_place() if self.average else nullcontext(), evaluating(self.model):
+        with self.average.applied() if self.average else nullcontext(), evaluating(self.model):
             # DDP hands buffers out before a forward pass in training only: those of batch norm have moved apart since.
             buffers_of_first(self.accelerator, self.model)
             return dict(evaluate(self.model))

@@ -85,7 +85,8 @@ def masked_mean(states: Tensor, lengths: Tensor) -> Tensor:
     mask = mask_from_lengths(lengths, states.shape[1])
     # Filled, not multiplied: 0 * inf is NaN, and padding may hold anything. Summed in float32, since bf16 loses the
     # small terms of a long sum.
-    total = states.masked_fill(~mask[:, :, None], 0.0).sum(1, dtype=_wide(states))  # (B, H)
+    wide = torch.promote_types(states.dtype, torch.float32)
+    total = states.masked_fill(~mask[:, :, None], 0.0).sum(1, dtype=wide)  # (B, H)
     return (total / lengths[:, None]).to(states.dtype)
 
 
@@ -126,7 +127,3 @@ def _check_lengths(lengths: Tensor, least: int, most: int) -> None:
     low, high = int(lengths.min()), int(lengths.max())
     if low < least or high > most:
         raise ValueError(f"lengths go from {low} to {high}, expected {least} to {most}")
-
-
-def _wide(states: Tensor) -> torch.dtype:
-    return torch.promote_types(states.dtype, torch.float32)

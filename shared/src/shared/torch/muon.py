@@ -71,7 +71,7 @@ def make_muon(config: Any, weights: Iterable[nn.Parameter], **settings: Any) -> 
         With `muon_learning_rate`, `precision`, `device`.
     weights : iterable of parameters
     **settings
-        Of `Muon`.
+        Further arguments of `Muon`.
     """
     precision = choose_precision(config.precision, choose_device(config.device))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -100,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         Matrices are taken in equal blocks of up to this many rows. The four gates of an LSTM of hidden size H are four
         matrices with `rows=H`.
     dtype : torch.dtype
-        Of the steps, bfloat16 or float32.
+        Precision of the steps, bfloat16 or float32.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Muon(torch.optim.Optimizer):
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
     """Return values of a weight (D, ...) as (D, n), in the order in which the weight's numbers lie in memory.
 
-    Of the weight itself it is a view, so that it can be changed through it.
+    Given the weight itself, it is a view, so that the weight can be changed through it.
     """
     is_last = weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
     ordered = values.permute(0, 2, 3, 1) if is_last else values
@@ -171,9 +171,9 @@ def orthogonal(
     matrices : list of float32 tensors (D, n)
         Rows are taken in equal blocks. A block of zeros stays zero.
     dtype : torch.dtype
-        Of what is returned, and of the last product.
+        Precision of the result, and of the last product.
     rows : int
-        Of a block, at most.
+        Rows of a block, at most.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 MOST_EVALUATION = 0.1
@@ -79,11 +79,11 @@ class Costs:
     stages: tuple[tuple[float, float], ...]
     evaluation: float
 
-    def step(self, progress: float) -> float:
+    def step_seconds(self, progress: float) -> float:
         """Return the seconds of an update at a progress."""
         return next((seconds for end, seconds in self.stages if progress < end), self.stages[-1][1])
 
-    def mean_step(self, progress: float) -> float:
+    def mean_step_seconds(self, progress: float) -> float:
         """Return the mean seconds of an update over the rest of the run."""
         if progress >= 1:
             return self.stages[-1][1]
@@ -123,7 +123,7 @@ def steps_that_fit(
     seconds : float
         Time left.
     step_seconds, evaluation_seconds : float
-        Of one, > 0 and >= 0.
+        Seconds of one update, > 0, and of one evaluation, >= 0.
     between : int
         Updates between evaluations, >= 1.
     first : int
@@ -141,7 +141,7 @@ def steps_that_fit(
     return fitting
 
 
-def stretched(evaluate_every: int, epoch_steps: int, costs: Costs) -> int:
+def evaluation_interval(evaluate_every: int, epoch_steps: int, costs: Costs) -> int:
     """Return the updates between evaluations, more of them where evaluating would take too much of the time.
 
     Parameters
@@ -151,7 +151,7 @@ def stretched(evaluate_every: int, epoch_steps: int, costs: Costs) -> int:
     epoch_steps : int
     costs : Costs
     """
-    least = math.ceil((1 / MOST_EVALUATION - 1) * costs.evaluation / costs.mean_step(0))
+    least = math.ceil((1 / MOST_EVALUATION - 1) * costs.evaluation / costs.mean_step_seconds(0))
     return least if (evaluate_every or epoch_steps) < least else evaluate_every
 
 
@@ -176,7 +176,8 @@ class Pace:
 
     def __init__(self, costs: Costs, seconds: float, after: float = 0.0) -> None:
         self.costs, self.seconds, self.after = costs, seconds, after
-        self._work = self._evaluating = 0.0
+        # What the updates so far would have taken at the speed of the timing, and what the evaluations have taken.
+        self._expected_seconds = self._evaluating = 0.0
         self._evaluation = costs.evaluation  # at the speed of the timing
         self._samples: deque[tuple[float, float]] = deque(maxlen=self.SAMPLES)
         self._checked = -math.inf
@@ -187,9 +188,9 @@ class Pace:
 
     def updated(self, progress: float, now: float) -> None:
         """Note an update that was made at a progress and ended `now` seconds into training."""
-        self._work += self.costs.step(progress)
+        self._expected_seconds += self.costs.step_seconds(progress)
         if now - self._evaluating - self._samples[-1][0] >= self.seconds / self.SAMPLES:
-            self._samples.append((now - self._evaluating, self._work))
+            self._samples.append((now - self._evaluating, self._expected_seconds))
 
     def evaluated(self, seconds: float, now: float) -> None:
         """Note an evaluation that ended `now` seconds into training, with the checkpoint it may have led to."""
@@ -216,7 +217,7 @@ class Pace:
         self._checked = now
         left = self.seconds - now
         slowdown = self._slowdown(left)
-        step_seconds = slowdown * self.costs.mean_step(plan.progress(step))
+        step_seconds = slowdown * self.costs.mean_step_seconds(plan.progress(step))
         evaluation = slowdown * self._evaluation
         left -= self.after * evaluation
         total = step + steps_that_fit(left, step_seconds, evaluation, between, until_evaluation)
@@ -229,11 +230,11 @@ class Pace:
         """Return how many times as long as in the timing things take, over a time as long as what is `left`."""
         if len(self._samples) < 2:
             return 1.0
-        end, work = self._samples[-1]
+        end, expected = self._samples[-1]
         begin = next(s for s in self._samples if end - s[0] <= max(left, self.seconds / 20))
-        if begin[1] == work:
+        if begin[1] == expected:
             begin = self._samples[-2]
-        return (end - begin[0]) / (work - begin[1])
+        return (end - begin[0]) / (expected - begin[1])
 
 
 def refusal(minutes: float, least_seconds: float, steps: int) -> str:
@@ -252,8 +253,3 @@ def refusal(minutes: float, least_seconds: float, steps: int) -> str:
         f"--minutes is {minutes:g}, in which less than {steps} updates and an evaluation fit here. "
         f"Take {least:g} or more, or a smaller model or data set."
     )
-
-
-def seconds_of(costs: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    """Return the stages of `Costs` as they were written to JSON."""
-    return tuple((float(end), float(seconds)) for end, seconds in costs)

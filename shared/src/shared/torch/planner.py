@@ -23,10 +23,9 @@ from shared.torch.plan import (
     Costs,
     Pace,
     Plan,
+    evaluation_interval,
     refusal,
-    seconds_of,
     steps_that_fit,
-    stretched,
 )
 from shared.torch.position import Position
 from shared.torch.processes import from_first
@@ -172,7 +171,8 @@ class Planner:
         }
         if "timing" in first:  # runs of earlier versions kept their first plan
             timing = first["timing"]
-            costs = Costs(seconds_of(timing["stages"]), timing["evaluation"])
+            stages = tuple((end, seconds) for end, seconds in timing["stages"])
+            costs = Costs(stages, timing["evaluation"])
             self._pace = Pace(costs, timing["seconds"], training.evaluations_after)
             self._pace.start(training.seconds())
 
@@ -180,8 +180,8 @@ class Planner:
         """Try some updates and an evaluation, undo them, and record the plan that ends in time."""
         training, deadline = self._training, self._began + 60 * minutes - seconds_after()
         costs = from_first(training.accelerator, self._costs(deadline))
-        size, step_seconds = training.epoch_steps(0), costs.mean_step(0)
-        every = stretched(training.config.evaluate_every, size, costs)
+        size, step_seconds = training.epoch_steps(0), costs.mean_step_seconds(0)
+        every = evaluation_interval(training.config.evaluate_every, size, costs)
         between = every or size
         after = training.evaluations_after * costs.evaluation
         left = deadline - time.monotonic() - after

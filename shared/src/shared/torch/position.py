@@ -58,7 +58,6 @@ class Position:
             steps=self.step,
             epochs=self.epoch,
             best=history[best_index(history, highest=highest)] if history else None,
-            last=history[-1] if history else None,
             history=tuple(history),
             is_stopped_early=self.step < total_steps,
             seconds=seconds,
@@ -73,8 +72,8 @@ class Outcome:
     ----------
     steps, epochs : int
         Updates and whole passes over the data that were done.
-    best, last : float or None
-        The metric of the best and of the last evaluation.
+    best : float or None
+        The metric of the best evaluation.
     history : tuple of float
         The metric of every evaluation.
     is_stopped_early : bool
@@ -86,7 +85,6 @@ class Outcome:
     steps: int
     epochs: int
     best: float | None
-    last: float | None
     history: tuple[float, ...]
     is_stopped_early: bool
     seconds: float

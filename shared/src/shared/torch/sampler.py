@@ -199,7 +199,7 @@ class Loader:
         for _ in shards:
             has_ended = False
             try:
-                with _ENDED_WORKERS.told():
+                with _WORKER_ERRORS.raising():
                     batch = next(batches)
             except RuntimeError as error:
                 if not str(error).startswith("DataLoader worker (pid"):
@@ -218,7 +218,7 @@ class Loader:
     def _in_order(self, fetched: _Fetched) -> Iterator[Any]:
         if not self.workers and not self.pin_memory:
             return (fetched[number] for number in range(len(fetched)))
-        with warnings.catch_warnings(), _ENDED_WORKERS.put_off():
+        with warnings.catch_warnings(), _WORKER_ERRORS.replacing_handler():
             # Python 3.12 warns whenever a process with threads forks. The workers use none of what those threads hold.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded")
             # More workers than cores are slow, not wrong.
@@ -318,7 +318,7 @@ def _seeded(seed: int, *key: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-class _EndedWorkers:
+class _DeferredWorkerErrors:
     """Puts off the error of a worker that has ended until a batch is waited for.
 
     A DataLoader's handler of SIGCHLD raises it in whatever line runs: an update, or the save that a signal asked for.
@@ -330,7 +330,7 @@ class _EndedWorkers:
         self._is_waiting = False
 
     @contextmanager
-    def put_off(self) -> Iterator[None]:
+    def replacing_handler(self) -> Iterator[None]:
         """Take the place of the handler that a DataLoader sets in the context, which it does once per process."""
         if sys.platform == "win32":  # which has no such signal
             yield
@@ -343,7 +343,7 @@ class _EndedWorkers:
             signal.signal(signal.SIGCHLD, self._note)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def raising(self) -> Iterator[None]:
         """Raise the error in this context, also that of a worker that ended before."""
         self._is_waiting = True
         try:
@@ -357,7 +357,7 @@ class _EndedWorkers:
             self._raise_error(number, frame)
 
 
-_ENDED_WORKERS = _EndedWorkers()
+_WORKER_ERRORS = _DeferredWorkerErrors()
 
 
 def _outlive_stop_signals(worker: int) -> None:

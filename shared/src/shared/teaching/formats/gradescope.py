@@ -64,7 +64,7 @@ def autograder(assignment: Assignment, language: str, requirement: str | None = 
     ----------
     assignment : Assignment
     language : {"en", "zh"}
-        Of the remarks.
+        Language of the remarks.
     requirement : str, optional
         What pip installs the task's package from; without it the zip carries the package.
     """
