@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from cbow.commands import bench
 from cbow.commands.bench import PER_WORD, loop_per_sample, loop_per_word, write_made_up_text
+from cbow.commands.options import BenchOptions
+from cbow.data import dataset
 from cbow.model import reference
 from cbow.model.weights import initial_weights
 
@@ -39,6 +42,27 @@ def test_bench_prints_ratios(cbow: Caller, sample_folder: Path) -> None:
     assert found["exact"]["ratio"][PER_WORD] == pytest.approx(speeds["cbow"] / speeds[PER_WORD])
     assert found["sampling"]["recall_at_40"]["cbow"] > 0.5
     assert found["sampling"]["recall_at_40"][bench.BATCHED] > 0.5
+
+
+def test_words_a_second_are_those_of_the_block_that_is_trained(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "BLOCK", 5000)
+    monkeypatch.setattr(bench, "_timed", lambda work: (work(), 2.0)[1])
+    monkeypatch.setattr(bench, "SAMPLING", replace(bench.SAMPLING, epochs=1, dimension=4))
+    timed = bench._Bench(BenchOptions(data=str(sample_folder), runs=1), tmp_path)
+    assert 0 < len(timed.ids) <= 5000
+    assert timed.sampling()["per_second"]["cbow"] == (timed.ids >= 0).sum() / 2.0
+
+
+def test_corpus_without_synonyms_has_no_recall(
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_bytes((sample_folder / "debug.txt").read_bytes())
+    monkeypatch.setattr(bench, "SAMPLING", replace(bench.SAMPLING, epochs=1, dimension=4))
+    code, printed, _ = cbow("bench", "--data", "text.txt", "--runs", 1)
+    assert code == 0 and "words/s" in printed
+    assert "recall" not in printed and "nan" not in printed
 
 
 def test_each_of_ours_is_compared_to_each_peer_round_by_round() -> None:

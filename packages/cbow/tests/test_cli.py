@@ -226,6 +226,23 @@ def test_inspect_shows_samples_indices_and_vectors(cbow: Caller, small_run: Path
     assert "<unk>" in printed
 
 
+def test_inspect_shows_no_samples_of_another_corpus(
+    cbow: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_bytes((sample_folder / "debug.txt").read_bytes())
+    settings = ("--data", "text.txt", "--epochs", 1, "--dimension", 4, "--subsample", "1e-3")
+    assert cbow("train", *settings, "--out", "run", "--quiet")[0] == 0
+    assert "first samples before subsampling (window 4)" in cbow("inspect", "run")[1]
+    text.write_text("other words stand here\n")
+    code, _, error = cbow("inspect", "run")
+    assert code == 2 and "run: the data of this run has changed since" in error
+    text.unlink()
+    code, _, error = cbow("inspect", "run")
+    assert code == 2 and "was trained on text.txt, which is not found from here" in error
+    assert cbow("inspect", "run", "--samples", 0)[0] == 0  # as both messages advise
+
+
 def test_evaluate_gives_recall_for_any_list(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     own = json.loads(cbow("evaluate", small_run, "--json")[1])
     summary = json.loads((small_run / "summary.json").read_text())

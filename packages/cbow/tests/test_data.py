@@ -14,6 +14,7 @@ import pytest
 from cbow.config import TrainConfig
 from cbow.data import dataset as data
 from cbow.data.dataset import count_words, encode, find_corpus
+from shared.data.checksum import describe
 from shared.errors import UserError
 from shared.text import text_files
 from shared.text.vocabulary import Vocabulary
@@ -73,7 +74,7 @@ def test_book_without_line_breaks_is_cut_into_pieces_with_no_word_lost_or_torn(
 ) -> None:
     words = [f"word{i % 977}" for i in range(30_000)]
     config = write(tmp_path / "a.txt", " ".join(words))
-    monkeypatch.setattr(text_files, "BYTES", 1000)
+    monkeypatch.setattr(text_files, "PIECE", 1000)
     pieces = list(find_corpus(config).lines())
     assert max(map(len, pieces)) <= data.LONGEST_LINE
     assert [word for piece in pieces for word in piece] == words
@@ -106,6 +107,17 @@ def test_link_to_a_text_that_is_gone_is_named_beside_a_text_that_is_there(tmp_pa
         find_corpus(replace(CONFIG, data=str(tmp_path)))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
+def test_link_to_a_folder_is_not_followed_but_named(tmp_path: Path) -> None:
+    for name in ("texts", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("a line\n")
+    (tmp_path / "texts" / "more").symlink_to(tmp_path / "elsewhere")
+    corpus = find_corpus(replace(CONFIG, data=str(tmp_path / "texts")))
+    assert [path.name for path in corpus.files] == ["a.txt"]
+    assert [path.name for path in corpus.ignored] == ["more"]
+
+
 def test_files_that_are_no_text_are_named(cbow: Caller, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("a line\n")
@@ -113,6 +125,22 @@ def test_files_that_are_no_text_are_named(cbow: Caller, tmp_path: Path) -> None:
     code, printed, _ = cbow("train", "--data", "texts", "--out", "run", "--epochs", 1)
     assert code == 0
     assert "1 file that is no text is ignored: b.csv" in printed
+
+
+def test_run_in_the_folder_of_its_texts_is_no_text_and_no_change_of_them(
+    cbow: Caller, tmp_path: Path
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(f"the text of {name}\n" * 9)
+    words = ("train", "--data", ".", "--out", "run", "--dimension", 4, "--epochs", 1, "--quiet")
+    before = find_corpus(replace(CONFIG, data="."))
+    assert before.listing == describe(tmp_path).as_dict()
+    assert cbow(*words)[0] == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    code, _, error = cbow(*words, "--resume")
+    assert (code, error) == (0, "")
+    after = find_corpus(replace(CONFIG, data="."))
+    assert (after.files, after.ignored, after.listing) == (before.files, (), before.listing)
 
 
 def test_limit_counts_lines_over_files(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def test_the_word_itself_takes_one_of_the_k_places(vectors):
     assert synonym_recall(vectors, {"a": ["b", "c"]}, k=3).hits == 2
 
 
+def test_word_of_another_case_is_no_synonym_of_itself_and_counts_once():
+    vectors = on_a_circle(["us", "we", "far"], [0, 10, 90])
+    assert synonym_recall(vectors, {"US": ["us", "far"]}, k=2).hits == 0
+    assert synonym_recall(vectors, {"us": ["We", "we"]}, k=2).hits == 1
+
+
 def test_recall_is_micro_averaged_over_all_listed_synonyms(vectors):
     result = synonym_recall(vectors, {"a": ["b"], "e": ["d", "b", "a"]}, k=2)
     assert (result.hits, result.listed, result.recall) == (1, 4, 0.25)

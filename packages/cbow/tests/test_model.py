@@ -150,6 +150,20 @@ def test_one_step_is_the_references_step():
     np.testing.assert_allclose(model.V, V, atol=1e-6)
 
 
+def test_text_in_place_of_words_and_an_empty_context_change_no_weight():
+    model = CBOW(Vocabulary(["<unk>", "a", "b"], [1, 2, 1]), dimension=2)
+    before = model.U.tobytes(), model.V.tobytes()
+    with pytest.raises(UserError, match="The context is empty"):
+        model.train_one_step([], "a", 0.1)
+    with pytest.raises(
+        UserError, match=r"'a b' is a text. Expected its words, such as \['a', 'b'\]"
+    ):
+        model.train_one_step("a b", "a", 0.1)
+    with pytest.raises(UserError, match="is a text"):
+        model.train(["a b"], window=1, learning_rate=0.1)
+    assert (model.U.tobytes(), model.V.tobytes()) == before
+
+
 def test_text_without_two_tokens_in_a_line_cannot_train_a_notebooks_model():
     model = CBOW(VOCABULARY, dimension=2)
     with pytest.raises(UserError, match="No line has two tokens"):

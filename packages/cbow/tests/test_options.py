@@ -132,6 +132,19 @@ def test_synonyms_are_what_is_measured(folder: Path) -> None:
     assert recalls == [1, pytest.approx(1 / 3)]
 
 
+def test_resumed_run_is_measured_by_the_list_it_has_kept(folder: Path) -> None:
+    def recall(listed: list[str], *, resume: bool) -> float:
+        Path("list.json").write_text(json.dumps([["the", listed]]))
+        config = TrainConfig(data="data", synonyms="list.json", **SMALL)
+        train(config, RunOptions(out="run", resume=resume, quiet=True))
+        return json.loads(Path("run/summary.json").read_text())["metrics"]["recall_at_40"]
+
+    assert recall(["old", "sea"], resume=False) == 1
+    Path("run/summary.json").unlink()
+    assert recall(["old", "gone", "lost"], resume=True) == 1
+    assert "list.json: is another list" in Path("run/log.txt").read_text()
+
+
 def test_threads_are_the_engines() -> None:
     config = TrainConfig(threads=3, **SMALL)
     engine = build_engine(config, np.ones(9, dtype=np.int64), *initial_weights(9, 4, 1))
@@ -160,6 +173,31 @@ def test_minutes_too_few_for_an_epoch_are_refused(
     with pytest.raises(UserError, match=r"--minutes is 1, but an epoch takes about 1\.5 minutes"):
         train(TrainConfig(data="data", minutes=1, **SMALL), RunOptions(out="run", quiet=True))
     assert not (folder / "run").exists()
+
+
+def test_minutes_leave_time_for_the_second_encoding_and_for_recalls(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def slow(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def slowed(*given: Any, **settings: Any) -> Any:
+            now[0] += seconds
+            return function(*given, **settings)
+
+        return slowed
+
+    monkeypatch.setattr(schedule.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(schedule, "encode", slow(10, schedule.encode))
+    monkeypatch.setattr(schedule, "synonym_recall", slow(2, schedule.synonym_recall))
+    monkeypatch.setattr(schedule, "wait", slow(3, lambda works, timeout: works[0].result()))
+    for name, epochs in (("", 12), ("list.json", 7)):  # 10 + 10 + 3 s of 60 are gone; 25 s
+        Path("list.json").write_text(json.dumps([["the", ["old"]]]))
+        config = TrainConfig(data="data", minutes=1, synonyms=name or None, **SMALL)
+        corpus = dataset.find_corpus(config)
+        vocabulary = dataset.count_words(corpus, config)
+        planned = schedule.epochs_that_fit(config, corpus, vocabulary, Team(), now[0])
+        assert planned.epochs == epochs
 
 
 def test_checkpoint_seconds_decide_when_to_save(

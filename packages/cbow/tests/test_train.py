@@ -310,6 +310,29 @@ def test_minutes_fix_a_number_of_epochs_that_is_recorded(
     )  # the same words again do not clash with what was recorded
 
 
+def test_minutes_with_a_recipe_are_resumed_with_the_epochs_that_were_planned(
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "_epoch_seconds", lambda *_: 10.0)
+    words = (
+        "train",
+        "--recipe",
+        "baseline",
+        "--data",
+        sample_folder,
+        "--minutes",
+        "0.6",
+        "--quiet",
+    )
+    assert cbow(*words, "--out", "run")[0] == 0
+    planned = losses(tmp_path / "run")
+    assert 1 <= len(planned) <= 3
+    (tmp_path / "run" / "summary.json").unlink()
+    code, _, error = cbow(*words, "--out", "run", "--resume")  # the recipe itself has 10 epochs
+    assert (code, error) == (0, "")
+    assert losses(tmp_path / "run") == planned
+
+
 @pytest.mark.long
 def test_minutes_count_the_start_and_the_page_of_the_command(
     cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

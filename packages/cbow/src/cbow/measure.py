@@ -129,9 +129,10 @@ def synonym_recall(
         raise UserError("The synonym list has no synonym in it; there is nothing to recall.")
 
     rows = [vectors.find(word) for word in synonyms]
+    # A word may have the row of one that differs in case only: a row counts once, the query's own never.
     listed_rows = [
-        [row for row in map(vectors.find, listed) if row is not None]
-        for listed in synonyms.values()
+        list({row: None for row in map(vectors.find, listed) if row is not None and row != own})
+        for own, listed in zip(rows, synonyms.values(), strict=True)
     ]
     hits_of = np.zeros(len(rows), dtype=np.int64)
     reachable = 0
@@ -292,7 +293,7 @@ def _ranks(cosines: NDArray[Any], query: int, wanted: Sequence[int]) -> NDArray[
         nearer = cosines > cosines[row]
         nearer[:row] |= cosines[:row] == cosines[row]
         nearer[query] = True
-        ranks.append(int(nearer.sum()) if row != query else 0)
+        ranks.append(int(nearer.sum()))
     return np.array(ranks, dtype=np.int64)
 
 

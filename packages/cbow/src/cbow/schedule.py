@@ -10,9 +10,11 @@ from pathlib import Path
 
 from cbow.config import TrainConfig
 from cbow.data.dataset import Corpus, EncodedCorpus, encode
+from cbow.data.synonyms import Synonyms, load_synonyms
 from cbow.kernels import NEXT, STOP
 from cbow.kernels.build import build_engine, compile_engine
-from cbow.model.weights import first_weights, models_of, subwords_of
+from cbow.measure import synonym_recall
+from cbow.model.weights import final_vectors, first_weights, models_of, subwords_of
 from cbow.processes.team import Team
 from shared.command.clock import seconds_after
 from shared.errors import UserError
@@ -66,12 +68,16 @@ def epochs_that_fit(
         Not one epoch fits.
     """
     assert config.minutes is not None
+    synonyms = load_synonyms(corpus.synonyms) if corpus.synonyms else {}
     with tempfile.TemporaryDirectory(prefix="cbow-timing-") as folder:
+        before = time.monotonic()
         encoded = encode(corpus, vocabulary, Path(folder) / "corpus.ids", quiet=True)
+        encoding = time.monotonic() - before  # the run does it once more
         seconds = sum(
-            _epoch_seconds(model, encoded, vocabulary, team) for model in models_of(config)
+            _epoch_seconds(model, encoded, vocabulary, team, synonyms)
+            for model in models_of(config)
         )
-    spent = time.monotonic() - began + seconds_after()
+    spent = time.monotonic() - began + encoding + seconds_after()
     epochs = int((60 * config.minutes - spent) / seconds)
     if epochs < 1:
         raise UserError(
@@ -82,9 +88,13 @@ def epochs_that_fit(
 
 
 def _epoch_seconds(
-    config: TrainConfig, encoded: EncodedCorpus, vocabulary: Vocabulary, team: Team
+    config: TrainConfig,
+    encoded: EncodedCorpus,
+    vocabulary: Vocabulary,
+    team: Team,
+    synonyms: Synonyms,
 ) -> float:
-    """Return about how long an epoch of one model takes."""
+    """Return about how long an epoch of one model takes, the recall after it included."""
     subwords = subwords_of(config, vocabulary)
     weights = first_weights(config, vocabulary, subwords)
     compile_engine(config)
@@ -100,4 +110,7 @@ def _epoch_seconds(
         control[:, STOP] = 1
         work.result()
     rate = float((control[:, NEXT] - start).sum()) / (time.monotonic() - began)
-    return encoded.length / rate
+    began = time.monotonic()
+    if any(synonyms.values()):
+        synonym_recall(final_vectors(config, vocabulary, subwords, *weights), synonyms, resamples=1)
+    return encoded.length / rate + time.monotonic() - began

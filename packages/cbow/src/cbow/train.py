@@ -33,6 +33,7 @@ from cbow.model.weights import final_vectors, first_weights, models_of, subwords
 from cbow.processes.team import Team
 from cbow.schedule import epochs_that_fit, learning_rate
 from shared.command import clock
+from shared.command import config as configuration
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.errors import UserError
@@ -70,14 +71,15 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         After Ctrl-C or SIGTERM, when all is saved.
     """
     began = clock.began()
-    if options.resume and options.out and (Path(options.out) / "config.yaml").is_file():
-        # The run's own number of epochs was fixed when it started.
-        config = replace(config, minutes=None)
+    resumed = Path(options.out) if options.resume and options.out else None
+    if resumed and config.minutes is not None and (resumed / "config.yaml").is_file():
+        # The run's own number of epochs was fixed when it started; a recipe may have another.
+        epochs = configuration.load(TrainConfig, resumed / "config.yaml").epochs
+        config = replace(config, minutes=None, epochs=epochs)
     team = team or Team()
     corpus = find_corpus(config)
-    saved = Path(options.out or "") / VOCABULARY
-    if options.resume and options.out and saved.is_file():
-        vocabulary = Vocabulary.load(saved)
+    if resumed and (resumed / VOCABULARY).is_file():
+        vocabulary = Vocabulary.load(resumed / VOCABULARY)
     else:
         known = check_source(config) if config.init is not None else None
         say = None if options.quiet else print
@@ -325,23 +327,25 @@ class _Training:
     def _synonyms(self) -> dict[str, list[str]]:
         """Load the synonym list, kept in the run so that it can be evaluated without the data.
 
-        A list of which no pair is in the vocabulary (another corpus') measures nothing and is left out.
+        A resumed run is measured by the list it has kept. A list of which no pair is in the vocabulary (another
+        corpus') measures nothing and is left out.
         """
-        if self.corpus.synonyms is None:
+        given, kept = self.corpus.synonyms, self.run.path / SYNONYMS
+        if kept.exists():
+            if given is not None and given.read_bytes() != kept.read_bytes():
+                self.run.say(f"{given}: is another list; recall is still measured by {kept}")
+            return load_synonyms(kept)
+        if given is None:
             return {}
-        synonyms = load_synonyms(self.corpus.synonyms)
+        synonyms = load_synonyms(given)
         known = self.vocabulary
         if not any(
             word in known and any(s in known for s in others) for word, others in synonyms.items()
         ):
-            self.run.say(
-                f"{self.corpus.synonyms.name}: none of its pairs are in the vocabulary; left out"
-            )
+            self.run.say(f"{given.name}: none of its pairs are in the vocabulary; left out")
             return {}
-        kept = self.run.path / SYNONYMS
-        if not kept.exists():
-            with whole_file(kept, "wb") as file:
-                file.write(self.corpus.synonyms.read_bytes())
+        with whole_file(kept, "wb") as file:
+            file.write(given.read_bytes())
         return synonyms
 
     def _encoded(self) -> EncodedCorpus:

@@ -84,7 +84,8 @@ class _Bench:
         self.vocabulary = count_words(corpus, config, quiet=True)
         self.encoded = encode(corpus, self.vocabulary, folder / "corpus.ids", quiet=True)
         _, self.ids = next(self.encoded.blocks())
-        self.name = corpus.listing["name"]
+        # All engines train on the first block alone.
+        self.tokens = int((self.ids != END_OF_LINE).sum())
         self.synonyms = load_synonyms(corpus.synonyms) if corpus.synonyms else {}
 
     def exact(self) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class _Bench:
         Every round has a seed of its own, so that the mean recalls can be compared.
         """
         settings = replace(SAMPLING, threads=self.options.threads)
-        recalls: dict[str, list[float]] = {}
+        recalls: dict[str, list[float | None]] = {}
 
         def with_batches(name: str, batch_size: int) -> Callable[[], float]:
             own, recalls[name] = replace(settings, batch_size=batch_size), []
@@ -132,7 +133,7 @@ class _Bench:
                 engine = build_engine(config, self.encoded.counts, *first)
                 seconds = _timed(lambda: self._epochs(engine, config))
                 recalls[name].append(self._recall(list(self.vocabulary), engine.weights()[0]))
-                return config.epochs * self.encoded.tokens / seconds
+                return config.epochs * self.tokens / seconds
 
             return ours
 
@@ -149,12 +150,15 @@ class _Bench:
                     lambda: model.train(lines, total_examples=len(lines), epochs=config.epochs)
                 )
                 recalls["gensim"].append(self._recall(model.wv.index_to_key, model.wv.vectors))
-                return config.epochs * self.encoded.tokens / seconds
+                return config.epochs * self.tokens / seconds
 
             engines["gensim"] = theirs
         speeds = _compare(self.options.runs, engines)
-        means = {name: statistics.mean(values) for name, values in recalls.items()}
-        deviations = {name: statistics.pstdev(values) for name, values in recalls.items()}
+        measured = {name: [r for r in values if r is not None] for name, values in recalls.items()}
+        if not all(measured.values()):
+            return speeds  # the corpus has no list, or another corpus' list
+        means = {name: statistics.mean(values) for name, values in measured.items()}
+        deviations = {name: statistics.pstdev(values) for name, values in measured.items()}
         return {**speeds, "recall_at_40": means, "recall_deviation": deviations}
 
     def _epochs(self, engine: Any, config: TrainConfig) -> None:
@@ -170,11 +174,10 @@ class _Bench:
             line[line != END_OF_LINE] for line in np.split(self.ids, ends + 1) if len(line) > 1
         )
 
-    def _recall(self, tokens: list[str], rows: NDArray[Any]) -> float:
+    def _recall(self, tokens: list[str], rows: NDArray[Any]) -> float | None:
         if not self.synonyms:
-            return float("nan")
-        recall = synonym_recall(WordVectors(tokens, rows), self.synonyms, resamples=1).recall
-        return float("nan") if recall is None else recall
+            return None
+        return synonym_recall(WordVectors(tokens, rows), self.synonyms, resamples=1).recall
 
 
 def loop_per_word(

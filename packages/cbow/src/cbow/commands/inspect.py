@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from cbow.commands.answers import print_answer
 from cbow.commands.options import InspectOptions
 from cbow.config import TrainConfig
-from cbow.data.dataset import find_corpus
+from cbow.data.dataset import Corpus, find_corpus
 from cbow.model.reference import pairs, windows
 from cbow.model.trained import VOCABULARY, load
 from shared.command import config as configuration
+from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.text.vocabulary import Vocabulary
 
@@ -37,7 +39,7 @@ def run(options: InspectOptions) -> int:
                 "target": [vocabulary.tokens[target], target],
             }
             for context, target in itertools.islice(
-                _samples(config, vocabulary, options.samples), options.samples
+                _samples(folder, config, vocabulary, options.samples), options.samples
             )
         ],
         "token_to_idx": {word: vectors.row(word) for word in words},
@@ -48,20 +50,38 @@ def run(options: InspectOptions) -> int:
 
 
 def _samples(
-    config: TrainConfig, vocabulary: Vocabulary, number: int
+    folder: RunDirectory, config: TrainConfig, vocabulary: Vocabulary, number: int
 ) -> Iterator[tuple[list[int], int]]:
     """Yield the samples in the order of training; subsampling and shrinking windows would draw from them."""
     if number == 0:
         return
     samples = pairs if config.architecture == "skipgram" else windows
-    for line in find_corpus(config).lines():
+    for line in _corpus(folder, config).lines():
         yield from samples(vocabulary.ids(line), config.window)
+
+
+def _corpus(folder: RunDirectory, config: TrainConfig) -> Corpus:
+    """Return the corpus that a run was trained on, if it is still there."""
+    given = Path(config.data).expanduser() if config.data else None
+    without = "Put it back, or leave its samples out with --samples 0."
+    if given is not None and not (given.is_file() or given.is_dir()):
+        raise UserError(
+            f"{folder.path}: was trained on {given}, which is not found from here. {without}"
+        )
+    corpus = find_corpus(config)
+    if corpus.listing["sha256"] != folder.summary()["data"]["sha256"]:
+        raise UserError(f"{folder.path}: the data of this run has changed since. {without}")
+    return corpus
 
 
 def _as_text(answer: dict[str, Any], config: TrainConfig) -> str:
     lines = [f"{answer['words']:,} words, vectors of {answer['dimension']} numbers"]
     if answer["samples"]:
-        lines += ["", f"first samples (window {config.window}): context -> target"]
+        # What training draws at random is not shown.
+        before = " before subsampling" if config.subsample else ""
+        full = ", not yet shrunk" if config.shrink_window else ""
+        head = f"first samples{before} (window {config.window}{full}): context -> target"
+        lines += ["", head]
     for sample in answer["samples"]:
         context = "  ".join(f"{word} {index}" for word, index in sample["context"])
         word, index = sample["target"]

@@ -22,6 +22,7 @@ from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.files import whole_file
 from shared.progress import progress_bar
+from shared.runs.listing import is_in_run
 from shared.text.text_files import PACKED, read_line_parts
 from shared.text.tokenizers import tokenizer
 from shared.text.vocabulary import Vocabulary
@@ -254,19 +255,20 @@ def encode(
 
 
 def _text_files(folder: Path, corpus: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return the corpus file of a folder, else all text files below it, and the other files below it."""
+    """Return the corpus file of a folder, else all text files below it, and the other files; runs are left out."""
     named = folder / corpus
     if named.is_file():
         return (named,), ()
     files: list[Path] = []
     ignored: list[Path] = []
     for path in sorted(folder.rglob("*")):
-        # A link whose file is gone is told of where the file would be read.
-        if path.exists() and not path.is_file():
+        # A link whose file is gone is told of where the file would be read; links to folders are not followed.
+        if path.exists() and not path.is_file() and not path.is_symlink():
             continue
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if is_hidden or is_in_run(path, folder):
             continue
-        is_text = path.suffix.lower() in (".txt", *PACKED)
+        is_text = path.suffix.lower() in (".txt", *PACKED) and not path.is_dir()
         (files if is_text else ignored).append(path)
     if not files:
         endings = ", ".join((".txt", *PACKED))

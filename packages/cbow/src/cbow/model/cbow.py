@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cbow.model import reference
 from cbow.model.vectors import Answers, WordVectors
@@ -63,8 +64,15 @@ class CBOW:
             The words around the target, one or more.
         target : str
         learning_rate : float
+
+        Raises
+        ------
+        UserError
+            The context is empty, or is a text instead of its words.
         """
-        ids = self.vocabulary.ids(context)
+        ids = self._ids(context)
+        if not len(ids):
+            raise UserError("The context is empty. Expected one word or more.")
         return reference.step(self.U, self.V, ids, self.vocabulary.id(target), learning_rate)
 
     def train(
@@ -80,11 +88,11 @@ class CBOW:
         Raises
         ------
         UserError
-            No line has two tokens, or the loss is no longer finite.
+            No line has two tokens, a line is a text instead of its words, or the loss is no longer finite.
         """
         from cbow.kernels import LOSS, SAMPLES, Engine  # Numba takes a second to import
 
-        ids = [i for line in lines for i in (*self.vocabulary.ids(line), -1)]
+        ids = [i for line in lines for i in (*self._ids(line), -1)]
         block = np.array(ids, dtype=np.int32)
         engine = Engine(self.vocabulary.counts, self.U, self.V, window=window)
         losses = []
@@ -113,6 +121,11 @@ class CBOW:
     def most_similar_tokens(self, token: str, n: int) -> Answers:
         """Return the `n` words nearest to a word, the word itself counted and first."""
         return self.vectors.most_similar_tokens(token, n)
+
+    def _ids(self, words: Sequence[str]) -> NDArray[np.int32]:
+        if isinstance(words, str):  # its letters would be taken for words
+            raise UserError(f"{words!r} is a text. Expected its words, such as {words.split()}.")
+        return self.vocabulary.ids(words)
 
     def save(self, folder: str | Path) -> None:
         """Write `vocab.txt` and `weights.npz` into a folder."""
