@@ -41,6 +41,14 @@ def test_words_0_times_training_only(
     assert code == 0 and "tokens/s" in printed and "words/s" not in printed
 
 
+def test_text_shorter_than_a_batch_is_refused(
+    word_lm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("a b c d e\n" * 20)  # 20 columns of 5 tokens
+    code, _, error = word_lm("bench", "--data", "text.txt", "--words", 0)
+    assert code == 2 and "too few for a batch of 20 x 35. Give 720 or more" in error
+
+
 def test_steps_are_timed_beside_busy_processes_that_end_with_the_timing(
     word_lm: Callable[..., tuple[int, str, str]],
     sample_folder: Path,

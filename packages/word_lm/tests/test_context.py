@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -141,6 +142,14 @@ def test_context_compares_runs_and_names_them(word_lm, small_run, tmp_path):
     assert code == 0 and list(found) == ["lstm", f"lstm ({small_run.name})"]
     assert found["lstm"]["lengths"] == [1, 4, 16] and found["lstm"]["positions"] == 50
     assert (tmp_path / "context.html").is_file()
+
+
+def test_page_goes_into_the_run_that_a_folder_of_runs_stands_for(word_lm, small_run, tmp_path):
+    run = tmp_path / "runs" / "one"
+    shutil.copytree(small_run, run)
+    assert word_lm("context", "runs", "--lengths", "1,2", "--tokens", 20, "--json")[0] == 0
+    assert (run / "context.html").is_file()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one"]
 
 
 def test_runs_of_one_name_all_stay_in_the_table(word_lm, small_run, tmp_path):

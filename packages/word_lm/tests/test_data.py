@@ -61,7 +61,7 @@ def test_text_read_in_pieces_has_an_eos_for_each_line_end(
     text = "ab  Senjō 戦場 \n\n= x =\n" + "y" * 50 + " end"
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     expected = [token for line in text.split("\n") for token in [*line.split(), "<eos>"]]
-    monkeypatch.setattr(text_files, "BYTES", size)
+    monkeypatch.setattr(text_files, "PIECE", size)
     pieces = read_tokens(tmp_path / "text.txt", space_tokens)
     assert [token for piece in pieces for token in piece] == expected
 

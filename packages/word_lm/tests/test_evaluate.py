@@ -288,6 +288,20 @@ def test_a_model_that_forgets_is_measured_in_the_segments_it_learned(
     assert starts[1] == starts[3] == starts[4] > starts[2] == 1
 
 
+def test_transformer_is_measured_at_no_position_that_it_has_not_learned(
+    word_lm, tmp_path, sample_folder
+):
+    size = ["--model", "transformer", "--embedding-size", 8, "--hidden-size", 8, "--heads", 1]
+    run = ["--data", sample_folder, "--out", "run", "--bptt", 6, "--memory", 12, "--steps", 5]
+    assert word_lm("train", "--quiet", "--device", "cpu", *size, *run)[0] == 0
+    figures = json.loads(word_lm("evaluate", "run", "--protocols", "sliding", "--json")[1])
+    assert "window of 12" in figures["figures"][0]["protocol"]
+    wanted = ["--lengths", "4,12,30", "--tokens", 50, "--json"]
+    (curve,) = json.loads(word_lm("context", "run", *wanted)[1]).values()
+    assert curve["max_words"] == 12
+    assert curve["perplexity"][0] != curve["perplexity"][1] == curve["perplexity"][2]
+
+
 def test_any_folder_with_the_split_can_be_measured(word_lm, small_run, sample_folder, tmp_path):
     (tmp_path / "test.txt").write_bytes((sample_folder / "test.txt").read_bytes())
     own, other = (
@@ -310,3 +324,17 @@ def test_a_run_whose_data_has_changed_is_not_measured_with_the_wrong_ids(
         file.write("newword " * 5000 + "\n")
     code, _, error = word_lm("evaluate", run)
     assert code == 2 and "changed" in error and len(error.splitlines()) == 1
+
+
+def test_run_whose_data_is_gone_says_how_each_verb_takes_another(word_lm, tmp_path, sample_folder):
+    text, run = tmp_path / "text.txt", tmp_path / "run"
+    text.write_bytes((sample_folder / "valid.txt").read_bytes())
+    size = ["--embedding-size", 8, "--hidden-size", 8, "--steps", 2, "--device", "cpu", "--quiet"]
+    assert word_lm("train", "--data", "text.txt", "--out", run, *size)[0] == 0
+    text.rename(tmp_path / "elsewhere.txt")
+    for verb, option in (("evaluate", "--data"), ("context", "--data"), ("surprisal", "--text")):
+        code, _, error = word_lm(verb, run)
+        assert code == 2 and error.count("\n") == 1
+        assert "was trained on text.txt, which is not found from here" in error
+        more = ["--lengths", "1,2"] if verb == "context" else []
+        assert option in error and word_lm(verb, run, option, "elsewhere.txt", *more)[0] == 0

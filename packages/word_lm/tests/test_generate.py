@@ -159,6 +159,7 @@ def test_banned_words_are_never_written(model, vocabulary, settings):
         model, vocabulary, "the", 60, ban=("<unk>", "the", "nowhere"), **settings
     ).tokens
     assert len(written) == 60 and not {"<unk>", "the"} & set(written)
+    assert "<unk>" not in generate(model, vocabulary, "the", 60, ban="<unk>", **settings).tokens
 
 
 def test_a_repetition_penalty_makes_recent_words_rarer():

@@ -47,6 +47,8 @@ def test_score_is_the_sum_of_surprisals_whatever_is_scored_beside_it(model: Load
     assert model.surprisal(texts[1])[-1].token == "zzz"
     with pytest.raises(UserError, match="empty"):
         model.score([""])
+    with pytest.raises(UserError, match="The text is empty"):
+        model.surprisal("")
 
 
 def test_next_words_are_probabilities_and_greedy_decoding_takes_the_first(
@@ -56,6 +58,8 @@ def test_next_words_are_probabilities_and_greedy_decoding_takes_the_first(
     assert sum(probability for _, probability in words) == pytest.approx(1, abs=1e-5)
     assert [p for _, p in words] == sorted((p for _, p in words), reverse=True)
     assert model.generate("the", 1, temperature=0, ban=()).tokens[0] == words[0][0]
+    with pytest.raises(UserError, match="count is -1"):
+        model.next_words("the", -1)
 
 
 def test_perplexity_is_that_of_the_summary(model: LoadedModel, small_run: Path) -> None:

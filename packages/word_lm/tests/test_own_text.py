@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from shared.data.checksum import describe
 from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig
@@ -80,6 +81,33 @@ def test_splits_are_known_by_publishers_names_and_packed(names: str, tmp_path: P
         "test",
     ]
     assert text.notes == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="links need a privilege")
+def test_link_to_a_folder_is_not_followed_but_told_of(tmp_path: Path) -> None:
+    for name in ("texts", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(LINES)
+    (tmp_path / "texts" / "more").symlink_to(tmp_path / "elsewhere")
+    notes = load_text(TrainConfig(data=str(tmp_path / "texts"))).notes
+    assert notes[:2] == ("1 text file joined by name", "1 other file left out (more)")
+
+
+@pytest.mark.parametrize("names", [("a.txt", "b.txt"), ("train.txt", "valid.txt", "test.txt")])
+def test_run_in_the_folder_of_its_texts_is_no_text_and_no_change_of_them(
+    names: tuple[str, ...], word_lm: Caller, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text(LINES)
+    words = ("train", "--data", ".", "--out", "run", "--steps", 2, *SIZE)
+    before = describe(tmp_path).as_dict()
+    assert word_lm(*words)[0] == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert before.items() <= summary["data"].items()
+    assert word_lm("evaluate", "run")[0] == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    code, _, error = word_lm(*words, "--resume")
+    assert (code, error) == (0, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -10,6 +10,7 @@ import numpy as np
 
 from word_lm.commands.study import discussion
 from word_lm.measures.context import ContextCurve
+from word_lm.model.trained import load_run
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -85,3 +86,14 @@ def test_inspect_shows_the_first_batch_as_training_gets_it(
     assert " ".join(itos[i] for i in inputs[:, 0]) in printed
     code, _, error = word_lm(*wanted, "--word", "zebra")
     assert code == 2 and "zebra: is not in the vocabulary" in error
+
+
+def test_inspect_shows_the_ids_of_a_run_to_start_from(
+    word_lm: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.txt").write_text("zebra the zebra\n" * 60)
+    wanted = ["--data", "new.txt", "--init", small_run, "--batch-size", 4]
+    facts = json.loads(word_lm("inspect", *wanted, "--word", "zebra", "--json")[1])
+    known = load_run(small_run).vocabulary
+    assert facts["id"] == len(known) and facts["vocabulary"] == len(known) + 1
+    assert facts["inputs"][0][0] == len(known) and facts["inputs"][1][0] == known.id("the")

@@ -117,3 +117,10 @@ def test_surprisal_writes_a_page_of_the_runs_text_or_of_a_file(word_lm, small_ru
     word_lm("surprisal", small_run, "--text", tmp_path / "text.txt", "--out", tmp_path / "b.html")
     page = (tmp_path / "b.html").read_text(encoding="utf-8")
     assert ">zebraX</span>" in page and "read as &lt;unk&gt;" in page
+
+
+def test_text_may_begin_with_blank_lines(word_lm, small_run, tmp_path):
+    (tmp_path / "text.txt").write_text("\n\n = The captain = \n", encoding="utf-8")
+    wanted = ["--text", "text.txt", "--words", 2, "--out", "page.html"]
+    code, out, error = word_lm("surprisal", small_run, *wanted)
+    assert (code, error) == (0, "") and out.startswith("2 words")

@@ -133,6 +133,16 @@ def test_state_is_carried_over_segments_and_dropped_at_an_epochs_start(sample_fo
         assert (seen[1] > 0) == carry
 
 
+def test_log_has_a_line_an_epoch_where_several_batches_make_an_update(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    config = replace(CONFIG, data=str(sample_folder), steps=None, epochs=3, evaluate_every=0)
+    config = replace(config, accumulation=10, log_every=100)
+    out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))
+    assert out is not None
+    assert [line["epoch"] for line in records_of(out) if "train_nll" in line] == [1, 2, 3]
+
+
 def test_minutes_is_what_training_takes(tmp_path: Path, sample_folder: Path) -> None:
     config = replace(CONFIG, data=str(sample_folder), steps=None, minutes=0.1, evaluate_every=0)
     out = train.train(config, RunOptions(out=str(tmp_path / "run"), quiet=True))

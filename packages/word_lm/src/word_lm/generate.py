@@ -61,7 +61,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     repetition_penalty: float = 1.0,
-    ban: Sequence[str] = (UNKNOWN,),
+    ban: str | Sequence[str] = (UNKNOWN,),
     beams: int = 1,
     on_word: Callable[[str], object] | None = None,
 ) -> Generated:
@@ -85,8 +85,8 @@ def generate(
         Sample from the nucleus of those: the fewest words with this total probability, 0 < top_p <= 1.
     repetition_penalty : float
         The log-probability of each of the last 64 words is multiplied by this before sampling, >= 1.
-    ban : sequence of str
-        Words that are never generated. Words that the vocabulary lacks are ignored.
+    ban : str or sequence of str
+        A word, or words, that are never generated. Words that the vocabulary lacks are ignored.
     beams : int
         2 or more: beam search with this many beams for the text with the highest log-probability; temperature, top_k,
         top_p and repetition_penalty must have their defaults.
@@ -112,8 +112,9 @@ def generate(
         prompt = read_prompt(vocabulary, prompt)
         if prompt.notice:
             warnings.warn(prompt.notice, stacklevel=2)
+    words_banned = (ban,) if isinstance(ban, str) else ban
     banned = torch.tensor(
-        [vocabulary.id(word) for word in ban if word in vocabulary], dtype=torch.int64
+        [vocabulary.id(word) for word in words_banned if word in vocabulary], dtype=torch.int64
     )
     if len(set(banned.tolist())) >= len(vocabulary):
         raise UserError("All words of the vocabulary are banned. Allow at least one.")
@@ -154,6 +155,8 @@ def next_words(
     model: LanguageModel, vocabulary: Vocabulary, prompt: Prompt, count: int
 ) -> list[tuple[str, float]]:
     """Return the most probable next words after a prompt, with their probabilities, falling."""
+    if count < 0:
+        raise UserError(f"count is {count}. Expected 0 or more.")
     with evaluating(model), torch.inference_mode():
         hidden, _ = _read_prompt(model, as_tokens(model, torch.tensor(prompt.ids))[:, None])
         log_probs = model.log_probs(hidden[-1])[0].cpu().double()

@@ -89,7 +89,7 @@ class LoadedModel:
         top_k: int | None = None,
         top_p: float | None = None,
         repetition_penalty: float = 1.0,
-        ban: Sequence[str] = (UNKNOWN,),
+        ban: str | Sequence[str] = (UNKNOWN,),
         beams: int = 1,
         on_word: Callable[[str], object] | None = None,
     ) -> Generated:

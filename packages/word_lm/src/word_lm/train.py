@@ -90,11 +90,12 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
             new = copy_weights(model, start)
             folder.say(f"starts from {start.path}; {new:,} words are new")
         carried = CarriedState()
+        updates = max(1, segments.steps(0) // config.accumulation)  # in an epoch
         training = Training(
             accelerator=accelerator,
             run=folder,
             # A line an epoch at least, so that short runs have curves.
-            config=replace(config, log_every=min(config.log_every, segments.steps(0))),
+            config=replace(config, log_every=min(config.log_every, updates)),
             model=model,
             optimizers=make_optimizers(config, model),
             order=segments,

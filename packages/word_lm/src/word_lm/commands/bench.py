@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.command.config import load_recipe
+from shared.errors import UserError
 from shared.text.batching import batchify
 from shared.text.vocabulary import Vocabulary
 from shared.torch.device import choose_device, choose_precision
@@ -115,7 +116,7 @@ def compare(config: TrainConfig, text: Text, *, steps: int, rounds: int) -> dict
     tokens = steps * config.batch_size * config.bptt
     speeds: dict[str, list[float]] = {name: [] for name in trainers}
     for trainer in trainers.values():
-        trainer(WARM_UP)
+        trainer(min(WARM_UP, steps))
     for _ in range(rounds):
         for name, trainer in trainers.items():
             began = time.perf_counter()
@@ -157,7 +158,7 @@ def time_beside_busy_processes(
     ids = text.splits["train"]
     train = word_lm_trainer(config, ids, len(text.vocabulary), device, precision)
     steps = min(steps, steps_of_an_epoch(config, ids))
-    train(WARM_UP)
+    train(min(WARM_UP, steps))
     seconds: list[list[float]] = [[] for _ in range(most + 1)]
     for _ in range(rounds):
         for number, times in enumerate(seconds):
@@ -175,8 +176,20 @@ def time_beside_busy_processes(
 
 
 def steps_of_an_epoch(config: TrainConfig, ids: NDArray[np.int32]) -> int:
-    """Return the number of batches of a whole length in a text, at least 1."""
-    return max(1, (len(ids) // config.batch_size - 1) // config.bptt)
+    """Return the number of batches of a whole length in a text.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    steps = (len(ids) // config.batch_size - 1) // config.bptt
+    if steps < 1:
+        raise UserError(
+            f"The training text has {len(ids):,} tokens, too few for a batch of {config.batch_size} x {config.bptt}. "
+            f"Give {config.batch_size * (config.bptt + 1):,} or more."
+        )
+    return steps
 
 
 def compare_generation(

@@ -28,6 +28,7 @@ def run(options: ContextOptions) -> int:
     """Measure and compare trained models (verb `context`)."""
     curves: dict[str, ContextCurve] = {}
     words: list[str] | None = None  # the text of the first run, the same for all
+    folders: list[Path] = []  # RUN may be a folder of runs
     vocabulary: Vocabulary | None = None
     for run in options.run:
         trained = load_run(run, device=choose_device(options.device))
@@ -37,6 +38,7 @@ def run(options: ContextOptions) -> int:
                 "Name runs on the same data with the same --min-count, --max-vocab-size and --tokenizer."
             )
         vocabulary = trained.vocabulary
+        folders.append(trained.path)
         if options.data is not None:
             tokenizer = trained.config.tokenizer
             ids = encode_split(options.data, options.split, vocabulary, tokenizer)
@@ -48,7 +50,6 @@ def run(options: ContextOptions) -> int:
         if warning and not curves:  # the text is the same for all
             print(warning, file=sys.stderr)
         name = _unused_name(trained, curves)
-        max_words = None if trained.config.carry else trained.config.bptt  # as `evaluate` does
         total = sum(set(options.lengths)) * min(options.tokens, len(ids))
         with progress_bar(total, label=name, unit="token", quiet=options.json) as bar:
             curves[name] = context_curve(
@@ -56,7 +57,7 @@ def run(options: ContextOptions) -> int:
                 ids,
                 options.lengths,
                 positions=options.tokens,
-                max_words=max_words,
+                max_words=trained.max_words,  # as `evaluate` does
                 progress=bar.update,
             )
     if options.json:
@@ -65,7 +66,7 @@ def run(options: ContextOptions) -> int:
         header, rows = table(curves)
         for row in (header, *rows):
             print("  ".join(f"{cell:>20}" for cell in row))
-    page = write(curves, options.out or options.run[0])
+    page = write(curves, options.out or folders[0])
     if not options.json:
         print(f"The page is {page}.")
     return 0
@@ -109,7 +110,7 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve], png: Path) -> None:
     )
     for name, curve in curves.items():
         if curve.max_words is not None and curve.max_words < first.lengths[-1]:
-            caption += f" {name} was trained on segments of {curve.max_words} and reads no more."
+            caption += f" {name} has learned to read {curve.max_words} at once and reads no more."
     page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True, png=png)
     header, (*rows, _) = table(curves)
     page.table(header, rows)

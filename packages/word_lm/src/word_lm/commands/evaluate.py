@@ -75,7 +75,7 @@ def run(options: EvaluateOptions) -> int:
         elif protocol == "batch1":
             add(batch_1_perplexity, segment=config.bptt, is_state_carried=carry)
         else:
-            window = options.window if carry else min(options.window, config.bptt)
+            window = min(options.window, trained.max_words or options.window)
             add(sliding_window_perplexity, window=window, stride=max(1, window // 4))
     if options.cache:
         with bar("tuning the cache", len(own["valid"])) as progress:

@@ -13,13 +13,15 @@ from word_lm.commands.options import InspectOptions
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
+from word_lm.model.trained import load_run
 
 FIRST_WORDS = 12
 
 
 def run(config: TrainConfig, options: InspectOptions) -> int:
     """Print the data as the model gets it, and write the vocabulary if asked to (verb `inspect`)."""
-    text = load_text(config)
+    start = None if config.init is None else load_run(config.init).vocabulary
+    text = load_text(config, start)
     vocabulary, ids = text.vocabulary, text.splits["train"]
     segments = Segments(
         ids, config.batch_size, config.bptt, vary=config.vary_bptt, seed=config.seed

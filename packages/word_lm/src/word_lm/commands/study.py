@@ -57,7 +57,7 @@ def run(config: TrainConfig, options: StudyOptions) -> int:
             trained.text().splits["test"],
             options.lengths,
             positions=options.tokens,
-            max_words=None if trained.config.carry else trained.config.bptt,
+            max_words=trained.max_words,
         )
         if isinstance(trained.model, GatedConvolution):
             figures[name]["receptive_field"] = trained.model.receptive_field

@@ -40,8 +40,10 @@ def run(options: SurprisalOptions) -> int:
         path = Path(options.text)
         pieces = read_tokens(path, tokenizer(config.tokenizer))
         # Read once, so that it may be a pipe.
-        first = list(islice(chain.from_iterable(pieces), max(2, options.words)))
-        require_words(path, vocabulary.ids(first), vocabulary.id(END_OF_LINE))
+        most = max(2, options.words)
+        first = list(islice(chain.from_iterable(pieces), most + 1))
+        if len(first) <= most:  # the whole text; a longer one may begin with blank lines
+            require_words(path, vocabulary.ids(first), vocabulary.id(END_OF_LINE))
         tokens = first[: options.words]
     rows = surprisal(
         trained.model, vocabulary, tokens, segment=config.bptt, is_state_carried=config.carry

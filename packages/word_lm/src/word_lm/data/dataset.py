@@ -1,9 +1,9 @@
 """Text files to token ids, with one `<eos>` at the end of each line.
 
 A folder holds train.txt, valid.txt and test.txt, as WikiText-2 does, or any text files, which are joined; one text is
-split in that order. Files may be packed (.gz, .bz2, .xz, .zst). The vocabulary is that of all three texts, which is the
-coursework's convention: 33,278 types, so no word of the test text is unknown other than those the publisher wrote as
-`<unk>`.
+split in that order. Files may be packed (.gz, .bz2, .xz, .zst). Run folders among the texts are left out. The
+vocabulary is that of all three texts, which is the coursework's convention: 33,278 types, so no word of the test text
+is unknown other than those the publisher wrote as `<unk>`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
+from shared.runs.listing import is_in_run
 from shared.text.text_files import PACKED, read_pieces, without_packing
 from shared.text.tokenizers import tokenizer
 from shared.text.vocabulary import Vocabulary
@@ -225,10 +226,11 @@ def _text_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     files: list[Path] = []
     others: list[Path] = []
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(
-            part.startswith(".") for part in path.relative_to(folder).parts
-        ):
-            is_text = without_packing(path).suffix.lower() in ENDINGS
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        # Links to folders are not followed, but told of.
+        is_shown = path.is_file() or (path.is_symlink() and path.is_dir())
+        if is_shown and not is_hidden and not is_in_run(path, folder):
+            is_text = without_packing(path).suffix.lower() in ENDINGS and path.is_file()
             (files if is_text else others).append(path)
     if not files:
         raise UserError(

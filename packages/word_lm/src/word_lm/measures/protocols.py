@@ -427,6 +427,8 @@ def read_column(
     """
     tokens = as_tokens(model, ids)
     if start is not None:
+        if not len(tokens):
+            raise UserError("The text is empty. Expected at least one token to predict.")
         tokens = torch.cat([tokens.new_tensor([start]), tokens])
     _require_two(tokens)
     for hidden, targets, colds in _read(model, tokens[:, None], segment, is_state_carried):

@@ -18,6 +18,10 @@ from word_lm.model.base import LanguageModel
 from word_lm.model.build import build_model
 
 VOCABULARY = "vocab.txt"
+_NAME_ONE = (
+    "Name a text: `evaluate` and `context` take --data (without --cache, --dynamic and --ngram), "
+    "`surprisal` takes --text."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class TrainedModel:
     config: TrainConfig
     path: Path
 
+    @property
+    def max_words(self) -> int | None:
+        """Words that the model has learned to read from an empty state, at most; None: any number."""
+        config = self.config
+        if not config.carry:
+            return config.bptt
+        # The positions of the coursework's Transformer stay below its memory, see `Transformer.encode`.
+        return max(config.memory, config.bptt) if config.model == "transformer" else None
+
     def text(self) -> Text:
         """Return the data that the model was trained on.
 
@@ -48,21 +61,18 @@ class TrainedModel:
         UserError
             It is missing, or it has changed since.
         """
-        data = self.config.data
-        if (
-            data is not None
-            and Path(data).exists()
-            and not (Path(data).is_file() or Path(data).is_dir())
-        ):
+        data = Path(self.config.data).expanduser() if self.config.data else None
+        if data is not None and not data.exists():
             raise UserError(
-                f"{self.path}: was trained on a pipe ({data}). Name a text with --data."
+                f"{self.path}: was trained on {data}, which is not found from here. {_NAME_ONE}"
             )
+        if data is not None and not (data.is_file() or data.is_dir()):
+            raise UserError(f"{self.path}: was trained on a pipe ({data}). {_NAME_ONE}")
         start = self.vocabulary if self.config.init else None
         text = load_text(self.config, start)
         if text.vocabulary != self.vocabulary:
             raise UserError(
-                f"{self.path}: the data of this run has changed since: its vocabulary is another. "
-                "Name the text with --data, and leave out --cache, --dynamic and --ngram."
+                f"{self.path}: the data of this run has changed since: its vocabulary is another. {_NAME_ONE}"
             )
         return text
 
