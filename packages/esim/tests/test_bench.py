@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
+from esim.commands import bench
+from esim.commands.options import BenchOptions
 from esim.commands.peer import SeparatelyPacked, peer_step
 
 Caller = Callable[..., tuple[int, str, str]]
@@ -21,6 +26,18 @@ def test_bench_compares_ours_with_the_way_of_the_peer(esim: Caller, sample_folde
     assert found["ratio"] == ours / theirs
     assert "equivalent" in list(found["pairs_per_second"])[1]
     assert all(0 < sum(shares.values()) <= 1 for shares in found["profile"].values())
+
+
+def test_bench_counts_the_pairs_that_are_there_where_the_data_does_not_fill_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(
+        bench, "time", SimpleNamespace(process_time=lambda: next(seconds), perf_counter=None)
+    )
+    options = BenchOptions(hidden_size=4, steps=2, rounds=1, clock="cpu", precision="float32")
+    found = bench.compare(options, np.full((5, 2), 3), 200)
+    assert list(found["pairs_per_second"].values()) == [10, 10]  # 2 steps of 5 pairs in a second
 
 
 def test_bench_takes_a_checkout_of_the_peer(

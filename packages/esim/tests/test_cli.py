@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from esim.cli import VERBS
+from esim.commands.report import write_page
 from esim.config import TrainConfig
 from shared.errors import UserError
 from shared.pages.links import NAV
+from shared.runs.run_directory import RunDirectory
 from shared.testing import (
     assert_finds_learning_rate,
     assert_help_is_light,
@@ -92,6 +96,10 @@ BAD_SETTINGS = {
         ["--vectors", "glove.txt", "--embedding-size", "50"],
         "--embedding-size has no effect with --vectors glove.txt, only with --vectors null or train",
     ),
+    "a label named twice": (
+        ["--label-values", '["a","b","a"]'],
+        "--label-values is ['a', 'b', 'a'], expected three different ones, or none",
+    ),
     "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `esim train`"),
     "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),
 }
@@ -120,6 +128,14 @@ def test_bad_use_of_the_other_verbs_is_refused_in_one_line(
         (("evaluate", small_run, "--data", "bad.jsonl"), 'bad.jsonl:1: "sentence1" is missing'),
         (("evaluate", small_run, "--data", "none.jsonl"), "no pair with a label"),
         (("predict", small_run, "One sentence."), "--hypothesis is None"),
+        (
+            ("evaluate", small_run, "--label-values", '["yes","no"]'),
+            "three different ones, or none",
+        ),
+        (("predict", small_run, *PAIR, "--premise-column", "a"), "no effect without --file"),
+        (("predict", small_run, "--encoding", "latin-1"), "no effect without --file"),
+        (("attend", small_run, *PAIR, "--pairs", 3), "--pairs has no effect with --premise A dog"),
+        (("inspect", "--json", "--pairs", 3), "--pairs has no effect with --json true"),
         (("predict", small_run, "Two.", " "), "has no words"),
         (("predict", small_run, "--file", "no.jsonl"), "no.jsonl: not found"),
         (("predict", small_run, "--attention", "a.html"), "--attention is a.html"),
@@ -147,6 +163,16 @@ def test_evaluating_a_run_gives_the_figure_of_its_summary(
     code, printed, _ = esim("evaluate", small_run, "--data", file, "--checks")
     assert code == 0 and "premise of another pair" in printed
     assert f"accuracy {100 * summary['metrics']['valid_accuracy']:.2f} %" in printed
+
+
+def test_evaluating_a_run_whose_data_is_gone_asks_for_data(
+    esim: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(re.sub(r"^data: .*$", "data: gone", file.read_text(), flags=re.MULTILINE))
+    code, _, error = esim("evaluate", "run")
+    assert code == 2 and "gone: the run's data is not there. Name data with --data." in error
 
 
 def test_evaluating_pairs_of_one_label_only_works(
@@ -222,8 +248,6 @@ def test_attend_shows_pairs_of_dev(esim: Caller, small_run: Path, tmp_path: Path
 def test_attention_is_shaded_on_one_scale_from_0_to_1(
     esim: Caller, small_run: Path, tmp_path: Path
 ) -> None:
-    import re
-
     from esim import load
     from shared.pages.heat_map import DARKEST
 
@@ -270,9 +294,21 @@ def test_loaded_model_gives_what_the_command_line_gives(esim: Caller, small_run:
     assert model.evaluate()["accuracy"] == figures["accuracy"]
     assert "ESIM" in repr(model) and {"predict", "attention", "evaluate"} <= set(dir(model))
     assert {"load", "Esim"} <= set(dir(package))
-    for bad in ("one string", [("a",)], [PAIR, "b"]):
+    one_by_name = {"premise": PAIR[0], "hypothesis": PAIR[1]}
+    for bad in (
+        "one string",
+        [("a",)],
+        [PAIR, "b"],
+        3,
+        [3],
+        one_by_name,
+        [one_by_name],
+        [set(PAIR)],
+    ):
         with pytest.raises(UserError, match="premise, hypothesis"):
             model.predict(bad)
+    with pytest.raises(UserError, match="The hypothesis is 3. Expected a sentence"):
+        model.attention(PAIR[0], 3)
 
 
 def test_predict_answers_each_line_of_standard_input_as_it_arrives(small_run: Path) -> None:
@@ -311,12 +347,27 @@ def test_page_can_be_made_again(esim: Caller, small_run: Path, tmp_path: Path) -
     assert NAV.sub("", again) == NAV.sub("", own)
 
 
+def test_page_measures_nothing_on_dev_pairs_that_have_changed(
+    small_run: Path, sample_folder: Path, tmp_path: Path
+) -> None:
+    """Their accuracy would stand beside that of the run."""
+    shutil.copytree(small_run, tmp_path / "run")
+    shutil.copytree(sample_folder, tmp_path / "data")
+    dev = tmp_path / "data" / "snli_1.0_dev.jsonl"
+    dev.write_text(dev.read_text().replace('"gold_label": "neutral"', '"gold_label": "entailment"'))
+    file = tmp_path / "run" / "config.yaml"
+    data = f"data: {tmp_path / 'data'}"
+    file.write_text(re.sub(r"^data: .*$", data, file.read_text(), flags=re.MULTILINE))
+    page = write_page(RunDirectory.read(tmp_path / "run", task="esim"), tmp_path / "page.html")
+    assert "The data has changed since the run" in page.read_text()
+
+
 def test_ablation_compares_variants_and_goes_on_where_it_was(
     esim: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
     words = (
         "ablate", "--data", sample_folder, "--out", "ab", "--device", "cpu", "--threads", 1, "--steps", 2,
-        "--embedding-size", 8, "--hidden-size", 8, "--without", '["full", "coursework"]', "--json",
+        "--embedding-size", 8, "--hidden-size", 8, "--without", '["full", "coursework", "vectors"]', "--json",
     )  # fmt: skip
     code, printed, error = esim(*words)
     assert (code, error) == (0, "")
@@ -325,6 +376,7 @@ def test_ablation_compares_variants_and_goes_on_where_it_was(
     stamp = (tmp_path / "ab" / "full-1" / "summary.json").stat().st_mtime_ns
     assert json.loads(esim(*words)[1]) == table
     assert (tmp_path / "ab" / "full-1" / "summary.json").stat().st_mtime_ns == stamp
+    assert "since the settings are so already: random word vectors." in esim(*words[:-1])[1]
     from esim.model.trained import load_run
 
     config = load_run(tmp_path / "ab" / "coursework-1").config
@@ -338,7 +390,7 @@ def test_study_measures_every_epoch_and_dev_alone_chooses_one(
 ) -> None:
     words = (
         "study", "--data", sample_folder, "--out", "st", "--device", "cpu", "--threads", 1, "--epochs", 3,
-        "--batch-size", 256, "--embedding-size", 8, "--hidden-size", 8, "--learning-rate", 0.02, "--log-every", 2,
+        "--batch-size", 256, "--embedding-size", 8, "--hidden-size", 8, "--learning-rate", 0.02, "--log-every", 5,
         "--matches", "--without", '["full"]', "--seeds", "[1,2]", "--json",
     )  # fmt: skip
     code, printed, error = esim(*words)
@@ -354,6 +406,10 @@ def test_study_measures_every_epoch_and_dev_alone_chooses_one(
     records = [json.loads(line) for line in lines]
     assert dev == pytest.approx([r["valid_accuracy"] for r in records if "valid_accuracy" in r])
     assert all(0 < row["test_accuracy"] < 1 and 0 < row["train_accuracy"] < 1 for row in epochs)
+    # Each line of the log is of one epoch; with 12 steps in each, lines of 5 steps would be of two.
+    trained = [r for r in records if "train_accuracy" in r]
+    assert [r["epoch"] for r in trained] == [1, 2, 3]
+    assert [row["train_accuracy"] for row in epochs] == [r["train_accuracy"] for r in trained]
     second = json.loads((tmp_path / "st/full-2/summary.json").read_text())
     both = (max(dev), second["metrics"]["valid_accuracy"])
     assert result["variants"]["full"]["valid_accuracy"] == pytest.approx(sum(both) / 2)
@@ -366,7 +422,7 @@ def test_inspect_shows_ids_first_batch_and_vectors_as_training_gets_them(
     esim: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
     from esim.data.dataset import load_data
-    from shared.text.vectors import read_word2vec
+    from shared.text.vectors import read_vectors
 
     (tmp_path / "v.txt").write_text("dog 1 2 3\n")
     words = ("inspect", "--data", sample_folder, "--vectors", "v.txt", "--word", "dog")
@@ -378,12 +434,32 @@ def test_inspect_shows_ids_first_batch_and_vectors_as_training_gets_them(
     assert "first batch" in printed and "% <pad>" in printed and "train: 2" in printed
     assert json.loads((tmp_path / "words/stoi.json").read_text())["dog"] == number
     assert (tmp_path / "words/itos.txt").read_text().splitlines()[number] == "dog"
-    tokens, matrix = read_word2vec(tmp_path / "words/vectors.txt")
+    tokens, matrix = read_vectors(tmp_path / "words/vectors.txt")
     assert matrix[tokens.index("dog")].tolist() == [1, 2, 3]
     facts = json.loads(esim(*words, "--json")[1])
     assert (facts["id"], facts["vector"]) == (number, [1, 2, 3])
     code, _, error = esim(*words[:-1], "zebra")
     assert code == 2 and "zebra: is not in the vocabulary" in error
+
+
+def test_inspect_shows_unknown_words_of_the_first_batch_where_they_have_ids_of_their_own(
+    esim: Caller, sample_folder: Path
+) -> None:
+    words = ("inspect", "--data", sample_folder, "--recipe", "laptop", "--max-vocab-size", 20)
+    code, printed, error = esim(*words)
+    assert (code, error) == (0, "") and "<unk>" in printed.partition("first batch")[2]
+
+
+def test_inspect_says_what_vectors_auto_became_and_what_they_cover(
+    esim: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    (tmp_path / "glove").mkdir()
+    (tmp_path / "glove" / "glove.txt").write_text("dog 1 2 3\n")
+    code, printed, _ = esim("inspect", "--data", sample_folder, "--vectors", "auto")
+    told = [line for line in printed.splitlines() if line.startswith("vectors: ")]
+    assert code == 0 and len(told) == 2
+    assert told[0].startswith("vectors: auto takes") and told[1].startswith("vectors: glove.txt, ")
 
 
 def test_sample_never_overwrites(esim: Caller, tmp_path: Path) -> None:

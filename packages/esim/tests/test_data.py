@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from esim.config import Columns, TrainConfig
 from esim.data import sample, tokens
-from esim.data.dataset import batch_of, load_data, load_split
+from esim.data.dataset import batch_of, load_data, load_split, split_sentences
 from esim.data.labels import LABELS
 from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs
 from esim.data.tokens import token_pairs
@@ -248,8 +250,65 @@ def test_wrong_names_of_own_columns_are_told_with_those_that_exist(tmp_path: Pat
         read_pairs(Source(tmp_path / "a.csv"), replace(OWN, premise_column="tekst"))
     with pytest.raises(UserError, match=r'a.csv:2: the label is "maybe".*--label-values'):
         read_pairs(Source(tmp_path / "a.csv"), OWN)
-    with pytest.raises(UserError, match="verdikt is missing"):
-        read_pairs(Source(tmp_path / "a.csv"), replace(OWN, label_column="verdikt"))
+    for skip in ("error", "skip"):
+        with pytest.raises(UserError, match="has no column verdikt for the label.*--label-column"):
+            read_pairs(
+                Source(tmp_path / "a.csv"), replace(OWN, label_column="verdikt"), on_bad_line=skip
+            )
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("premise,claim,label", "has no column sentence2 or hypothesis .*'claim'.*--hypothesis-column"),
+        ("premise,hypothesis,verdict", "has no column gold_label or label .*'verdict'.*--label-column"),
+        ("text,claim,verdict", r'a.csv:1: the label is "text".*Name the columns of a header with --premise-column'),
+    ],
+)  # fmt: skip
+def test_column_that_a_header_does_not_have_is_told_once_and_not_for_each_row(
+    header: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\nA man.,He eats.,0\n")
+    with pytest.raises(UserError, match=expected):
+        read_pairs(Source(tmp_path / "a.csv"))
+
+
+def test_separator_of_the_training_data_does_not_keep_json_lines_from_being_read(
+    tmp_path: Path,
+) -> None:
+    source = Source(write_lines(tmp_path / "p.jsonl", GOOD))
+    assert read_pairs(source, Columns(separator=";")).labels == [1]
+
+
+def test_other_separator_is_guessed_where_no_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("premise;hypothesis;label\nA man.;He eats.;0\n")
+    with pytest.raises(UserError, match="has one column.*is the separator ';'"):
+        read_pairs(Source(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize("columns", [Columns(), OWN])
+def test_lines_that_end_with_a_carriage_return_alone_are_told_as_such(
+    name: str, columns: Columns, tmp_path: Path
+) -> None:
+    mark = "," if name == "a.csv" else "\t"
+    text = "premise,hypothesis,label\rA man.,He eats.,0\r".replace(",", mark)
+    (tmp_path / name).write_bytes(text.encode())
+    with pytest.raises(UserError, match="has a carriage return without a line feed"):
+        read_pairs(Source(tmp_path / name), columns)
+
+
+def test_table_in_another_encoding_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("premise\thypothesis\tlabel\nA man.\tHe eats.\t0\n", "utf-16")
+    with pytest.raises(UserError, match="a.tsv:1: the label is not UTF-8.*--encoding"):
+        read_pairs(Source(tmp_path / "a.tsv"))
+
+
+def test_first_line_longer_than_any_header_is_told_in_one_line(tmp_path: Path) -> None:
+    csv.field_size_limit(1 << 17)  # Python's own, which a table read before has raised
+    (tmp_path / "a.csv").write_text("x" * 200_000)
+    with pytest.raises(UserError, match=r"a.csv:1: has 1 columns"):
+        read_pairs(Source(tmp_path / "a.csv"))
 
 
 def test_table_with_a_quote_that_is_not_closed_is_named(tmp_path: Path) -> None:
@@ -307,6 +366,60 @@ def test_drawn_dev_premises_come_from_all_of_a_file_that_may_be_sorted(tmp_path:
     words = [data.vocabulary.tokens[premise[0]] for premise in data.splits["dev"].premises]
     numbers = sorted(int(word.removeprefix("premise")) for word in words)
     assert len(numbers) == 10 and numbers[0] < 30 and numbers[-1] > 70
+
+
+def test_parts_that_training_divided_a_file_into_are_evaluated_by_their_names(
+    tmp_path: Path, sample_folder: Path
+) -> None:
+    shutil.copy(sample_folder / "snli_1.0_train.jsonl", tmp_path / "all.jsonl")
+    config = TrainConfig(data=str(tmp_path / "all.jsonl"))
+    data = load_data(config)
+    for split in ("train", "dev"):
+        name, pairs = load_split(None, split, data.vocabulary, config)
+        assert (name, len(pairs)) == (split, len(data.splits[split]))
+    for given in (None, config.data):  # what is not there is no other part under its name
+        with pytest.raises(UserError, match="has no test pairs. Found: one file"):
+            load_split(given, "test", data.vocabulary, config)
+    shutil.copy(sample_folder / "snli_1.0_test.jsonl", tmp_path / "test.jsonl")
+    (tmp_path / "all.jsonl").rename(tmp_path / "train.jsonl")
+    config = TrainConfig(data=str(tmp_path))
+    assert load_split(None, None, data.vocabulary, config)[0] == "test"
+    name, pairs = load_split(None, "dev", data.vocabulary, config)
+    assert (name, len(pairs)) == ("dev", len(data.splits["dev"]))
+
+
+def test_test_file_without_labels_is_left_out_of_evaluation_as_of_training(tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.jsonl", GOOD, GOOD | {"gold_label": "entailment"})
+    write_lines(tmp_path / "dev.jsonl", GOOD)
+    write_lines(tmp_path / "test.jsonl", without("gold_label"))
+    config = TrainConfig(data=str(tmp_path))
+    vocabulary = load_data(config).vocabulary
+    assert load_split(None, None, vocabulary, config)[0] == "dev"
+    with pytest.raises(UserError, match="test.jsonl: holds no pair with a label"):
+        load_split(None, "test", vocabulary, config)
+
+
+def test_hidden_files_are_no_part_of_the_data(tmp_path: Path) -> None:
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("train.jsonl", ".ipynb_checkpoints/train-checkpoint.jsonl", ".test.jsonl"):
+        write_lines(tmp_path / name, GOOD)
+    assert {split: source.path.name for split, source in find_sources(tmp_path).items()} == {
+        "train": "train.jsonl"
+    }
+
+
+def test_sentence_without_tokens_is_named_or_skipped_and_counted(tmp_path: Path) -> None:
+    source = Source(write_lines(tmp_path / "p.jsonl", GOOD, GOOD | {"sentence2": "?!"}, GOOD))
+    with pytest.raises(UserError, match=r"'\?!' has no tokens.*--on-bad-line skip"):
+        token_pairs(source, "unicode")
+    found = token_pairs(source, "unicode", on_bad_line="skip")
+    assert (len(found.labels), len(found.premises), found.bad) == (2, 2, 1)
+    # Nor is it among the pairs whose attention is shown.
+    for name in ("train", "dev"):
+        shutil.copy(tmp_path / "p.jsonl", tmp_path / f"{name}.jsonl")
+    (tmp_path / "p.jsonl").unlink()
+    config = TrainConfig(data=str(tmp_path), tokenizer="unicode", on_bad_line="skip")
+    assert len(list(split_sentences(config, "dev"))) == 2
 
 
 def test_very_long_sentence_is_truncated_and_counted(tmp_path: Path) -> None:

@@ -88,6 +88,25 @@ def test_swap_check_catches_a_model_that_treats_the_sentences_differently(
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_no_pair_keeps_its_premise_where_that_of_another_pair_is_shown(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A made-up model is right where premise and hypothesis are the same, which is so in each pair as it is."""
+
+    def score(model: Any, pairs: Pairs, **settings: Any) -> np.ndarray:
+        same = [a[0] == b[0] for a, b in zip(pairs.premises, pairs.hypotheses, strict=True)]
+        return np.eye(3)[np.where(same, CONTRADICTION, NEUTRAL)]
+
+    monkeypatch.setattr(measure, "score_pairs", score)
+    trained: Any = TrainedModel(None, None, TrainConfig(), Path("run"))  # type: ignore[arg-type]
+    pairs = pairs_of(
+        [[n] for n in range(count)], [[n] for n in range(count)], [CONTRADICTION] * count
+    )
+    found = checks(trained, pairs, score(None, pairs))["accuracy, premise of another pair"]
+    assert found == (0 if count > 1 else None)
+
+
 def test_hypothesis_alone_tells_labels_that_its_words_give_away() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 120).tolist()
@@ -127,6 +146,11 @@ def test_page_has_mean_and_deviation_over_runs_that_differ_in_the_seed_only(
     first = copied("one", 0.70)
     copied("two", 0.80, seed=2)
     copied("three", 0.10, seed=3, dropout=0.1)  # another setting: no part of the mean
+    other_data = copied("four", 0.20, seed=4) / "summary.json"  # nor is a run on other pairs
+    summary = json.loads(other_data.read_text())
+    summary["data"]["sha256"] = "0" * 64
+    del summary["metrics"]["test_accuracy"]
+    other_data.write_text(json.dumps(summary))
     config = configuration.load(TrainConfig, first / "config.yaml")
     assert sorted(other_seeds(first, config)) == [1, 2]
     page = write_page(RunDirectory.read(first, task="esim"), out=tmp_path / "page.html").read_text()

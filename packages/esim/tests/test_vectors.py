@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from esim.config import TrainConfig
@@ -105,3 +106,16 @@ def test_rows_of_a_large_file_are_kept_without_holding_it(tmp_path: Path) -> Non
     assert facts == [1000, 1002, 300]
     assert grown < 40_000 < path.stat().st_size / 1024
     assert seconds < 10
+
+
+def test_vectors_of_the_sentences_take_unknown_words_of_train_as_one(
+    sample_folder: Path, tmp_path: Path
+) -> None:
+    """With stem back-off these have ids of their own, above those of the vocabulary."""
+    config = TrainConfig(
+        data=str(sample_folder), vectors="train", max_vocab_size=20, stem_backoff=True
+    )
+    data = load_data(config)
+    assert max(int(s.max()) for s in data.splits["train"].premises) >= 20
+    vectors = load_vectors(config, data).matrix
+    assert vectors is not None and vectors.shape == (20, 300) and np.isfinite(vectors).all()

@@ -28,9 +28,16 @@ class Columns:
     label_values: tuple[str, ...] = ()
     """The data's own words for entailment, neutral and contradiction, in this order; default: these, or 0, 1, 2."""
     separator: str | None = None
-    """Separator of the columns, one character or tab; default: by the file's name (.csv, .tsv, SNLI's .txt)."""
+    """Separator of the columns, one character or tab; default: by the file's name (.csv, .tsv, SNLI's .txt); JSON lines
+    have none."""
     encoding: str = "utf-8"
     """Encoding of the files."""
+
+    def check_columns(self, problem: Problems) -> None:
+        """Note label values that do not name each label once."""
+        values = self.label_values
+        is_whole = not values or len(values) == len(set(values)) == 3
+        problem(not is_whole, "label_values", list(values), "three different ones, or none")
 
 
 @dataclass(frozen=True)
@@ -152,8 +159,7 @@ class TrainConfig(Columns, LoopConfig):
         ):  # fmt: skip
             problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
         problem(self.hold_out < 0, "hold_out", self.hold_out, ">= 0")
-        values = self.label_values
-        problem(len(values) not in (0, 3), "label_values", list(values), "three or none")
+        self.check_columns(problem)
         size = self.max_vocab_size
         problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
         for name in ("dropout", "input_dropout", "projection_dropout", "beta2", "label_smoothing"):

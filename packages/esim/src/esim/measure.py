@@ -95,7 +95,7 @@ def evaluate(
     data : str or None
         File, folder or zip; None: the data it was trained on.
     split : {"train", "dev", "dev_mismatched", "test"} or None
-        None: test if there is one, else dev.
+        None: test if there is one with labels, else dev.
     columns : Columns, optional
         Where the parts of a pair are in `data`; default: as in training.
     on_bad_line : {"error", "skip"}
@@ -211,7 +211,7 @@ def checks(
     Returns
     -------
     dict of str to float or None
-        None where no pair counts: the model predicts no contradiction.
+        None where no pair counts: the model predicts no contradiction, or there is no other pair.
     """
     random = np.random.default_rng(CHECK_SEED)
     size = scoring_batch(trained.config)
@@ -221,7 +221,9 @@ def checks(
         hypotheses=[random.permutation(sentence) for sentence in pairs.hypotheses],
     )
     swapped = replace(pairs, premises=pairs.hypotheses, hypotheses=pairs.premises)
-    others = random.permutation(len(pairs))
+    order = random.permutation(len(pairs))
+    others = np.empty_like(order)
+    others[order] = np.roll(order, 1)  # each pair's predecessor in a random order, never itself
     mismatched = replace(pairs, premises=[pairs.premises[i] for i in others])
     of_shuffled, of_swapped, of_mismatched = (
         score_pairs(trained.model, part, batch_size=size)
@@ -234,7 +236,9 @@ def checks(
         "accuracy, words shuffled": accuracy(of_shuffled, pairs.labels),
         "same prediction, words shuffled": float((of_shuffled.argmax(1) == predicted).mean()),
         "contradictions kept, sentences swapped": float(kept.mean()) if len(kept) else None,
-        "accuracy, premise of another pair": accuracy(of_mismatched, pairs.labels),
+        "accuracy, premise of another pair": accuracy(of_mismatched, pairs.labels)
+        if len(pairs) > 1
+        else None,
     }
 
 

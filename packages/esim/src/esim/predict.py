@@ -5,7 +5,7 @@ Shapes: B pairs, C = 3 labels, Tp words of a premise, Th words of a hypothesis.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ class LoadedModel(TrainedModel):
         """
         if isinstance(pairs, str):
             raise UserError("a single string is not a pair. Expected (premise, hypothesis).")
-        pairs = list(pairs)
+        is_many = isinstance(pairs, Iterable) and not isinstance(pairs, Mapping)
+        pairs = list(pairs) if is_many else [pairs]
         if len(pairs) == 2 and all(isinstance(sentence, str) for sentence in pairs):
             return predict_many(self, [(pairs[0], pairs[1])])[0]
         return predict_many(self, pairs)
@@ -177,7 +178,8 @@ def predict_many(trained: TrainedModel, pairs: Iterable[tuple[str, str]]) -> lis
     """
     tokens = []
     for number, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(s, str) for s in pair):
+        is_ordered = isinstance(pair, Collection) and not isinstance(pair, str | Mapping | Set)
+        if not is_ordered or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise UserError(f"pair {number} is {pair!r:.60}. Expected (premise, hypothesis).")
         tokens.append(_tokens_of(trained, *pair))
     if not tokens:
@@ -196,11 +198,14 @@ def _tokens_of(trained: TrainedModel, *sentences: str) -> tuple[tuple[str, ...],
     if name.startswith("parse"):  # a sentence that somebody types has no parse
         name = "nltk_lower" if name == "parse_lower" else "nltk"
     tokenize, _ = split_with(name)
-    tokens = tuple(tuple(tokenize(text)) for text in sentences)
-    for words, text, side in zip(tokens, sentences, ("premise", "hypothesis"), strict=True):
-        if not words:
+    tokens = []
+    for text, side in zip(sentences, ("premise", "hypothesis"), strict=True):
+        if not isinstance(text, str):
+            raise UserError(f"The {side} is {text!r:.40}. Expected a sentence, a str.")
+        tokens.append(tuple(tokenize(text)))
+        if not tokens[-1]:
             raise UserError(f"The {side} {text[:40]!r} has no words. Expected a sentence.")
-    return tokens
+    return tuple(tokens)
 
 
 def _prediction(

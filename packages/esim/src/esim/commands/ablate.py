@@ -78,6 +78,8 @@ def run(config: TrainConfig, options: AblateOptions) -> int:
         print(json.dumps(table))
         return 0
     print("\n".join(table_lines(table)))
+    if same := [DESCRIPTIONS[name] for name in options.without if name not in table]:
+        print(f"Not trained, since the settings are so already: {', '.join(same)}.")
     print(f"Dev accuracy, {count} seed{'s' * (count > 1)}. The page is {path}.")
     return 0
 
@@ -99,7 +101,7 @@ def ablate(
     out : Path
         Folder of the runs; those that it holds already are resumed or taken as they are.
     variants : sequence of str
-        Keys of `CHANGES`.
+        Keys of `CHANGES`. One that changes nothing is passed over: it would be `full` once more.
     seeds : sequence of int
     quiet : bool
     trained : mapping, optional
@@ -113,6 +115,8 @@ def ablate(
     """
     table = {}
     for name in variants:
+        if name != "full" and replace(config, **CHANGES[name]) == config:
+            continue
         summaries = []
         for seed in seeds:
             path = (trained or {}).get((name, seed))

@@ -103,7 +103,8 @@ def compare(options: BenchOptions, lengths: NDArray[np.int64], words: int) -> di
             for batch in own:
                 step(batch)
             seconds = clock() - began
-            speeds[name].append(options.steps * options.batch_size / seconds)
+            # Fewer than `batch_size` where the data has fewer pairs.
+            speeds[name].append(sum(len(batch["labels"]) for batch in own) / seconds)
     ours, theirs = speeds.values()
     result = {
         "vocabulary": words,

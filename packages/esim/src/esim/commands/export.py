@@ -37,6 +37,10 @@ from shared.torch.onnx_export import (
 PACKAGE = "dltasks-esim"
 OPSET, IR = 17, 9
 LOWEST = -1e30
+_UNKNOWN_BY_STEM = (
+    "id 0; give a word that is not in vocab.txt the id of a known one with its stem, if any. This is nearly what "
+    "`esim predict` does, which also matches unknown words of both sentences by their spelling"
+)
 
 
 def run(options: ExportOptions) -> int:
@@ -95,9 +99,7 @@ def export(trained: TrainedModel, out: Path) -> float:
                 "over_premise": "float32 (B, Th, Tp): attention of each hypothesis word",
             },
             "tokenizer": trained.config.tokenizer,
-            "unknown_words": "id 0; give a word that is not in vocab.txt the id of a known one with its stem, if any"
-            if trained.config.stem_backoff
-            else "id 0",
+            "unknown_words": _UNKNOWN_BY_STEM if trained.config.stem_backoff else "id 0",
             "opset": OPSET,
         }
         write_json(folder / "model.json", facts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from esim.commands.options import InspectOptions
 from esim.config import TrainConfig
-from esim.data.dataset import PADDING, Data, batch_of, load_data
+from esim.data.dataset import PADDING, UNKNOWN, Data, batch_of, load_data
 from esim.data.labels import LABELS
 from esim.data.vectors import load_vectors, resolve
 from shared.text.batching import bucketed_batches
@@ -44,7 +44,9 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     stoi = ", ".join(f"{w!r}: {i}" for i, w in enumerate(data.vocabulary.tokens[:FIRST_WORDS]))
     print(f"  stoi = {{{stoi}, ...}}")
     print(f"  itos[{data.vocabulary.id(word)}] = {word!r}")
-    print(f"vectors: {note or vectors.source}")
+    if note:
+        print(note)
+    print(f"vectors: {vectors.source}")
     if vectors.matrix is not None:
         row = vectors.matrix[data.vocabulary.id(word)]
         numbers = " ".join(f"{number:.4f}" for number in row[:SHOWN_NUMBERS])
@@ -63,17 +65,19 @@ def _print_batch(config: TrainConfig, data: Data, pairs: int) -> None:
         epoch=0,
         pool=config.pool,
     )[0]
-    batch = batch_of(data.splits["train"], first)
+    batch, tokens = batch_of(data.splits["train"], first), data.vocabulary.tokens
     shapes = {name: tuple(batch[name].shape) for name in ("premises", "hypotheses")}
     padding = np.concatenate([(batch[name] == 1).numpy().ravel() for name in shapes]).mean()
-    print(f"first batch: premises {shapes['premises']}, hypotheses {shapes['hypotheses']}; ")
+    print(f"first batch: premises {shapes['premises']}, hypotheses {shapes['hypotheses']}")
     print(f"  {100 * padding:.1f} % {PADDING} (ids beyond each sentence's length are not read)")
     for number in range(min(pairs, len(first))):
         print(f"  {LABELS[int(batch['labels'][number])]}")
         for name in ("premise", "hypothesis"):
             ids = batch["premises" if name == "premise" else "hypotheses"][number].tolist()
             own = ids[: int(batch[f"{name}_lengths"][number])]
-            print(f"    {name:<10} {' '.join(data.vocabulary.tokens[i] for i in own)}")
+            # With stem back-off, unknown words have ids of their own, above those of the vocabulary.
+            shown = (tokens[i] if i < len(tokens) else UNKNOWN for i in own)
+            print(f"    {name:<10} {' '.join(shown)}")
             print(f"    {'':<10} {ids}")
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from esim.config import BadLine, Columns, Split
 from shared.command import options as shared_options
-from shared.command.config import Problems, positional
+from shared.command.config import OnlyWith, Problems, positional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,11 @@ class GivenColumns(Columns):
 
     encoding: str | None = None  # type: ignore[assignment]
     """Encoding of the file; default: as in training."""
+
+    def __post_init__(self) -> None:
+        """Check all values."""
+        with Problems() as problem:
+            self.check_columns(problem)
 
     def columns(self, trained: Columns) -> Columns:
         """Return the columns of the file, those of the training data where none are given."""
@@ -33,7 +38,7 @@ class EvaluateOptions(GivenColumns):
     data: str | None = None
     """File (JSONL, CSV, TSV, SNLI's .txt; raw or tokenized), folder or zip; default: as in training."""
     split: Split | None = None
-    """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if there is one, else dev."""
+    """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if it has labels, else dev."""
     on_bad_line: BadLine = "error"
     """What to do with a line that cannot be read."""
     checks: bool = False
@@ -61,8 +66,13 @@ class PredictOptions(GivenColumns):
     json: bool = False
     """Print one JSON object a line."""
 
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        name: {"file": ...} for name in (*(item.name for item in fields(Columns)), "on_bad_line")
+    }
+
     def __post_init__(self) -> None:
         """Check all values."""
+        super().__post_init__()
         with Problems() as problem:
             is_half = (self.premise is None) != (self.hypothesis is None)
             problem(is_half, "hypothesis", self.hypothesis, "a second sentence after the premise")
@@ -88,6 +98,8 @@ class AttendOptions:
     out: str | None = None
     """HTML page; default: attention.html in the run folder. A PNG of the first pair goes beside it."""
 
+    ONLY_WITH: ClassVar[OnlyWith] = {"pairs": {"premise": (None,)}}
+
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
@@ -112,7 +124,7 @@ class AblateOptions:
     without: tuple[Variant, ...] = ("full", "mask", "relu", "orthogonal", "vectors", "axis", "coursework")  # fmt: skip
     """Variants. full: nothing left out; vectors: random instead of --vectors; axis: LSTMs read across the batch;
     relu_axis: the same without ReLU; coursework: relu_axis with its dropout, classifier and initialization; the others
-    are named after their option."""
+    are named after their option. Those that change nothing are passed over."""
     seeds: tuple[int, ...] = (1,)
     """Seeds of each variant."""
     quiet: bool = False
@@ -154,6 +166,7 @@ class InspectOptions:
     """Print one JSON object instead of lines."""
 
     COMMON: ClassVar[tuple[str, ...]] = ("word", "pairs", "out", "json")
+    ONLY_WITH: ClassVar[OnlyWith] = {"pairs": {"json": (False,)}}
 
     def __post_init__(self) -> None:
         """Check all values."""

@@ -97,8 +97,12 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 
 
 def other_seeds(path: Path, config: TrainConfig) -> dict[int, dict[str, Any]]:
-    """Return the summaries, by seed, of this run and of those beside it that differ in nothing but the seed."""
+    """Return the summaries, by seed, of this run and of those beside it that differ in nothing but the seed.
+
+    The content of the data counts too: without `--data` it was the sample before SNLI was downloaded.
+    """
     summaries = {}
+    data = _data_of(read_summary(RunDirectory(path, quiet=True)))
     for folder in sorted(path.parent.iterdir()):
         try:
             if not all((folder / name).is_file() for name in ("summary.json", "config.yaml")):
@@ -107,10 +111,15 @@ def other_seeds(path: Path, config: TrainConfig) -> dict[int, dict[str, Any]]:
             summary = read_summary(RunDirectory(folder, quiet=True))
         except (UserError, OSError):  # another task's run, or another user's folder
             continue
-        is_own = folder == path
-        if is_own or (other.seed not in summaries and replace(other, seed=config.seed) == config):
+        is_alike = replace(other, seed=config.seed) == config and _data_of(summary) == data
+        if folder == path or (other.seed not in summaries and is_alike):
             summaries[other.seed] = summary
     return summaries
+
+
+def _data_of(summary: dict[str, Any]) -> str | None:
+    """Return the checksum of the data that a run was trained and measured on; None of a run before there was one."""
+    return summary["data"].get("sha256")
 
 
 def _add_seeds(page: Report, path: Path, config: TrainConfig) -> None:
@@ -145,7 +154,8 @@ def _add_measures(page: Report, run: RunDirectory, config: TrainConfig, out: Pat
         page.text(f"The data is no longer available: {error}")
         return
     trained = load_run(run.path)
-    if trained.vocabulary != data.vocabulary:
+    known = _data_of(read_summary(run))
+    if trained.vocabulary != data.vocabulary or known not in (None, data.listing["sha256"]):
         page.text("The data has changed since the run, so nothing more is measured on it.")
         return
     _add_checks(page, trained, data)
@@ -207,6 +217,9 @@ def _facts(summary: dict[str, Any], config: TrainConfig) -> list[tuple[str, Any]
             (not config.relu, "no ReLU"),
             (not config.mask, "no mask"),
             (config.matches, "match features"),
+            (config.relations, "lexical relations"),
+            (config.stem_backoff, "unknown words read by their stem"),
+            (config.classifier == "coursework", "the coursework's classifier"),
         )
         if is_there
     ]

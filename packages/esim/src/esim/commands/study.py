@@ -22,6 +22,7 @@ from shared.command.options import RunOptions
 from shared.files import write_json
 from shared.pages.report import Report, percent
 from shared.runs.run_directory import RunDirectory
+from shared.text.batching import bucketed_batches
 
 
 def run(config: TrainConfig, options: StudyOptions) -> int:
@@ -61,19 +62,29 @@ def by_epoch(config: TrainConfig, path: Path, *, quiet: bool) -> list[dict[str, 
         file, and is_best: the epoch that dev chooses.
     """
     epochs = tuple(range(1, config.epochs + 1))
-    config = replace(config, checkpoint_epochs=epochs, steps=None, minutes=None)
+    data = load_data(config)
+    # A line of the log for each epoch, so that its mean is of that epoch alone.
+    batches = bucketed_batches(
+        data.splits["train"].lengths, batch_size=config.batch_size, pool=config.pool
+    )
+    config = replace(
+        config,
+        checkpoint_epochs=epochs,
+        steps=None,
+        minutes=None,
+        log_every=max(1, len(batches) // config.accumulation),
+    )
     train(config, RunOptions(out=str(path), resume=True, quiet=quiet))
     run = RunDirectory.read(path, task="esim")
     records = [current_names(record) for record in run.metrics.records()]
-    data = load_data(config)
     rows = []
     for epoch in epochs:
         if run.checkpoints.named(f"epoch-{epoch:04d}") is None:  # stopped early
             break
         trained = load_run(path, checkpoint=f"epoch-{epoch:04d}")
         row: dict[str, Any] = {"epoch": epoch}
-        seen = [r for r in records if epoch - 1 < r["epoch"] <= epoch and "train_accuracy" in r]
-        row["train_accuracy"] = sum(r["train_accuracy"] for r in seen) / len(seen) if seen else None
+        seen = [r for r in records if r["epoch"] == epoch and "train_accuracy" in r]
+        row["train_accuracy"] = seen[-1]["train_accuracy"] if seen else None
         for key, split in (("valid_accuracy", "dev"), ("test_accuracy", "test")):
             if split in data.splits:
                 pairs = data.splits[split]
@@ -88,7 +99,8 @@ def write_page(path: Path, result: dict[str, Any]) -> Path:
     """Write tables and plots of both parts as a page."""
     page = Report("esim: study", "accuracy by epoch, and an ablation")
     rows = result["epochs"]
-    shown = {key: name for key, name in SPLITS.items() if any(row.get(key) for row in rows)}
+    measured = {key: [row for row in rows if row.get(key) is not None] for key in SPLITS}
+    shown = {key: name for key, name in SPLITS.items() if measured[key]}
     page.heading("Accuracy by epoch")
     page.text(
         "Dev chooses the epoch; test is reported. Train is the epoch's mean, measured with dropout."
@@ -105,7 +117,7 @@ def write_page(path: Path, result: dict[str, Any]) -> Path:
         ],
     )
     curves = {
-        name: ([row["epoch"] for row in rows], [100 * row[key] for row in rows])
+        name: ([row["epoch"] for row in measured[key]], [100 * row[key] for row in measured[key]])
         for key, name in shown.items()
     }
     page.lines("Accuracy", "epoch", "accuracy, %", curves, png=path.parent / "epochs.png")

@@ -19,7 +19,7 @@ from esim.data import sample
 from esim.data.labels import LABELS
 from esim.data.pairs import Labels, PairTexts, Source, find_sources, read_pairs
 from esim.data.stems import Encode, ids_by_stem
-from esim.data.tokens import TokenPairs, Tokens, token_pairs
+from esim.data.tokens import TokenPairs, Tokens, split_with, token_pairs
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
@@ -153,7 +153,7 @@ def load_split(
     data : str or None
         File, folder or zip; None: the data that the configuration was trained on.
     split : {"train", "dev", "dev_mismatched", "test"} or None
-        Which file of a folder; None: test if there is one, else dev, else the only one.
+        Which file of a folder; None: test if there is one with labels, else dev, else the only one.
     vocabulary : Vocabulary
         Words outside it become `<unk>`.
     config : TrainConfig
@@ -172,21 +172,26 @@ def load_split(
     UserError
         As for `load_data`.
     """
+    if data is None and config.data is not None and not Path(config.data).expanduser().exists():
+        raise UserError(f"{config.data}: the run's data is not there. Name data with --data.")
     path, is_sample = data_or_sample(DATA_SET, data or config.data, sample.write)
     sources = find_sources(path)
-    if data is None and split != "train" and not {"dev", "test"} & set(sources):
-        # Training drew dev out of train: the rest of that file is what the model has been trained on.
-        texts, _ = _split_texts(config, path, sources, is_sample)
-        return "dev", encode(texts["dev"], vocabulary, config)
-    wanted = [split] if split else ["test", "dev", "all", *sources]
-    name = "all" if "all" in sources else next((n for n in wanted if n in sources), None)
-    if name is None:
-        raise UserError(f"{path}: has no {split} pairs. Found: {', '.join(sources)}.")
-    own = _read(config, sources[name], is_sample, columns)
-    if not own.labels:
-        raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
-    pairs = encode(own, vocabulary, config)
-    return sources[name].path.name if name == "all" else name, pairs
+    # Training drew dev out of train: the rest of that file is what the model has been trained on.
+    is_drawn = data is None and "dev" not in sources
+    for name in [split] if split else ["test", "dev", "all", *sources]:
+        if is_drawn and name in ("train", "dev"):
+            texts, _ = _split_texts(config, path, sources, is_sample)
+            return name, encode(texts[name], vocabulary, config)
+        if name not in sources:
+            continue
+        own = _read(config, sources[name], is_sample, columns, _labels_in(name))
+        if own.labels:
+            shown = sources[name].path.name if name == "all" else name
+            return shown, encode(own, vocabulary, config)
+        if split or name != "test" or len(sources) == 1:  # else training left the test file out too
+            raise UserError(f"{sources[name]}: holds no pair with a label. Expected one a line.")
+    found = "one file" if "all" in sources else ", ".join(sources)
+    raise UserError(f"{path}: has no {split} pairs. Found: {found}.")
 
 
 def split_sentences(config: TrainConfig, split: str) -> Iterator[tuple[str, str, int]]:
@@ -200,9 +205,11 @@ def split_sentences(config: TrainConfig, split: str) -> Iterator[tuple[str, str,
         texts: PairTexts | TokenPairs = read_pairs(sources[split], config, on_bad_line="skip")
     else:
         texts = _split_texts(config, path, sources, is_sample)[0][split]
-    for sides in zip(texts.premises, texts.hypotheses, texts.labels, strict=True):
-        premise, hypothesis = (s if isinstance(s, str) else " ".join(s) for s in sides[:2])
-        yield premise, hypothesis, sides[2]
+    tokenize, _ = split_with(config.tokenizer)
+    for *pair, label in zip(texts.premises, texts.hypotheses, texts.labels, strict=True):
+        premise, hypothesis = (s if isinstance(s, str) else " ".join(s) for s in pair)
+        if tokenize(premise) and tokenize(hypothesis):  # as `token_pairs` leaves them out
+            yield premise, hypothesis, label
 
 
 def encode(texts: TokenPairs, vocabulary: Vocabulary, config: TrainConfig) -> Pairs:
@@ -264,10 +271,7 @@ def _split_texts(
         )
     names = [name for name in ("train", "dev", "test") if name in sources]
     texts = {
-        name: _read(
-            config, sources[name], is_sample, None, "optional" if name == "test" else "required"
-        )
-        for name in names
+        name: _read(config, sources[name], is_sample, None, _labels_in(name)) for name in names
     }
     notes = []
     if "test" in texts and not texts["test"].labels:
@@ -284,6 +288,11 @@ def _split_texts(
             f"{path}: has no dev pairs, so a tenth of its premises, drawn at random, is dev."
         )
     return texts, notes
+
+
+def _labels_in(split: str) -> Labels:
+    """Return whether the pairs of a split need labels: those of test may be unpublished."""
+    return "optional" if split == "test" else "required"
 
 
 def _read(

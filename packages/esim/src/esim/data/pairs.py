@@ -45,6 +45,9 @@ _PARSES = ("_binary_parse", "_parse")
 _NOT_DECODED = re.compile("[\udc80-\udcff]")  # bytes that `surrogateescape` let through
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WITHOUT_HEADER = {"label": "1", "premise": "2", "hypothesis": "3"}
+_HEADER_HINT = (
+    ". Name the columns of a header with --premise-column, --hypothesis-column and --label-column"
+)
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -77,7 +80,7 @@ class Source:
             if self.member is not None:
                 with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
                     yield file
-            elif self.path.suffix == ".gz":
+            elif self.path.suffix.lower() == ".gz":
                 with gzip.open(self.path) as gz:
                     yield cast(IO[bytes], gz)
             else:
@@ -199,20 +202,23 @@ def read_pairs(
         pairs.bad += 1
 
     with source.open() as file:
-        table, names = _open_table(source, file, columns)
+        parts = _SIDES if labels == "ignored" else (*_SIDES, "label")
+        needed = [*(() if parses else _SIDES), *(["label"] if labels == "required" else [])]
+        table, names = _open_table(source, file, columns, needed)
         if parses:
             for side in _SIDES:
                 names[side] = [name + ending for name in names[side] for ending in _PARSES]
-        parts = _SIDES if labels == "ignored" else (*_SIDES, "label")
         wanted = [name for part in parts for name in names[part]]
-        optional = () if all(name.isdecimal() for name in wanted) else wanted
+        is_headless = all(name.isdecimal() for name in wanted)
+        optional = () if is_headless else wanted
         for line, values in table.rows(wanted, optional=optional, on_bad=on_bad):
             row = dict(zip(wanted, values, strict=True))
             try:
                 label = -1 if labels == "ignored" else _label(row, names["label"], columns, labels)
                 premise, hypothesis = (_sentence(row, names[s], s, parses) for s in _SIDES)
             except _BadRow as error:
-                on_bad(f"{source}:{line}: {error}")
+                hint = _HEADER_HINT if is_headless and line == 1 else ""
+                on_bad(f"{source}:{line}: {error}{hint}")
                 continue
             if label is None:
                 pairs.unlabeled += 1
@@ -237,20 +243,18 @@ class _BadRow(Exception):
 
 
 def _open_table(
-    source: Source, file: IO[bytes], columns: Columns
+    source: Source, file: IO[bytes], columns: Columns, needed: Sequence[str]
 ) -> tuple[Table, dict[str, list[str]]]:
-    """Return the table, and the possible columns of each part of a pair."""
+    """Return the table, and the possible columns of each part of a pair; of `needed` ones a header must have one."""
     given = {
         "premise": columns.premise_column,
         "hypothesis": columns.hypothesis_column,
         "label": columns.label_column,
     }
     names = {part: [name] if (name := given[part]) else list(_NAMES[part]) for part in _NAMES}
-    separator = columns.separator
-    if separator is not None and SEPARATORS.get(source.suffix) == "":
-        raise UserError(f"--separator: {source} has JSON lines, which have none. Leave it out.")
-    if separator is None:
-        separator = SEPARATORS.get(source.suffix, "\t")
+    separator = SEPARATORS.get(source.suffix, "\t")
+    if separator:  # JSON lines have none, whatever the columns of other files are separated by
+        separator = columns.separator or separator
     separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
     if len(separator) > 1 or separator in ("\n", "\r", '"'):
         raise UserError(f"--separator is {separator!r}, expected one character or tab.")
@@ -268,8 +272,8 @@ def _open_table(
     if is_named or any(name in header for name in names["premise"]):
         if separator == "\t":  # SNLI's own files leave the last, empty fields of a row away
             lines = (_padded(line, len(header)) for line in lines)
-        for part in _SIDES:
-            if is_named and not any(name in header for name in names[part]):
+        for part in needed if header else ():  # a header that cannot be read is named by the table
+            if not any(name in header for name in names[part]):
                 shown = ", ".join(repr(name) for name in header[:20])
                 raise UserError(
                     f"{source}: has no column {' or '.join(names[part])} for the {part}"
@@ -277,6 +281,8 @@ def _open_table(
                     f"Name it with --{part}-column."
                 )
         return Table(lines, str(source), separator), names
+    if hint := separator_hint(header, separator):
+        raise UserError(f"{source}: has one column, expected two or three{hint}.")
     defaults = _WITHOUT_HEADER
     if len(header) == 2:  # no label
         defaults = {"premise": "1", "hypothesis": "2", "label": "3"}
@@ -303,9 +309,11 @@ def _label(
         return int(text[0])
     if text.lower() in (*NO_LABEL, "-1.0"):
         return None
+    if _NOT_DECODED.search(text):
+        raise _BadRow("the label is not UTF-8. Expected UTF-8 text, or name another --encoding")
+    expected = ", ".join(values or (*LABELS, "0", "1", "2"))
     raise _BadRow(
-        f'the label is "{text[:40]}". Expected {", ".join(values or LABELS)}'
-        + (' or "-"' if values else ', 0, 1, 2 or "-". Name other words with --label-values')
+        f'the label is "{text[:40]}". Expected {expected} or "-". Name other words with --label-values'
     )
 
 
@@ -335,12 +343,11 @@ def _first_value(row: dict[str, Any], names: Sequence[str]) -> Any:
 def _text_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
     """Yield lines with their line feeds; bytes that are not in the encoding become lone surrogates."""
     try:
-        codecs.lookup(encoding)
-    except LookupError:
+        name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+        decoded = io.TextIOWrapper(file, name, errors="surrogateescape", newline="\n")
+    except LookupError:  # unknown, or not of text
         raise UserError(f"--encoding is {encoding}, which is not known. Try utf-8.") from None
-    is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    name = "utf-8-sig" if is_utf8 else encoding
-    with io.TextIOWrapper(file, name, errors="surrogateescape", newline="\n") as text:
+    with decoded as text:
         try:
             yield from text
         except UnicodeDecodeError as error:
@@ -348,11 +355,14 @@ def _text_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """Return the cells of a header."""
+    """Return the cells of a header; none where it cannot be read."""
     text = line.rstrip("\r\n")
-    if separator == "\t":
+    if separator == "\t" and "\r" not in text:
         return [cell.strip() for cell in text.split(separator)]
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=separator), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([text], delimiter=separator), [])]
+    except csv.Error:  # a carriage return alone, or a line longer than a header ever is
+        return []
 
 
 def _padded(line: str, width: int) -> str:
@@ -361,10 +371,10 @@ def _padded(line: str, width: int) -> str:
 
 
 def _listed(path: Path) -> list[Source]:
-    """Return all files of a folder or zip, without what desktops leave there (in SNLI's zip `Icon` and a line end)."""
+    """Return the files of a folder or zip, without hidden ones and what desktops leave there (`Icon` in SNLI's zip)."""
     if path.is_dir():
         files = sorted(entry for entry in path.rglob("*") if entry.is_file())
-        return [Source(entry) for entry in files if not is_junk(entry.relative_to(path).parts)]
+        return [Source(entry) for entry in files if _is_visible(entry.relative_to(path).parts)]
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(archive.namelist())
@@ -373,8 +383,13 @@ def _listed(path: Path) -> list[Source]:
     return [
         Source(path, name)
         for name in names
-        if not name.endswith("/") and not is_junk(tuple(Path(name).parts))
+        if not name.endswith("/") and _is_visible(Path(name).parts)
     ]
+
+
+def _is_visible(parts: tuple[str, ...]) -> bool:
+    """Whether a file belongs to the data, unlike those in `.ipynb_checkpoints`."""
+    return not is_junk(parts) and not any(part.startswith(".") for part in parts)
 
 
 def _split_of(source: Source) -> str | None:

@@ -106,17 +106,23 @@ def token_pairs(
     def tokens(text: str) -> Tokens:
         return tuple(split(text))
 
+    kept = []
+    for number, pair in enumerate(zip(texts.premises, texts.hypotheses, strict=True)):
+        empty = [text for text in pair if not tokens(text)]
+        if empty and on_bad_line == "error":
+            raise UserError(
+                f"{source}: {empty[0][:40]!r} has no tokens. Mend or delete the pair, or skip such lines with "
+                "--on-bad-line skip."
+            )
+        if not empty:
+            kept.append(number)
     pairs = TokenPairs(
-        [tokens(text) for text in texts.premises],
-        [tokens(text) for text in texts.hypotheses],
-        texts.labels,
+        [tokens(texts.premises[i]) for i in kept],
+        [tokens(texts.hypotheses[i]) for i in kept],
+        [texts.labels[i] for i in kept],
         texts.unlabeled,
-        texts.bad,
+        texts.bad + len(texts) - len(kept),
     )
-    for sentences, raw in ((pairs.premises, texts.premises), (pairs.hypotheses, texts.hypotheses)):
-        for sentence, text in zip(sentences, raw, strict=True):
-            if not sentence:
-                raise UserError(f"{source}: {text[:40]!r} has no tokens. Mend or delete the pair.")
     if path is not None:
         _write(path, pairs)
     return pairs

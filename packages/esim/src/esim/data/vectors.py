@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from esim.config import TrainConfig
 from esim.data.dataset import PADDING, Data
+from esim.data.stems import UNKNOWN_ID
 from shared.data.datasets import data_root
 from shared.text.vectors import load_pretrained
 
@@ -79,12 +80,14 @@ def load_vectors(config: TrainConfig, data: Data) -> InitialVectors:
         # Once it is asked for: the import takes torch along.
         from shared.torch.word_vectors import cooccurrence_vectors
 
-        pairs = data.splits["train"]
+        pairs, words = data.splits["train"], len(data.vocabulary)
         # Each sentence once, so that SNLI's premises do not count three times.
-        sentences = list({s.tobytes(): s for s in [*pairs.premises, *pairs.hypotheses]}.values())
+        distinct = {s.tobytes(): s for s in [*pairs.premises, *pairs.hypotheses]}.values()
+        # With stem back-off, unknown words have ids of their own, above those of the vocabulary.
+        sentences = [np.where(s < words, s, UNKNOWN_ID) for s in distinct]
         matrix = cooccurrence_vectors(
             sentences,
-            len(data.vocabulary),
+            words,
             config.embedding_size,
             config.seed,
             window=WINDOW,
