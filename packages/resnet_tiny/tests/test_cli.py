@@ -10,7 +10,8 @@ from PIL import Image
 
 from resnet_tiny.cli import VERBS
 from resnet_tiny.config import TrainConfig
-from shared.command.config import load_recipe
+from resnet_tiny.model.loss import stage_of
+from shared.command.config import load, load_recipe
 from shared.testing import (
     assert_finds_learning_rate,
     assert_help_is_light,
@@ -50,6 +51,26 @@ def test_baseline_is_the_courseworks() -> None:
     assert {name: getattr(config, name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        ((), [32, 48, 64]),
+        (("--image-size", 96), [96]),
+        (("--image-size", 96, "--sizes", "[48,96]", "--size-fractions", "[0.5,0.5]"), [48, 96]),
+    ],
+)
+def test_images_of_another_size_are_trained_on_at_the_size_that_is_evaluated(
+    words: tuple, sizes: list[int], resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    """A recipe's own sizes would end with another one."""
+    _, printed, _ = resnet_tiny("train", "--recipe", "laptop", *words, "--print-config")
+    (tmp_path / "config.yaml").write_text(printed)
+    config = load(TrainConfig, tmp_path / "config.yaml")
+    stages = [stage_of(config)(progress / 100)[0] for progress in range(100)]
+    assert list(dict.fromkeys(stages)) == sizes
+    assert stages[-1] == config.image_size
+
+
 BAD_TRAINING = {
     "batch 1": (["--batch-size", "1"], "--batch-size is 1, expected >= 2"),
     "batch too large": (["--batch-size", "999"], "do not fill one batch of 999"),
@@ -57,7 +78,8 @@ BAD_TRAINING = {
     "no hold-out": (["--holdout-per-class", "0"], "expected >= 1 unless --selection is val or last"),
     "unknown model": (["--arch", "resnet19"], "--arch is resnet19, which torchvision does not have"),
     "stem of no ResNet": (["--arch", "vgg11", "--stem", "3x3"], "--stem is 3x3, expected 7x7"),
-    "shares without sizes": (["--size-fractions", "[0.5,0.5]"], "--size-fractions is [0.5, 0.5]"),
+    "shares without sizes": (["--size-fractions", "[0.5,0.5]"], "--size-fractions has no effect without --sizes"),
+    "shares of fewer sizes": (["--sizes", "[64]", "--size-fractions", "[0.5,0.5]"], "--size-fractions is [0.5, 0.5]"),
     "shares that are not 1": (["--sizes", "[32,64]", "--size-fractions", "[0.5,0.6]"], "together 1"),
     "smoothing 1": (["--label-smoothing", "1"], "--label-smoothing is 1.0, expected 0 to below 1"),
     "negative cutmix": (["--cutmix", "-1"], "--cutmix is -1.0, expected >= 0"),
@@ -123,6 +145,15 @@ def test_bad_files_are_refused_in_one_line(
         (("predict", small_run, "text.png"), "text.png: is not an image"),
         (("predict", small_run, "none.png"), "none.png: not found"),
         (("export", small_run, "--out", tmp_path), "is not empty"),
+        (("evaluate", small_run, "--list", "--json"), "--list has no effect with --json true"),
+        (
+            ("bench", "--rounds", 0, "--peer-workers", 2),
+            "--peer-workers has no effect without --rounds",
+        ),
+        (
+            ("summary", "--arch", "alexnet", "--stem", "3x3"),
+            "--stem is 3x3, expected 7x7, or 3x3 where",
+        ),
         (("evaluate", small_run, "--device", "mps"), "--device is mps, but torch"),
         (("predict", small_run, "text.png", "--device", "mps"), "--device is mps, but torch"),
         (("report", "none"), "none: is not a run"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from resnet_tiny.commands.export import export_weights
+from resnet_tiny.commands.model_card import model_card
+from resnet_tiny.config import TrainConfig
 from resnet_tiny.data.decode import decode
-from resnet_tiny.model.trained import load_run
+from resnet_tiny.data.listing import Classes
+from resnet_tiny.model.resnet import build_model
+from resnet_tiny.model.trained import TrainedModel, load_run
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -81,6 +87,28 @@ def test_torchvision_reads_the_weights(
         f"{100 * summary['metrics']['val_top1']:.2f} %" in card
         and "resnet18(num_classes=10)" in card
     )
+
+
+@pytest.mark.parametrize("arch", ["googlenet", "squeezenet1_1"])
+def test_lines_of_the_model_card_load_the_weights(arch: str, tmp_path: Path) -> None:
+    import torchvision
+
+    model = build_model(arch, 3)
+    classes = Classes(("a", "b", "c"), ("a", "b", "c"))
+    trained = TrainedModel(model.eval(), classes, TrainConfig(arch=arch), tmp_path, 1)
+    export_weights(trained, tmp_path / "out", "pth")
+    card = (tmp_path / "out" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    there = {"torch": torch, "torchvision": torchvision}
+    exec(code.replace("model.pth", str(tmp_path / "out" / "model.pth")), there)
+    assert torch.allclose(logits_of(there["model"]), logits_of(model), atol=1e-5)
+
+
+def test_model_card_of_a_transformer_names_its_image_size(tmp_path: Path) -> None:
+    classes = Classes(("a", "b"), ("a", "b"))
+    config = TrainConfig(arch="vit_b_16", image_size=96)
+    card = model_card(TrainedModel(torch.nn.Identity(), classes, config, tmp_path, 1), "pth")
+    assert "vit_b_16(num_classes=2, image_size=96)" in card
 
 
 def test_timm_makes_the_model_from_the_folder(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_evaluating_a_run_gives_the_figures_of_its_summary(
         == facts["val_top1"]
     )
     assert json.loads((tmp_path / "e" / "examples.json").read_text()).keys() == {"wrong", "right"}
+
+
+def test_evaluating_a_run_whose_data_is_gone_asks_for_data(
+    resnet_tiny: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(re.sub(r"^data: .*$", "data: gone", file.read_text(), flags=re.MULTILINE))
+    code, _, error = resnet_tiny("evaluate", "run")
+    assert code == 2 and "gone: the run's data is not there. Name data with --data." in error
 
 
 def test_any_folder_with_val_can_be_evaluated(

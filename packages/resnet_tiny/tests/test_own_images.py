@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import paint
 from PIL import Image
 
 import resnet_tiny as package
@@ -131,8 +134,85 @@ def test_files_images_and_arrays_one_or_many_are_predicted_alike(
             assert prediction.scores == pytest.approx(scores, abs=1e-6)
     grey = model.predict(arrays[0][..., 0])
     assert grey.source == "image 0" and len(grey.top(2)) == 2
-    with pytest.raises(ValueError, match="expected uint8"):
-        model.predict(np.zeros((8, 8, 3)))
+    for array in (np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)):
+        with pytest.raises(ValueError, match="expected uint8"):
+            model.predict(array)
+    for other in (None, 3, [None], torch.zeros(1, 8, 8, 3)):
+        with pytest.raises(
+            ValueError, match="image 0 is of type .*, expected a file name, a PIL image"
+        ):
+            model.predict(other)
+    with pytest.raises(UserError, match="image 0: holds floating-point values"):
+        model.predict(Image.new("F", (8, 8)))
+
+
+def test_opened_image_is_predicted_as_its_file_is(
+    own_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Turned as its camera noted, and refused where it is damaged."""
+    model = load(own_run)
+    with Image.open(next(photos.glob("cyan/1.png"))) as image:
+        pixels = np.array(image.convert("RGB"))
+    pixels[:48] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as image:
+        assert model.predict(image).scores == model.predict(path).scores
+    path.write_bytes(path.read_bytes()[:1000])
+    with (
+        Image.open(path) as image,
+        pytest.raises(UserError, match="image 0: is truncated or damaged"),
+    ):
+        model.predict(image)
+
+
+def test_names_that_are_not_utf8_do_not_keep_a_run_from_its_page_and_its_export(
+    resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    root = tmp_path / "own"
+    try:
+        for name, color in ((b"caf\xe9", (250, 190, 0)), (b"blue", (0, 0, 220))):
+            for number in range(8):
+                paint(
+                    root / os.fsdecode(name) / os.fsdecode(b"\xe9%d.png" % number),
+                    color,
+                    number,
+                    size=32,
+                )
+    except OSError:
+        pytest.skip("the file system takes UTF-8 names only")
+    words = (
+        "--image-size",
+        32,
+        "--arch",
+        "squeezenet1_1",
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--device",
+        "cpu",
+    )
+    code, _, error = resnet_tiny(
+        "train", "--data", root, *words, "--threads", 1, "--quiet", "--out", "run"
+    )
+    assert (code, error) == (0, "")
+    assert "caf\ufffd" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert resnet_tiny("export", "run", "--format", "pth", "--out", "out")[0] == 0
+
+
+def test_evaluating_a_folder_without_val_says_that_a_fifth_is_measured(
+    own_run: Path, photos: Path, resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    said = "a fifth of each class is measured"
+    code, printed, _ = resnet_tiny("evaluate", own_run, "--data", photos)
+    assert code == 0 and said in printed and "(20 images" in printed
+    assert said not in resnet_tiny("evaluate", own_run)[1]
+    shutil.copytree(photos, tmp_path / "other" / "val")
+    code, printed, _ = resnet_tiny("evaluate", own_run, "--data", tmp_path / "other")
+    assert code == 0 and said not in printed and "(100 images" in printed
 
 
 def test_public_names_are_listed() -> None:

@@ -1,25 +1,30 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 import os
 import pickle
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
 from resnet_tiny.commands.options import PackOptions
+from resnet_tiny.config import TrainConfig
 from resnet_tiny.data import pack as packing
+from resnet_tiny.data.dataset import load_images
 from resnet_tiny.data.decode import BadImage, decode
 from resnet_tiny.data.layout import read_classes, train_images, val_images
 from resnet_tiny.data.listing import ImageFiles
 from resnet_tiny.data.pack import IMAGES, MANIFEST, open_pack
 from shared.errors import UserError
+from shared.locks import acquire
 
 Caller = Callable[..., tuple[int, str, str]]
 
@@ -117,6 +122,29 @@ def test_training_and_predict_hold_an_image_the_same_way_up(
     packed = open_pack(listed(broken), PackOptions(cache=str(tmp_path / "c"))).images[0]
     assert np.array_equal(packed, pixels)
     assert np.array_equal(decode(path, 64, resize=True), pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_that_of_pillow(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(decode(tmp_path / "x.png", 64), expected)
+
+
+def test_wrong_tag_of_exif_does_not_spoil_an_image(tmp_path: Path) -> None:
+    """The width is text; the orientation is a quarter turn."""
+    width, turned = (
+        struct.pack("<HHI4s", 0x0100, 2, 4, b"abc\0"),
+        struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0),
+    )
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + width + turned + bytes(4)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    assert np.array_equal(decode(tmp_path / "x.png", 64), np.rot90(pixels, -1))
 
 
 @pytest.mark.parametrize("mode, value", [("F", 0.5), ("I", 1 << 20), ("I", -1), ("I", 255)])
@@ -282,6 +310,95 @@ def test_full_disk_is_said_before_anything_is_decoded(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match="MB are needed"):
         open_pack(listed(sample_folder), PackOptions(cache=str(tmp_path / "cache")))
+
+
+def test_images_of_other_sizes_are_told_before_any_is_decoded(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    real = packing.decode
+
+    def noted(path: Path, *sizes: int, **settings: bool) -> np.ndarray:
+        opened.append(path)
+        return real(path, *sizes, **settings)
+
+    monkeypatch.setattr(packing, "decode", noted)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    options = PackOptions(cache=str(broken / "cache"), image_size=32, pack_threads=1)
+    with pytest.raises(UserError, match="is 64x64 pixels, expected 32x32.*--resize"):
+        open_pack(listed(broken), options)
+    assert len(opened) == 1
+
+
+def test_image_of_too_many_pixels_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved("RGB", (64, 64), "PNG", tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(BadImage, match="has too many pixels"):
+        decode(tmp_path / "x.png", 64)
+
+
+def test_link_to_nothing_is_a_bad_image(broken: Path) -> None:
+    path = sorted(broken.glob("train/*/images/*"))[11]
+    path.unlink()
+    path.symlink_to("nothing.JPEG")
+    with pytest.raises(UserError, match=f"{path}: not found"):
+        open_pack(listed(broken), PackOptions(cache=str(broken / "cache")))
+    skipping = PackOptions(cache=str(broken / "cache"), on_bad_image="skip")
+    assert len(open_pack(listed(broken), skipping).rows) == 79
+
+
+def test_class_of_which_nothing_is_left_is_refused(broken: Path) -> None:
+    for path in sorted(broken.glob("train/*/images/*"))[:8]:
+        path.write_bytes(b"")
+    config = TrainConfig(data=str(broken), cache=str(broken / "cache"), on_bad_image="skip")
+    with pytest.raises(
+        UserError, match="1 of the 10 classes have no image of train that is not bad"
+    ):
+        load_images(config)
+
+
+def test_what_a_killed_process_left_is_removed(broken: Path) -> None:
+    cache = broken / "cache"
+    folder = open_pack(listed(broken), PackOptions(cache=str(cache))).folder
+    for name in (f".{folder.name}.ab12cd34", ".another-train-0.ab12cd34"):
+        (cache / name).mkdir()
+    (folder / MANIFEST).unlink()
+    open_pack(listed(broken), PackOptions(cache=str(cache)))
+    assert set(os.listdir(cache)) == {folder.name, ".another-train-0.ab12cd34"}
+
+
+def test_images_that_another_process_is_packing_are_waited_for(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, lines = PackOptions(cache=str(broken / "cache")), list[str]()
+    folder = open_pack(listed(broken), options).folder
+    folder.rename(broken / "packed")
+    lock = acquire(folder.with_name(f".{folder.name}.lock"))
+
+    def sleep(seconds: float) -> None:  # meanwhile the other one ends
+        (broken / "packed").rename(folder)
+        lock.release()
+
+    monkeypatch.setattr(packing.time, "sleep", sleep)
+    monkeypatch.setattr(packing, "decode", lambda *_, **__: pytest.fail("decoded again"))
+    assert len(open_pack(listed(broken), options, say=lines.append).rows) == 80
+    assert [line for line in lines if "another process packs" in line] == lines
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="not on this system")
+def test_disk_without_the_space_is_an_error_and_no_signal(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        open_pack(listed(broken), PackOptions(cache=str(broken / "cache")))
+    assert str(caught.value.filename).endswith(IMAGES)
+    assert os.listdir(broken / "cache") == []
 
 
 def test_verb_packs_both_splits(resnet_tiny: Caller, sample_folder: Path, tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ class TrainConfig(PackSettings, LoopConfig):
         "nesterov": {"optimizer": ("sgd", "muon"), "momentum": ...},
     }
 
+    # A recipe's sizes are for its own image size, and the last one must be that of evaluation.
+    RESETS: ClassVar[dict[str, str]] = {"image_size": "sizes"}
+
     COMMON: ClassVar[tuple[str, ...]] = (
         *("recipe", "data", "image_size", "resize", "arch", "init", "weights", "epochs", "minutes", "batch_size"),
         *("optimizer", "learning_rate", "holdout_per_class", "selection", "seed", "device"),
@@ -129,7 +132,8 @@ class TrainConfig(PackSettings, LoopConfig):
     label_smoothing: float = 0.0
     """Probability mass of the target that is spread over all classes, 0 to below 1."""
     sizes: tuple[int, ...] = ()
-    """Image sizes to train at, one after another (progressive resizing), each >= 8; empty: `image_size` throughout."""
+    """Image sizes to train at, one after another (progressive resizing), each >= 8; empty: `image_size` throughout, as
+    with --image-size and no --sizes, whatever the recipe has."""
     size_fractions: tuple[float, ...] = ()
     """Fraction of the steps at each of `sizes`, together 1; empty: equal fractions."""
 
@@ -188,7 +192,7 @@ class TrainConfig(PackSettings, LoopConfig):
         parts = self.size_fractions
         is_whole = len(parts) == len(self.sizes) and min(parts, default=0) > 0
         problem(
-            bool(parts) and not (is_whole and abs(sum(parts) - 1) <= 1e-6),
+            bool(parts and self.sizes) and not (is_whole and abs(sum(parts) - 1) <= 1e-6),
             "size_fractions",
             list(parts),
             "one > 0 for each of --sizes, together 1",

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from resnet_tiny.data.decode import BadImage, decode, fit, to_rgb
+from resnet_tiny.data.decode import DAMAGED, BadImage, decode, square
 from resnet_tiny.data.transforms import center_crop, normalize
 from resnet_tiny.model.resnet import memory_format
 from resnet_tiny.model.trained import TrainedModel, load_run
@@ -82,13 +82,15 @@ class ImageClassifier(TrainedModel):
         Raises
         ------
         UserError
-            A file is missing or not an image.
+            A file is missing or not an image, or an image cannot be read.
         ValueError
-            An array has another shape or type.
+            An array has another shape or type, or it is none of these.
         """
         if isinstance(images, np.ndarray) and images.ndim == 4:
             images = list(images)
-        is_one = isinstance(images, str | Path | Image.Image | np.ndarray)
+        is_one = isinstance(images, str | Path | Image.Image | np.ndarray) or not isinstance(
+            images, Iterable
+        )
         predictions = list(predict(self, [images] if is_one else list(images)))
         return predictions[0] if is_one else predictions
 
@@ -186,9 +188,18 @@ def _pixels(image: ImageLike, size: int, source: str) -> NDArray[np.uint8]:
             ) from None
     if isinstance(image, np.ndarray):
         is_color = image.ndim == 3 and image.shape[2] == 3
-        if image.dtype != np.uint8 or not (is_color or image.ndim == 2):
+        if image.dtype != np.uint8 or not (is_color or image.ndim == 2) or not image.size:
             raise ValueError(
                 f"{source} is {image.dtype} {image.shape}, expected uint8 (H, W, 3) or (H, W)"
             )
         image = Image.fromarray(image)
-    return np.asarray(fit(to_rgb(image), size))
+    if not isinstance(image, Image.Image):
+        raise ValueError(
+            f"{source} is of type {type(image).__name__}, expected a file name, a PIL image or an array"
+        )
+    try:
+        return square(image, size)
+    except BadImage as problem:
+        raise UserError(f"{source}: {problem}.") from None
+    except DAMAGED as error:
+        raise UserError(f"{source}: is truncated or damaged ({error}).") from None

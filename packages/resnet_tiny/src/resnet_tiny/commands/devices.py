@@ -153,7 +153,9 @@ def time_setup(config: TrainConfig, images: Images, setup: Setup, steps: int) ->
 
 
 def _timed(config: TrainConfig, images: Images, steps: int) -> Timing:
-    accelerator = make_accelerator(config)  # on a CPU memory is kept from here on, by pytorch/examples too
+    accelerator = make_accelerator(
+        config
+    )  # on a CPU memory is kept from here on, by pytorch/examples too
     torch.manual_seed(config.seed)
     plain = use_small_maps(model_of(config, len(images.classes)))
     model, *optimizers = accelerator.prepare(plain, *make_optimizers(config, plain))

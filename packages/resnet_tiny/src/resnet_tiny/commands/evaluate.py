@@ -14,7 +14,8 @@ from resnet_tiny.commands.options import EvaluateOptions
 from resnet_tiny.config import DATA_SET
 from resnet_tiny.data import sample
 from resnet_tiny.data.dataset import Subset, on_first
-from resnet_tiny.data.layout import read_classes, val_images
+from resnet_tiny.data.image_folder import has_split
+from resnet_tiny.data.layout import is_tiny_imagenet, read_classes, val_images
 from resnet_tiny.data.listing import Classes
 from resnet_tiny.data.pack import open_pack
 from resnet_tiny.measure import Predictions, evaluation_of, measure_with_flip, write_evaluation
@@ -62,7 +63,7 @@ def run(options: EvaluateOptions) -> int:
         }
         if options.out is not None:
             write_evaluation(Path(options.out), figures, alone, subset, trained.classes)
-        if options.list and not options.json:
+        if options.list:
             print_images(alone, subset, trained.classes)
         print(json.dumps(figures) if options.json else text_of(figures))
     return 0
@@ -80,6 +81,9 @@ def val_subset(trained: TrainedModel, options: EvaluateOptions, accelerator: Any
         The folder is incomplete, or an image is of a class that the model does not have.
     """
     config = trained.config
+    given = config.data if options.data is None else None
+    if given is not None and not Path(given).expanduser().exists():
+        raise UserError(f"{given}: the run's data is not there. Name data with --data.")
     root, _ = data_or_sample(DATA_SET, options.data or config.data, sample.write)
     classes = trained.classes
     if config.only_classes is not None:
@@ -93,6 +97,11 @@ def val_subset(trained: TrainedModel, options: EvaluateOptions, accelerator: Any
         on_bad_image=options.on_bad_image,
     )
     say = (lambda line: None) if options.json else print
+    if options.data is not None and not is_tiny_imagenet(root) and not has_split(root):
+        say(
+            f"{root}: has no val/, so a fifth of each class is measured, as in training. To measure all of it, move "
+            "the class folders into val/."
+        )
     (pack,) = on_first(
         accelerator,
         lambda verify: [

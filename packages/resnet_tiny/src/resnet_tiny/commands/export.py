@@ -82,7 +82,7 @@ def export_weights(trained: TrainedModel, out: Path, format: str) -> list[str]:
         save_classes(folder, trained.classes)
         if (config := timm_config(trained)) is not None:
             write_json(folder / "config.json", config)
-        (folder / "README.md").write_text(model_card(trained, format), encoding="utf-8")
+        write_card(folder, model_card(trained, format))
     return sorted(path.name for path in out.iterdir())
 
 
@@ -117,7 +117,7 @@ def export(trained: TrainedModel, out: Path) -> float:
         axes = {"pixels": {0: "batch"}}
         export_module(model, (pixels[:2],), folder / MODEL, ["pixels"], ["logits"], axes)
         save_classes(folder, trained.classes)
-        (folder / "README.md").write_text(model_card(trained, "onnx"), encoding="utf-8")
+        write_card(folder, model_card(trained, "onnx"))
 
     def check(session: object) -> float:
         with torch.no_grad():
@@ -137,6 +137,11 @@ def export(trained: TrainedModel, out: Path) -> float:
         tolerance=TOLERANCE,
         facts={"architecture": trained.config.arch},
     )
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Write a model card; names of classes may be of folders whose names are not UTF-8."""
+    (folder / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace")
 
 
 class _FromBytes(nn.Module):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from resnet_tiny.data.transforms import MEAN, STD
+from resnet_tiny.model.resnet import shape_options
 from resnet_tiny.model.trained import TrainedModel
 
 IN_TIMM = (
@@ -93,13 +94,16 @@ def _loading(trained: TrainedModel, format: str) -> list[str]:
     stem = (
         "" if config.stem == "7x7" else ", after its stem is made 3x3 (`resnet_tiny.build_model`)"
     )
+    options = "".join(
+        f", {name}={value}" for name, value in shape_options(config.arch, config.image_size).items()
+    )
     lines = [
         f"Input: RGB from 0 to 1, {config.image_size}x{config.image_size}, normalized by mean {MEAN} and standard "
         f"deviation {STD}; center crop {config.evaluation_crop:g} of the side, scaled back.",
         "",
         f"The names are torchvision's{stem}:",
         "```python",
-        f"model = torchvision.models.{config.arch}(num_classes={classes})",
+        f"model = torchvision.models.{config.arch}(num_classes={classes}{options})",
         f"model.load_state_dict({read})",
         "```",
     ]

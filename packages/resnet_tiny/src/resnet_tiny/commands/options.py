@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from resnet_tiny.config import PackSettings, Stem
-from shared.command.config import Problems, positional
+from shared.command.config import OnlyWith, Problems, positional
 from shared.command.options import Device
 
 
@@ -53,6 +53,8 @@ class EvaluateOptions:
     """Folder for evaluation.json (all figures) and examples.json (some images); default: none is written."""
     json: bool = False
     """Print one JSON object instead of tables."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"list": {"json": (False,)}}
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -250,6 +252,8 @@ class BenchOptions:
     """Data loading processes of pytorch/examples, >= 0; 4 is its default."""
     json: bool = False
     """Print one JSON object instead of tables."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"peer_workers": {"rounds": ...}}
 
     def __post_init__(self) -> None:
         """Check all values."""

@@ -17,6 +17,7 @@ from shared.command.options import ReportOptions
 from shared.errors import UserError
 from shared.pages.heat_map import STYLE as HEAT_STYLE
 from shared.pages.heat_map import heat_map
+from shared.pages.plots import printable
 from shared.pages.report import Report, curve, make_page, percent, run_page
 from shared.runs.run_directory import RunDirectory
 
@@ -139,12 +140,14 @@ def _add_images(page: Report, path: Path) -> None:
 def _grid(rows: list[dict[str, Any]], *, is_wrong: bool) -> str:
     cells = []
     for row in rows:
-        label, predicted = html.escape(row["label"]), html.escape(row["predicted"])
+        label, predicted, file = (
+            html.escape(printable(row[name])) for name in ("label", "predicted", "file")
+        )
         confidence = f"{100 * row['probability']:.0f}&nbsp;%"
         text = f"{label}<br>predicted <b>{predicted}</b>" if is_wrong else f"<b>{predicted}</b>"
         cells.append(
             '<figure style="margin:0">'
-            f'<img alt="{label}" title="{html.escape(row["file"])}" src="data:image/png;base64,{row["png"]}" '
+            f'<img alt="{label}" title="{file}" src="data:image/png;base64,{row["png"]}" '
             'style="width:100%;image-rendering:pixelated;border-radius:4px">'
             f'<figcaption style="margin:.25rem 0 0;line-height:1.3">{text} {confidence}</figcaption></figure>'
         )

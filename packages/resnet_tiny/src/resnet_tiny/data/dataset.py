@@ -19,7 +19,7 @@ from resnet_tiny.data.layout import (
     train_images,
     val_images,
 )
-from resnet_tiny.data.listing import Classes
+from resnet_tiny.data.listing import Classes, few
 from resnet_tiny.data.mixing import draw_mix
 from resnet_tiny.data.pack import Pack, open_pack
 from resnet_tiny.data.transforms import draw
@@ -136,6 +136,8 @@ def load_images(
         ],
     )
     classes, train_rows, val_rows = _limited(classes, packs, config.only_classes)
+    for pack, rows in zip(packs, (train_rows, val_rows), strict=True):
+        _require_good_images(pack, rows, classes)
     held = config.holdout_per_class if config.selection == "holdout" else 0
     train, holdout = split_holdout(packs[0].labels, train_rows, held, classes)
     return Images(
@@ -231,6 +233,17 @@ class TrainBatches:
             "draws": draw(self.config, indices, shard.epoch),
             "mix": draw_mix(self.config, len(indices)),
         }
+
+
+def _require_good_images(pack: Pack, rows: NDArray[np.int64], classes: Classes) -> None:
+    """Refuse a class of which `--on-bad-image skip` has left nothing."""
+    missing = sorted(set(range(len(classes))) - set(pack.labels[rows].tolist()))
+    if missing:
+        names = few([classes.names[label] for label in missing])
+        raise UserError(
+            f"{pack.listing.root}: {len(missing)} of the {len(classes)} classes have no image of "
+            f"{pack.listing.split} that is not bad ({names}). Replace bad images, or remove the class."
+        )
 
 
 def _limited(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings of image files, in any case. The content decides the format, not the ending."""
+
+
+DAMAGED = (OSError, SyntaxError, ValueError, struct.error)
+"""What decoders raise for bytes that are missing or wrong."""
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by the orientation that EXIF gives."""
 
 
 class BadImage(Exception):
@@ -42,14 +58,11 @@ def decode(path: Path, size: int, *, resize: bool = False) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            image.load()
-            # Some versions of Pillow read the 16 bits of a PNG into 32.
-            is_short = image.format == "PNG" and image.mode == "I"
-            upright = ImageOps.exif_transpose(image.convert("I;16") if is_short else image)
-            if not resize and upright.size != (size, size):
-                width, height = upright.size
+            # The header has the size, so that a folder of photos is refused before one of them is decoded.
+            if not resize and image.size != (size, size):
+                width, height = image.size
                 raise BadImage(f"is {width}x{height} pixels, expected {size}x{size}")
-            rgb = to_rgb(upright)
+            return square(image, size)
     except UnidentifiedImageError:
         reason = "is empty" if path.stat().st_size == 0 else "is not an image"
         raise BadImage(reason) from None
@@ -57,10 +70,31 @@ def decode(path: Path, size: int, *, resize: bool = False) -> NDArray[np.uint8]:
         raise BadImage("not found") from None
     except IsADirectoryError:
         raise BadImage("is a folder, expected an image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Decoders raise any of these for bytes that are missing or wrong.
+    except Image.DecompressionBombError as error:
+        raise BadImage(f"has too many pixels ({str(error).rstrip('.')})") from None
+    except DAMAGED as error:
         raise BadImage(f"is truncated or damaged ({' '.join(str(error).split())})") from None
-    return np.asarray(fit(rgb, size))
+
+
+def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Return an image as `decode` does, uint8 (size, size, 3).
+
+    Raises
+    ------
+    BadImage
+        Its values have no known range.
+    OSError, SyntaxError, ValueError
+        It was opened and not read yet, and its file is damaged.
+    """
+    image.load()
+    # Some versions of Pillow read the 16 bits of a PNG into 32.
+    is_short = image.format == "PNG" and image.mode == "I"
+    upright = image.convert("I;16") if is_short else image
+    # Not by `ImageOps.exif_transpose`, which writes all of EXIF anew and fails where any other tag of it is wrong.
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    if turn is not None:
+        upright = upright.transpose(turn)
+    return np.asarray(fit(to_rgb(upright), size))
 
 
 def fit(rgb: Image.Image, size: int) -> Image.Image:

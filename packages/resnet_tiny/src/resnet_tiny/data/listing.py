@@ -139,12 +139,20 @@ def scan(folder: Path, root: Path, *, nested: bool = False) -> tuple[list[Entry]
                     entries += more
                     others += more_others
             elif item.name.lower().endswith(SUFFIXES):
-                stat = item.stat()
                 path = Path(item.path).relative_to(root).as_posix()
-                entries.append(Entry(path, stat.st_size, stat.st_mtime_ns))
+                entries.append(Entry(path, *_size_and_time(item)))
             else:
                 others[Path(item.name).suffix.lower() or "no ending"] += 1
     return sorted(entries, key=lambda entry: entry.path), others
+
+
+def _size_and_time(item: os.DirEntry[str]) -> tuple[int, int]:
+    """Return bytes and time of change; 0 of a link to nothing, which `decode` will name."""
+    try:
+        stat = item.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def image_paths(names: Iterable[str]) -> tuple[list[Path], list[str]]:

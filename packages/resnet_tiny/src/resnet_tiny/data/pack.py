@@ -9,6 +9,8 @@ since, their content is compared too, and they are packed again if it differs. T
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import json
 import os
@@ -18,9 +20,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +34,16 @@ from resnet_tiny.data.layout import is_tiny_imagenet
 from resnet_tiny.data.listing import ImageFiles
 from shared.errors import UserError
 from shared.files import sha256_of, whole_folder, write_json
+from shared.locks import Busy, NoLocks, acquire
 from shared.progress import progress_bar
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 FORMAT = 2
 IMAGES, MANIFEST = "images.npy", "pack.json"
 CHUNK = 250
+POLL_SECONDS = 0.5
 MOST_NAMED = 10
 """Bad images that are named one by one; of more, only the number is given."""
 
@@ -118,14 +126,14 @@ def open_pack(
         An image is bad and `on_bad_image` is `fail`; the cache folder cannot be written or is full.
     """
     folder = cache_folder(settings.cache) / _key(listing, settings)
-    manifest = _read_manifest(folder, len(listing), settings.image_size)
-    if manifest is not None and verify:
-        problem = _outdated(folder, manifest, listing, settings)
-        if problem is not None:
-            say(problem)
-            manifest = None
+    manifest = _usable(folder, listing, settings, say, verify=verify)
     if manifest is None:
-        manifest = _pack(listing, settings, folder, say, quiet)
+        _require_space(folder, _bytes_of(listing, settings))
+        with _alone(folder, say) as has_waited:
+            if has_waited:
+                manifest = _usable(folder, listing, settings, say, verify=verify)
+            if manifest is None:
+                manifest = _pack(listing, settings, folder, say, quiet)
     if warning := listing.warning():
         say(warning)
     bad = [(int(row), str(reason)) for row, reason in manifest["bad"]]
@@ -138,7 +146,7 @@ def open_pack(
     if not is_good.any():
         size = settings.image_size
         raise UserError(
-            f"{listing.root / listing.split}: every image in it is bad. Expected {size}x{size} pixels "
+            f"{listing.root}: every image of {listing.split} is bad. Expected {size}x{size} pixels "
             "(--image-size), or --resize."
         )
     return _opened(listing.labels, np.flatnonzero(is_good), listing, folder, manifest["sha256"])
@@ -155,6 +163,50 @@ def _opened(
     return Pack(images, labels, rows, listing, folder, sha256)
 
 
+def _usable(
+    folder: Path,
+    listing: ImageFiles,
+    settings: PackSettings,
+    say: Callable[[str], None],
+    *,
+    verify: bool,
+) -> dict[str, Any] | None:
+    """Return the manifest of images packed before, or None where they must be packed; a line says why."""
+    manifest = _read_manifest(folder, len(listing), settings.image_size)
+    if manifest is None or not verify:
+        return manifest
+    problem = _outdated(folder, manifest, listing, settings)
+    if problem is not None:
+        say(problem)
+    return manifest if problem is None else None
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[bool]:
+    """Wait while another process packs the same images, and remove what a killed one left; yield whether it waited."""
+    has_waited = False
+    lock: BaseFileLock | None = None
+    while lock is None:
+        try:
+            lock = acquire(folder.with_name(f".{folder.name}.lock"))
+        except Busy:
+            if not has_waited:
+                say(f"{folder}: another process packs these images; waiting for it.")
+            has_waited = True
+            time.sleep(POLL_SECONDS)
+        except NoLocks:
+            yield False
+            return
+    try:
+        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+        yield has_waited
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
 def _outdated(
     folder: Path, manifest: dict[str, Any], listing: ImageFiles, settings: PackSettings
 ) -> str | None:
@@ -168,7 +220,7 @@ def _outdated(
     with ThreadPoolExecutor(threads) as pool:
         digests = list(pool.map(lambda row: _digest(listing.path(row)), range(len(listing))))
     if _content(digests) != manifest["content"]:
-        return f"{listing.root / listing.split}: images have changed since they were packed; packing again."
+        return f"{listing.root}: images of {listing.split} have changed since they were packed; packing again."
     if os.access(folder, os.W_OK):
         write_json(folder / MANIFEST, manifest | {"stamp": stamp})
     return None
@@ -184,10 +236,9 @@ def _pack(
     """Decode everything into a new folder that takes its place when it is complete; return its manifest."""
     began, size = time.monotonic(), settings.image_size
     shape = (len(listing), size, size, 3)
-    needed = int(np.prod(shape))
-    _require_space(folder, needed)
+    megabytes = _bytes_of(listing, settings) / 1e6
     say(
-        f"packing {len(listing):,} images of {listing.split}, once, into {folder} ({needed / 1e6:,.0f} MB)"
+        f"packing {len(listing):,} images of {listing.split}, once, into {folder} ({megabytes:,.0f} MB)"
     )
     label = f"packing {listing.split}"
     with (
@@ -195,6 +246,7 @@ def _pack(
         progress_bar(len(listing), label=label, unit="image", quiet=quiet) as bar,
     ):
         images = np.lib.format.open_memmap(aside / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve_space(aside / IMAGES)
         bad: list[tuple[int, str]] = []
         digests: list[bytes] = []
         for chunk_digests, chunk_bad in _decoded(listing, settings, images):
@@ -204,8 +256,8 @@ def _pack(
             if bad and settings.on_bad_image == "fail":
                 row, reason = bad[0]
                 raise UserError(
-                    f"{listing.path(row)}: {reason}. Replace it, or leave bad images out with --on-bad-image skip "
-                    "(images of other sizes can be scaled with --resize)."
+                    f"{listing.path(row)}: {reason}. Replace it; train, evaluate and pack leave bad images out with "
+                    "--on-bad-image skip, and scale images of other sizes with --resize."
                 )
         images.flush()
         del images
@@ -239,6 +291,8 @@ def _decoded(
                 images[row] = decode(path, settings.image_size, resize=settings.resize)
             except BadImage as problem:
                 bad.append((row, str(problem)))
+                if settings.on_bad_image == "fail":
+                    break
         return digests, bad
 
     with ThreadPoolExecutor(_threads(settings)) as pool:
@@ -299,6 +353,22 @@ def _read_manifest(folder: Path, count: int, size: int) -> dict[str, Any] | None
         return None
     fits = manifest["format"] == FORMAT and images.shape == (count, size, size, 3)
     return manifest if fits and images.dtype == np.uint8 else None
+
+
+def _bytes_of(listing: ImageFiles, settings: PackSettings) -> int:
+    return len(listing) * settings.image_size**2 * 3
+
+
+def _reserve_space(path: Path) -> None:
+    """Take the space of a file now: a disk that fills up later ends a process that writes to a mapped file (SIGBUS)."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _require_space(folder: Path, size: int) -> None:

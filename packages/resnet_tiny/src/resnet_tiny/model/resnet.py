@@ -58,7 +58,7 @@ def build_model(
     Raises
     ------
     UserError
-        The name is unknown, or the model does not take images of this size.
+        The name is unknown, the model does not take images of this size, or has no such stem.
     """
     models = _torchvision_models()
     known = architectures()
@@ -67,15 +67,14 @@ def build_model(
             f"--arch is {arch}, which torchvision does not have{near(arch, known)}. Expected a classification model "
             "such as resnet18, resnet50, mobilenet_v3_small, convnext_tiny."
         )
-    constructor = getattr(models, arch)
-    more: dict[str, Any] = {}
-    if arch.startswith("vit_"):
-        more["image_size"] = image_size
+    constructor, more = getattr(models, arch), shape_options(arch, image_size)
     if arch in ("googlenet", "inception_v3"):
-        more |= {"aux_logits": False, "init_weights": True}
+        more["init_weights"] = True
     is_resnet = constructor.__module__.endswith("models.resnet")
     if is_resnet:
         more["zero_init_residual"] = zero_init_residual
+    if stem != "7x7" and (stem != "3x3" or not is_resnet):
+        raise UserError(f"--stem is {stem}, expected 7x7, or 3x3 where --arch is a ResNet.")
     try:
         model = constructor(num_classes=classes, **more)
         if is_resnet and stem == "3x3":
@@ -94,6 +93,13 @@ def build_model(
             f"--arch {arch} does not take images of {image_size}x{image_size} pixels ({detail}). Choose another --arch."
         ) from None
     return model
+
+
+def shape_options(arch: str, image_size: int) -> dict[str, Any]:
+    """Return what torchvision's constructor needs, beside the number of classes, for the weights of `build_model`."""
+    if arch.startswith("vit_"):
+        return {"image_size": image_size}
+    return {"aux_logits": False} if arch in ("googlenet", "inception_v3") else {}
 
 
 def model_of(config: TrainConfig, classes: int) -> nn.Module:
