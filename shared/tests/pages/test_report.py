@@ -19,7 +19,7 @@ import pytest
 from shared.command.options import ReportOptions
 from shared.errors import UserError
 from shared.pages import plots
-from shared.pages.plots import line_figure
+from shared.pages.plots import line_figure, svg
 from shared.pages.report import Report, curve, make_page, run_page, save_plot
 from shared.runs.run_directory import RunDirectory
 
@@ -142,10 +142,10 @@ def test_user_s_matplotlib_settings_change_nothing(tmp_path: Path) -> None:
 
 def test_plots_take_their_colors_from_the_page(tmp_path: Path) -> None:
     text = saved(full_report(), tmp_path)
-    for svg in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
-        assert not re.search(r"#[0-9a-f]{6}\b", svg)
-        assert "var(--" in svg
-        assert " width=" not in svg.split(">", 1)[0]
+    for drawing in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
+        assert not re.search(r"#[0-9a-f]{6}\b", drawing)
+        assert "var(--" in drawing
+        assert " width=" not in drawing.split(">", 1)[0]
     assert "@media screen and (prefers-color-scheme:dark)" in text
     assert plots.LIGHT.keys() == plots.DARK.keys()
 
@@ -405,6 +405,14 @@ def test_plot_of_a_page_can_be_a_file_too(tmp_path: Path) -> None:
     page.lines("Loss", "epoch", "loss", CURVES, png=tmp_path / "loss.png")
     alone = save_plot(tmp_path / "alone.png", "Loss", "epoch", "loss", CURVES)
     assert (tmp_path / "loss.png").read_bytes() == alone.read_bytes()
+
+
+def test_label_of_an_axis_is_not_cut_off() -> None:
+    """With these numbers a layout by another number of ticks left too little room for it."""
+    curves = {"train": ([1, 2], [4.69, 3.78]), "hold-out": ([1, 2, 2.92], [4.07, 2.96, 2.7])}
+    drawing = svg(line_figure("epoch", "nats", curves, False, False), "Loss", "a")
+    (middle,) = re.findall(r"rotate\(-90 ([\d.]+)", drawing)
+    assert float(middle) > 9  # of text 9 high
 
 
 @pytest.mark.parametrize("highest", [50, 1e6])

@@ -254,11 +254,14 @@ def _set_scale(axis: Any, is_log: bool, is_whole: bool) -> None:
 
 def _new_figure(height: float, xlabel: str, ylabel: str) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(printable(xlabel))
     axes.set_ylabel(printable(ylabel))
+    # A number of ticks that depends on the height changes after the layout, and wider numbers push the label out.
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
     return figure, axes
 
 
