@@ -264,6 +264,7 @@ def test_command_grades_a_folder(
     odd = 'def one_hot(*arguments):\n    raise ValueError("\\ud800")\n'  # no file can hold this message
     (folder / "10003_zhao.py").write_text(EMPTY + odd, encoding="utf-8")
     (folder / "10004_qian.rar").touch()
+    (folder / "10005_sun.zip").write_bytes(b"PK and no more")
     (tmp_path / "names.csv").write_text(
         "学号,姓名\n10001,王\n10002,李\n10009,吴\n", encoding="utf-8"
     )
@@ -280,9 +281,10 @@ def test_command_grades_a_folder(
     ]
     assert cli.main([*words, "--quiet"]) == 0
     said = capsys.readouterr().out
-    assert "mean 9.67 of 15 points" in said
+    assert "mean 7.25 of 15 points" in said
+    assert "not graded, 0 points: 10005_sun.zip: " in said
     assert "10004_qian.rar" in said
-    assert "not in the table of names: 10003\n" in said
+    assert "not in the table of names: 10003, 10005\n" in said
     assert "in the table of names, without a submission: 10009 吴\n" in said
     text = (out / "report.html").read_text(encoding="utf-8")
     assert "10002" in text

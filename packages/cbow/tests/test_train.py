@@ -327,6 +327,8 @@ def test_minutes_with_a_recipe_are_resumed_with_the_epochs_that_were_planned(
     assert cbow(*words, "--out", "run")[0] == 0
     planned = losses(tmp_path / "run")
     assert 1 <= len(planned) <= 3
+    log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    assert f"0.6 minutes are time for {len(planned)} epochs" in log
     (tmp_path / "run" / "summary.json").unlink()
     code, _, error = cbow(*words, "--out", "run", "--resume")  # the recipe itself has 10 epochs
     assert (code, error) == (0, "")

@@ -133,6 +133,7 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
             "empty.csv: is empty",
         ),
         (("predict", linear_run, "good", "--file", "latin.txt"), "--file is latin.txt"),
+        (("predict", linear_run, "good", "no.csv"), "a file is named with --file"),
         (("predict", "none", "good"), "none: is not a run"),
         (("evaluate", linear_run, "--data", "."), "train: not found. Expected {train,test}"),
         (("explain", linear_run, "good", "--method", "gradient"), "is linear"),
@@ -162,6 +163,18 @@ def test_evaluate_needs_no_more_than_the_splits_folders(
         assert 0 <= found["accuracy"] <= 1
     code, printed, _ = imdb("evaluate", linear_run, "--data", "own")
     assert code == 0 and "accuracy" in printed
+
+
+def test_data_of_a_run_that_is_gone_is_named(
+    imdb: Caller, linear_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(linear_run, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(re.sub("(?m)^data: .*$", "data: gone.csv", text), encoding="utf-8")
+    code, _, error = imdb("evaluate", "run")
+    assert code == 2
+    assert error.endswith("gone.csv: the run's data is not there. Name data with --data.\n")
 
 
 def test_evaluate_prints_what_training_measured(imdb: Caller, lstm_run: Path) -> None:

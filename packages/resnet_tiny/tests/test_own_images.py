@@ -241,7 +241,9 @@ def test_training_on_few_images_says_what_is_held_out_and_no_top5(
     code, printed, _ = resnet_tiny("train", "--data", photos, *words, "--out", "run")
     assert code == 0
     assert "75 / 5 / 20 images in train / hold-out / val" in printed
+    assert "trained at 32x32 pixels" in printed
     assert "Hold-out: 1 training image of each class" in printed
+    assert "5 images hardly tell one checkpoint from another" in printed
     assert {path.name.rsplit("-", 1)[0] for path in (tmp_path / "cache").iterdir()} == {
         "photos-train",
         "photos-val",

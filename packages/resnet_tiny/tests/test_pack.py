@@ -59,14 +59,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_image_is_named_with_the_choice_to_skip(case: str, broken: Path) -> None:
+def test_bad_image_is_named_with_what_to_do(case: str, broken: Path) -> None:
     make, reason = BAD[case]
     path = spoil(broken, make)
     options = PackOptions(cache=str(broken / "cache"))
     with pytest.raises(UserError) as caught:
         open_pack(listed(broken), options)
     assert str(path) in str(caught.value) and reason in str(caught.value)
-    assert "--on-bad-image skip" in str(caught.value) and "\n" not in str(caught.value)
+    advice = "--resize" if case == "wrong size" else "--on-bad-image skip"
+    assert advice in str(caught.value) and "\n" not in str(caught.value)
     lines: list[str] = []
     skipping = PackOptions(cache=str(broken / "cache"), on_bad_image="skip")
     pack = open_pack(listed(broken), skipping, say=lines.append)

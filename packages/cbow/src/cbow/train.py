@@ -84,7 +84,8 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         known = check_source(config) if config.init is not None else None
         say = None if options.quiet else print
         vocabulary = count_words(corpus, config, known, say=say, quiet=options.quiet)
-    if config.minutes is not None:
+    minutes = config.minutes
+    if minutes is not None:
         config = epochs_that_fit(config, corpus, vocabulary, team, began)
     with RunDirectory.start(
         "cbow",
@@ -94,6 +95,8 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         quiet=options.quiet,
         may_change=MAY_CHANGE_ON_RESUME,
     ) as run:
+        if minutes is not None:
+            run.say(f"{minutes:g} minutes are time for {config.epochs:,} epochs")
         if not run.has_ended():
             _Training(run, config, corpus, vocabulary, team).run_to_end()
         for name in (IDS, FIRST_MODEL):  # needed until the end only

@@ -32,6 +32,9 @@ from shared.torch.range_test import find_learning_rate
 from shared.torch.sampler import Shuffled
 from shared.torch.summary import write_summary
 
+ENOUGH_HELD_OUT = 30
+"""Images; with fewer, one more correct image is a jump of three points and more."""
+
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train a model into a run folder.
@@ -197,7 +200,8 @@ def _say_start(
     counts = " / ".join(f"{count:,}" for count in facts["images"].values())
     folder.say(
         f"{facts['name']}: {counts} images in train / hold-out / val, {facts['classes']} classes; "
-        f"{config.arch} with {parameters:,} parameters"
+        f"{config.arch} with {parameters:,} parameters, trained at "
+        f"{', '.join(f'{size}x{size}' for size in config.sizes or (config.image_size,))} pixels"
     )
     if config.selection == "holdout":
         held = np.bincount(images.holdout.labels)
@@ -206,6 +210,10 @@ def _say_start(
             f"Hold-out: {few if few == many else f'{few} to {many}'} training image{'s' * (many > 1)} of each class, "
             "to choose the best checkpoint (--holdout-per-class)."
         )
+        if held.sum() < ENOUGH_HELD_OUT:
+            folder.say(
+                f"{held.sum()} images hardly tell one checkpoint from another; --selection last takes the last one."
+            )
     if config.selection == "val":
         folder.say(
             "The best checkpoint is chosen on val itself, so its figure is optimistic (--selection)."

@@ -147,6 +147,10 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     others = left_out(folder)
     if others:
         print(f"not graded, since not .ipynb, .py, .zip or a folder: {', '.join(others)}")
+    for submission in submissions:
+        if submission.problem:
+            problem = assignment.text(submission.problem, options.language)
+            print(f"not graded, 0 points: {submission.path.name}: {problem}")
     for line in _unmatched({s.student for s in submissions}, names):
         print(line)
     began = time.monotonic()

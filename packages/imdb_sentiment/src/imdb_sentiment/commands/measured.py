@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,9 @@ def reviews_of(model: TrainedModel, options: EvaluateOptions | MistakesOptions) 
         As `data.dataset.read_part`; a slice is outside the reviews.
     """
     names = ("text_column", "label_column", "separator", "encoding")
+    given = model.config.data if options.data is None else None
+    if given is not None and not Path(given).expanduser().exists():
+        raise UserError(f"{given}: the run's data is not there. Name data with --data.")
     changes = {n: value for n in names if (value := getattr(options, n)) is not None}
     run = RunDirectory.read(model.path, task="imdb-sentiment")
     trained_on = None

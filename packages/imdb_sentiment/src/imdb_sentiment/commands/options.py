@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from shared.command import options as shared_options
 from shared.command.config import Problems, positional
 from shared.command.options import Device
+
+_LONGEST_NAME = 255
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text is the name of a file that is there."""
+    return len(text) <= _LONGEST_NAME and "\0" not in text and Path(text).is_file()
+
 
 Split = Literal["train", "valid", "test"]
 RECIPES = ("nbsvm", "tfidf", "cnn", "bilstm", "handwritten", "baseline", "encoder")
@@ -88,9 +97,17 @@ class PredictOptions:
         with Problems() as problem:
             problem(self.batch_size < 1, "batch_size", self.batch_size, ">= 1")
             both = self.file is not None and bool(self.texts)
-            problem(both, "file", self.file, "null where reviews are given")
+            problem(both, "file", self.file, "none where reviews are given")
+            for text in self.texts:
+                # The name of a file would be classified as if it were a review.
+                problem(is_file_name(text), "texts", text, "a review; a file is named with --file")
             odd = self.text_column is not None and bool(self.texts)
-            problem(odd, "text_column", self.text_column, "null where reviews are given")
+            problem(
+                odd,
+                "text_column",
+                self.text_column,
+                "none where reviews are given; a table is named with --file",
+            )
 
 
 @dataclass(frozen=True)

@@ -255,10 +255,12 @@ def _pack(
             bar.update(len(chunk_digests))
             if bad and settings.on_bad_image == "fail":
                 row, reason = bad[0]
-                raise UserError(
-                    f"{listing.path(row)}: {reason}. Replace it; train, evaluate and pack leave bad images out with "
-                    "--on-bad-image skip, and scale images of other sizes with --resize."
+                advice = (
+                    "train, evaluate and pack scale images of any size with --resize"
+                    if "pixels, expected" in reason
+                    else "Replace it; train, evaluate and pack leave bad images out with --on-bad-image skip"
                 )
+                raise UserError(f"{listing.path(row)}: {reason}. {advice[0].upper()}{advice[1:]}.")
         images.flush()
         del images
         manifest = {
