@@ -256,11 +256,11 @@ def _pack(
             if bad and settings.on_bad_image == "fail":
                 row, reason = bad[0]
                 advice = (
-                    "train, evaluate and pack scale images of any size with --resize"
+                    "Train, evaluate and pack scale images of any size with --resize"
                     if "pixels, expected" in reason
                     else "Replace it; train, evaluate and pack leave bad images out with --on-bad-image skip"
                 )
-                raise UserError(f"{listing.path(row)}: {reason}. {advice[0].upper()}{advice[1:]}.")
+                raise UserError(f"{listing.path(row)}: {reason}. {advice}.")
         images.flush()
         del images
         manifest = {
