@@ -12,8 +12,8 @@ saves most of the memory traffic of word-by-word training:
    a row of U is read and written once a batch, and not once for each window that it is in.
 2. A negative's row is read for four words at once, and written once.
 
-As in `logistic.py`, rows are handled in pieces, here of 8 numbers; equation numbers in comments are Rong's (arXiv
-1411.2738).
+As in `logistic.py`, rows are handled in pieces, here of 8 numbers, and two pieces at a time where a sum waits for its
+last addition; equation numbers in comments are Rong's (arXiv 1411.2738).
 
 Letters: V vocabulary size, D embedding size padded with zeros to a multiple of 16, C = D / 8 pieces, K negatives, B
 words of a batch, G = B / 4 groups, L words of the batch and its windows.
@@ -60,6 +60,8 @@ _ONE = np.float32(1.0)
 _INFINITY = np.float32(np.inf)
 WIDTH = 8
 """Numbers in a piece of a row: a group's rows, gradients and steps then fit into the 16 registers of AVX2."""
+PAIR = 16
+"""Numbers in two pieces."""
 GROUP = 4
 """Words that share their negatives."""
 _BLOCK = 32
@@ -107,14 +109,15 @@ def train_batches(
     highs = np.zeros(batch_size, dtype=np.int64)
     inverses = np.zeros(batch_size, dtype=np.float32)
     rates = np.zeros(batch_size, dtype=np.float32)
-    slots = GROUP * -(-batch_size // GROUP)
+    places = GROUP * -(-batch_size // GROUP)
     work = (
         np.zeros(negatives, dtype=np.int64),
+        np.zeros(batch_size, dtype=np.int64),
         np.zeros(_BLOCK * -(-GROUP * (negatives + 1) // _BLOCK), dtype=np.float32),
-        np.zeros((slots * chunks, WIDTH), dtype=np.float32),
-        np.zeros((slots * chunks, WIDTH), dtype=np.float32),
-        np.zeros((longest + 1, WIDTH), dtype=np.float32),
-        np.zeros((longest + 1, WIDTH), dtype=np.float32),
+        np.zeros((places * chunks, WIDTH), dtype=np.float32),
+        np.zeros((places * chunks, WIDTH), dtype=np.float32),
+        np.zeros((longest + 1, PAIR), dtype=np.float32),
+        np.zeros((longest + 1, PAIR), dtype=np.float32),
     )
     kept = np.zeros(1024, dtype=np.int64)
     position = control[NEXT]
@@ -193,21 +196,23 @@ def _train_batch(
 
     The context of word first + b is words[lows[b] : highs[b]] without itself, 1 / inverses[b] words. Word b is in group
     b % G; `hidden` and `d_hidden` (4 G C, 8) hold the rows of a group side by side, with gaps where a group has fewer
-    words.
+    words: word b's pieces begin at slots[b].
     """
-    rows, scores, hidden, d_hidden, sums, changes = work
+    rows, slots, scores, hidden, d_hidden, sums, changes = work
     groups = -(-count // GROUP)
-    for c in range(chunks):
-        total = spread(_ZERO, WIDTH)
+    for b in range(count):  # here and not where they are used: a division takes as long as many products
+        slots[b] = (b % groups * GROUP + b // groups) * chunks
+    for c in range(0, chunks, 2):
+        total = spread(_ZERO, PAIR)
         for j in range(len(words)):
-            total = multiply_add(_ONE, load(U, words[j] * chunks + c, WIDTH), total)
+            total = multiply_add(_ONE, load(U, words[j] * chunks + c, PAIR), total)
             store(total, sums, j + 1)
         for b in range(count):
-            own = load(U, words[first + b] * chunks + c, WIDTH)
-            h = multiply_add(-_ONE, own, load(sums, highs[b], WIDTH))
-            h = multiply_add(-_ONE, load(sums, lows[b], WIDTH), h)
-            h = multiply_add(inverses[b], h, spread(_ZERO, WIDTH))  # eq. 18
-            store(h, hidden, _slot(b, groups) * chunks + c)
+            own = load(U, words[first + b] * chunks + c, PAIR)
+            h = multiply_add(-_ONE, own, load(sums, highs[b], PAIR))
+            h = multiply_add(-_ONE, load(sums, lows[b], PAIR), h)
+            h = multiply_add(inverses[b], h, spread(_ZERO, PAIR))  # eq. 18
+            store(h, hidden, slots[b] + c)
 
     loss = 0.0
     for group in range(groups):
@@ -228,32 +233,26 @@ def _train_batch(
             d_hidden,
         )
 
-    for c in range(chunks):
+    for c in range(0, chunks, 2):
         for b in range(count):
             factor = inverses[b] if divide else _ONE
-            at = _slot(b, groups) * chunks + c
-            d = multiply_add(factor, load(d_hidden, at, WIDTH), spread(_ZERO, WIDTH))
+            at = slots[b] + c
+            d = multiply_add(factor, load(d_hidden, at, PAIR), spread(_ZERO, PAIR))
             store(d, d_hidden, at)
-            store(multiply_add(_ONE, d, load(changes, lows[b], WIDTH)), changes, lows[b])
-            store(multiply_add(-_ONE, d, load(changes, highs[b], WIDTH)), changes, highs[b])
-        total = spread(_ZERO, WIDTH)
+            store(multiply_add(_ONE, d, load(changes, lows[b], PAIR)), changes, lows[b])
+            store(multiply_add(-_ONE, d, load(changes, highs[b], PAIR)), changes, highs[b])
+        total = spread(_ZERO, PAIR)
         for j in range(len(words)):
-            total = multiply_add(_ONE, load(changes, j, WIDTH), total)
-            store(spread(_ZERO, WIDTH), changes, j)
+            total = multiply_add(_ONE, load(changes, j, PAIR), total)
+            store(spread(_ZERO, PAIR), changes, j)
             at = words[j] * chunks + c
-            row = multiply_add(_ONE, load(U, at, WIDTH), total)
+            row = multiply_add(_ONE, load(U, at, PAIR), total)
             if first <= j < first + count:  # a word is not in its own context
-                own = load(d_hidden, _slot(j - first, groups) * chunks + c, WIDTH)
+                own = load(d_hidden, slots[j - first] + c, PAIR)
                 row = multiply_add(-_ONE, own, row)
             store(row, U, at)  # eq. 23
-        store(spread(_ZERO, WIDTH), changes, len(words))
+        store(spread(_ZERO, PAIR), changes, len(words))
     return loss
-
-
-@compiled()
-def _slot(b: Any, groups: Any) -> Any:
-    """Return where word b of a batch is: groups one after the other, four slots each."""
-    return b % groups * GROUP + b // groups
 
 
 @compiled(FAST)
@@ -282,25 +281,25 @@ def _train_group(
     scores[:] = _INFINITY
     for k in range(negatives):
         row = rows[k] * chunks
-        p0 = p1 = p2 = p3 = spread(_ZERO, WIDTH)
-        for c in range(chunks):
-            piece = load(outputs, row + c, WIDTH)
-            p0 = multiply_fold(load(hidden, h0 + c, WIDTH), piece, p0)
-            p1 = multiply_fold(load(hidden, h1 + c, WIDTH), piece, p1)
-            p2 = multiply_fold(load(hidden, h2 + c, WIDTH), piece, p2)
-            p3 = multiply_fold(load(hidden, h3 + c, WIDTH), piece, p3)
+        p0 = p1 = p2 = p3 = spread(_ZERO, PAIR)
+        for c in range(0, chunks, 2):
+            piece = load(outputs, row + c, PAIR)
+            p0 = multiply_fold(load(hidden, h0 + c, PAIR), piece, p0)
+            p1 = multiply_fold(load(hidden, h1 + c, PAIR), piece, p1)
+            p2 = multiply_fold(load(hidden, h2 + c, PAIR), piece, p2)
+            p3 = multiply_fold(load(hidden, h3 + c, PAIR), piece, p3)
         # v' . h. A negative that is the target itself is skipped, as in word2vec, and so are words that are not there:
         # an infinite score has neither loss nor gradient.
         scores[4 * k] = _INFINITY if rows[k] == t0 else -sum_lanes(p0)
         scores[4 * k + 1] = _INFINITY if rows[k] == t1 or b1 > last else -sum_lanes(p1)
         scores[4 * k + 2] = _INFINITY if rows[k] == t2 or b2 > last else -sum_lanes(p2)
         scores[4 * k + 3] = _INFINITY if rows[k] == t3 or b3 > last else -sum_lanes(p3)
-    p0 = p1 = p2 = p3 = spread(_ZERO, WIDTH)
-    for c in range(chunks):
-        p0 = multiply_fold(load(hidden, h0 + c, WIDTH), load(outputs, t0 * chunks + c, WIDTH), p0)
-        p1 = multiply_fold(load(hidden, h1 + c, WIDTH), load(outputs, t1 * chunks + c, WIDTH), p1)
-        p2 = multiply_fold(load(hidden, h2 + c, WIDTH), load(outputs, t2 * chunks + c, WIDTH), p2)
-        p3 = multiply_fold(load(hidden, h3 + c, WIDTH), load(outputs, t3 * chunks + c, WIDTH), p3)
+    p0 = p1 = p2 = p3 = spread(_ZERO, PAIR)
+    for c in range(0, chunks, 2):
+        p0 = multiply_fold(load(hidden, h0 + c, PAIR), load(outputs, t0 * chunks + c, PAIR), p0)
+        p1 = multiply_fold(load(hidden, h1 + c, PAIR), load(outputs, t1 * chunks + c, PAIR), p1)
+        p2 = multiply_fold(load(hidden, h2 + c, PAIR), load(outputs, t2 * chunks + c, PAIR), p2)
+        p3 = multiply_fold(load(hidden, h3 + c, PAIR), load(outputs, t3 * chunks + c, PAIR), p3)
     of_targets = 4 * negatives
     scores[of_targets] = sum_lanes(p0)
     scores[of_targets + 1] = _INFINITY if b1 > last else sum_lanes(p1)
