@@ -14,6 +14,11 @@ TOKENS = st.lists(st.sampled_from("a b c d e f g <unk>".split()), max_size=60)
 ANY_TOKEN = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
 
 
+def test_a_text_that_is_not_split_into_tokens_is_refused() -> None:
+    with pytest.raises(TypeError, match="tokens is a str"):
+        Vocabulary.build("it is useful")
+
+
 def test_unknown_comes_first_then_falling_count_then_first_seen():
     vocabulary = Vocabulary.build("z b a b z c".split())
     assert vocabulary.tokens == ("<unk>", "z", "b", "a", "c")

@@ -177,10 +177,7 @@ def find_data(name: str, given: str | None) -> Path | None:
     if given is not None:
         path = Path(given).expanduser()
         if not path.exists():
-            raise UserError(
-                f"--data {given}: not found. Expected a file or folder that exists; "
-                "leave --data out to use the built-in sample."
-            )
+            raise UserError(f"--data {given}: not found. Expected a file or folder that exists.")
         return path if path.is_file() or path.is_dir() else _copy_of_stream(path)
     path = data_root() / name
     if path.is_dir() and any(_is_data(entry) for entry in path.iterdir()):

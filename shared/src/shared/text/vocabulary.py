@@ -90,9 +90,13 @@ class Vocabulary:
 
         Raises
         ------
+        TypeError
+            `tokens` is one str, whose items would be its characters.
         ValueError
             `max_size` has no room for the specials, `min_count` < 1, `prune_above` < 4, or `unknown` is not special.
         """
+        if isinstance(tokens, str):
+            raise TypeError("tokens is a str, expected its tokens; str.split() is one tokenizer")
         counts = Counter(tokens) if prune_above is None else _count_within(tokens, prune_above)
         return cls.from_counts(
             counts, max_size=max_size, min_count=min_count, specials=specials, unknown=unknown
