@@ -256,6 +256,14 @@ def test_evaluate_gives_recall_for_any_list(cbow: Caller, small_run: Path, tmp_p
     assert printed.startswith("recall@10 ")
 
 
+def test_evaluate_refuses_neighbors_where_no_synonyms_are_measured(
+    cbow: Caller, small_run: Path
+) -> None:
+    for words in ((small_run, "--pairs", "p.tsv"), (small_run / "vectors.safetensors",)):
+        code, _, error = cbow("evaluate", *words, "--neighbors", 10)
+        assert code == 2 and "--neighbors has no effect without --synonyms" in error
+
+
 def test_evaluate_reads_analogies_and_pairs(cbow: Caller, small_run: Path, tmp_path: Path) -> None:
     words = [line.split()[0] for line in (small_run / "vocab.txt").read_text().splitlines()[20:24]]
     (tmp_path / "questions.txt").write_text(f": section\n{' '.join(words)}\n")

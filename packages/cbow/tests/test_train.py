@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,23 @@ def test_twin_is_a_run_of_its_own_joined_to_the_first(
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert summary["metrics"]["train_loss"] == losses(tmp_path / "first")[-1]
     assert not list((tmp_path / "both").glob("first-model*"))
+
+
+def test_epoch_stopped_at_its_very_end_is_resumed_with_a_speed(
+    cbow: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signaled_when_done(work: list[Future], timeout: float) -> object:
+        done = wait(work)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", "run", "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr("cbow.train.wait", signaled_when_done)
+        assert cbow(*words)[0] == 130
+    assert cbow(*words, "--resume")[0] == 0
+    (record,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(record)["samples_per_second"] > 0
 
 
 @pytest.mark.long

@@ -20,6 +20,8 @@ from cbow.data.synonyms import Synonyms
 from cbow.model.vectors import WordVectors
 from shared.errors import UserError
 
+NEIGHBORS = 40
+"""The k of recall@k in the assignment."""
 BANDS = (1, 15, 50, 200)
 """Lower ends of the frequency bands of `SynonymRecall.bands`, in occurrences of the query word."""
 
@@ -95,7 +97,7 @@ class PairCorrelation:
 def synonym_recall(
     vectors: WordVectors,
     synonyms: Synonyms,
-    k: int = 40,
+    k: int = NEIGHBORS,
     *,
     resamples: int = 2000,
     seed: int = 0,

@@ -25,7 +25,7 @@ from cbow.data.dataset import Corpus, EncodedCorpus, count_words, encode, find_c
 from cbow.data.synonyms import load_synonyms
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
 from cbow.kernels.build import build_engine, compile_engine
-from cbow.measure import recall_lines, synonym_recall
+from cbow.measure import NEIGHBORS, recall_lines, synonym_recall
 from cbow.model.trained import SYNONYMS, VECTORS, VOCABULARY
 from cbow.model.vectors import WordVectors, joined
 from cbow.model.warm_start import check_source, set_trained_weights
@@ -45,7 +45,6 @@ from shared.text.vocabulary import Vocabulary
 
 IDS = "corpus.ids"
 FIRST_MODEL = "first-model.safetensors"
-NEIGHBORS = 40
 
 
 def train(config: TrainConfig, options: RunOptions, team: Team | None = None) -> Path:
@@ -189,8 +188,10 @@ class _Training:
                 self._block(ids, stop, bar)
                 state.control = None
             state.block = 0
-        rate = (state.samples - before) / max(time.monotonic() - began, 1e-9)
-        self._end_epoch(rate)
+        trained, seconds = state.samples - before, time.monotonic() - began
+        if trained == 0:  # stopped at the very end of this epoch: the mean of all so far
+            trained, seconds = state.all_samples, state.seconds
+        self._end_epoch(trained / max(seconds, 1e-9))
 
     def _block(self, ids: NDArray[np.int32], stop: StopRequest, bar: Any) -> None:
         """Train on one block in a second thread, while this one attends to the bar, the clock and signals."""

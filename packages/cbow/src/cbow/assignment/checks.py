@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cbow.model import reference
 from shared.teaching.assignment import AnyStudent, Assignment, Check, Score, call
+from shared.teaching.compare import close, numbers
 from shared.teaching.student import Answer, CallFailed, Failure
 
 Array = NDArray[np.floating[Any]]
@@ -34,7 +35,7 @@ def check_one_hot(
     size = int(random.integers(5, 12))
     for index in (int(random.integers(1, size - 1)), 0, size - 1):
         value = _answer(student, "one_hot", size, index).value
-        vector = _numbers(value)
+        vector = numbers(value)
         if vector is None:
             score.lose(1, "no_array", name="one_hot")
         elif vector.shape != (size,):
@@ -53,20 +54,20 @@ def check_softmax(
     scores[0] = abs(scores[0]) + 1  # the first case is not of negative scores alone
     for given in (scores, -np.abs(scores) - 1):
         answer = _answer(student, "softmax", given)
-        value = _numbers(answer.value)
+        value = numbers(answer.value)
         expected = reference.softmax(given)
         if value is None:
             return {"softmax": _lost(score, "no_array", name="softmax")}
         if value.shape != expected.shape:
             return {"softmax": _lost(score, "softmax_shape", shape=value.shape)}
-        if not _close(value, expected):
+        if not close(value, expected, _CLOSE):
             score.lose(
                 1,
                 "softmax_negative"
                 if given is not scores and score.points == 2
                 else "softmax_value",
             )
-        changed = _numbers(answer.arguments[0])
+        changed = numbers(answer.arguments[0])
         if changed is None or not np.array_equal(changed, given):
             score.points -= 0.5 * (not _has(score, "softmax_in_place"))
             score.note("softmax_in_place")
@@ -74,10 +75,10 @@ def check_softmax(
         for shift in (1000.0, -1000.0):
             large = scores + shift
             try:
-                value = _numbers(_answer(student, "softmax", large).value)
+                value = numbers(_answer(student, "softmax", large).value)
             except CallFailed:
                 value = None
-            if value is None or not _close(value, reference.softmax(large)):
+            if value is None or not close(value, reference.softmax(large), _CLOSE):
                 score.points -= 0.5 * (not _has(score, "softmax_overflow"))
                 score.note("softmax_overflow")
     else:
@@ -254,13 +255,13 @@ def _explain(
 
     def fits_V(way: _Mistake) -> bool:
         return all(
-            _close(r.V - s.V, way.run(h, e, s.rate))
+            close(r.V - s.V, way.run(h, e, s.rate), _CLOSE)
             for (s, _, _, h, _, e), r in zip(facts, results, strict=True)
         )
 
     def fits_U(way: _Mistake) -> bool:
         return all(
-            _close(r.U - s.U, way.run(s.V, r.V, c, e, s.rate, len(s.U)))
+            close(r.U - s.U, way.run(s.V, r.V, c, e, s.rate, len(s.U)), _CLOSE)
             for (s, c, _, _, _, e), r in zip(facts, results, strict=True)
         )
 
@@ -359,14 +360,14 @@ def _run(student: AnyStudent, step: _Step) -> _Result:
         calls.set("V", step.V.copy(), of=handle)
         context = [f"w{index}" for index in step.context]
         loss = calls.value("train_one_step", context, f"w{step.target}", step.rate, of=handle)
-        after = [_numbers(calls.get(name, of=handle)) for name in ("U", "V")]
+        after = [numbers(calls.get(name, of=handle)) for name in ("U", "V")]
         for name, array, before in zip(("U", "V"), after, (step.U, step.V), strict=True):
             if array is None or array.shape != before.shape:
                 raise CallFailed(
                     Failure("ValueError", f"{name} is no longer an array of shape {before.shape}")
                 )
         assert after[0] is not None and after[1] is not None
-        number = _numbers(loss)
+        number = numbers(loss)
         value = number.item() if number is not None and number.size == 1 else None
         return _Result(value, after[0], after[1])
 
@@ -377,21 +378,6 @@ def _answer(student: AnyStudent, name: str, *arguments: Any) -> Answer:
     """Call a function of the student's."""
     with student.check() as calls:
         return calls.call(name, *arguments)
-
-
-def _numbers(value: Any) -> Array | None:
-    """Return an array of floats, or None if the value is none."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return array if value is not None else None
-
-
-def _close(value: Array, expected: Array) -> bool:
-    return value.shape == expected.shape and bool(
-        np.allclose(value, expected, rtol=_CLOSE, atol=_CLOSE)
-    )
 
 
 def _has(score: Score, key: str) -> bool:

@@ -11,6 +11,7 @@ from cbow.commands.options import EvaluateOptions
 from cbow.data.evaluation_sets import load_analogies, load_word_pairs
 from cbow.data.synonyms import load_synonyms
 from cbow.measure import (
+    NEIGHBORS,
     analogy_accuracy,
     analogy_lines,
     correlation_line,
@@ -29,10 +30,12 @@ def run(options: EvaluateOptions) -> int:
     lines: list[str] = []
     synonyms = _synonyms_of(options)
     if synonyms is not None:
-        recall = synonym_recall(vectors, load_synonyms(synonyms), k=options.neighbors)
+        recall = synonym_recall(vectors, load_synonyms(synonyms), k=options.neighbors or NEIGHBORS)
         scores[f"recall_at_{recall.k}"] = recall.recall
         scores["synonyms"] = dataclasses.asdict(recall)
         lines += recall_lines(recall, str(synonyms))
+    elif options.neighbors is not None:
+        raise UserError("--neighbors has no effect without --synonyms. Give both or neither.")
     if options.analogies:
         analogies = analogy_accuracy(vectors, load_analogies(options.analogies))
         scores["analogy_accuracy"] = analogies.total.accuracy

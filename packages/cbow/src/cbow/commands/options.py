@@ -20,15 +20,16 @@ class EvaluateOptions:
     """Analogies in the format of questions-words.txt."""
     pairs: str | None = None
     """Word pairs with a human score, as WordSim-353 and SimLex-999 give them."""
-    neighbors: int = 40
-    """The k of recall@k, >= 2; the word itself counts as the first."""
+    neighbors: int | None = None
+    """The k of recall@k of synonyms, >= 2; the word itself counts as the first; default: 40."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
     def __post_init__(self) -> None:
         """Check all values."""
         with Problems() as problem:
-            problem(self.neighbors < 2, "neighbors", self.neighbors, ">= 2")
+            k = self.neighbors
+            problem(k is not None and k < 2, "neighbors", k, ">= 2")
 
 
 @dataclass(frozen=True)
