@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,7 +179,11 @@ def test_sample_never_overwrites(word_lm: Caller, tmp_path: Path) -> None:
     assert "a: is not empty" in error
 
 
-def test_single_file_of_prose_can_be_trained_on_and_evaluated(
+def figures(printed: str) -> list[dict[str, Any]]:
+    return json.loads(printed)["figures"]
+
+
+def test_file_is_evaluated_whole_unless_the_run_was_trained_on_it(
     word_lm: Caller, tmp_path: Path
 ) -> None:
     (tmp_path / "prose.txt").write_text(
@@ -189,8 +194,14 @@ def test_single_file_of_prose_can_be_trained_on_and_evaluated(
         "--embedding-size", 8, "--hidden-size", 8, "--batch-size", 4, "--out", "run", "--quiet",
     )  # fmt: skip
     assert (code, error) == (0, "")
-    code, printed, _ = word_lm("evaluate", "run", "--data", "prose.txt")
-    assert code == 0 and "ppl" in printed
+    other = (tmp_path / "prose.txt").read_text() + "Nobody came.\n"
+    (tmp_path / "other.txt").write_text(other)
+    own, *_ = figures(word_lm("evaluate", "run", "--json")[1])
+    same, other = (
+        word_lm("evaluate", "run", "--json", "--data", f"{name}.txt") for name in ("prose", "other")
+    )
+    assert figures(same[1])[0] == own and "the test part that training split off" in same[2]
+    assert figures(other[1])[0]["predicted"] > 10 * own["predicted"] and other[2] == ""
 
 
 def test_learning_rate_is_looked_for_and_no_run_is_left(

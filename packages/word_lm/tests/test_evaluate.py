@@ -302,6 +302,11 @@ def test_transformer_is_measured_at_no_position_that_it_has_not_learned(
     assert curve["perplexity"][0] != curve["perplexity"][1] == curve["perplexity"][2]
 
 
+def test_window_without_the_sliding_protocol_is_refused(word_lm):
+    code, _, error = word_lm("evaluate", "run", "--window", 64)
+    assert code == 2 and "--window is 64" in error and "--protocols sliding" in error
+
+
 def test_any_folder_with_the_split_can_be_measured(word_lm, small_run, sample_folder, tmp_path):
     (tmp_path / "test.txt").write_bytes((sample_folder / "test.txt").read_bytes())
     own, other = (

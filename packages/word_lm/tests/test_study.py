@@ -57,6 +57,21 @@ def test_study_trains_three_families_and_discusses_what_was_measured(
     assert json.loads(again[1]) == result
 
 
+def test_study_gives_each_model_its_settings_and_refuses_a_single_model(
+    word_lm: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
+    wanted = ["study", "--data", sample_folder, "--embedding-size", 8, "--hidden-size", 8]
+    wanted += ["--steps", 1, "--tokens", 5, "--lengths", "1,2", "--quiet", "--out", tmp_path]
+    wanted += ["--models", "transformer,gated_cnn"]
+    code, _, error = word_lm(*wanted, "--heads", 4, "--memory", 9, "--kernel", 3)
+    assert (code, error) == (0, "")
+    assert load_run(tmp_path / "transformer").config.heads == 4
+    assert load_run(tmp_path / "transformer").config.memory == 9
+    assert load_run(tmp_path / "gated_cnn").config.kernel == 3
+    code, _, error = word_lm(*wanted, "--model", "transformer")
+    assert code == 2 and "--model has no effect" in error and "--models" in error
+
+
 def test_discussion_says_a_curve_is_flat_only_where_it_is() -> None:
     def text(perplexities: tuple[float, ...]) -> str:
         curve = ContextCurve((1, 16, 64), perplexities, (0.5, 0.1, 0.0), (0.01, 0.01, 0.0), 100, 1)

@@ -48,7 +48,7 @@ VERBS = (
     Verb(
         "study",
         "Train an LSTM, a Transformer and a CNN, and compare their use of context.",
-        TRAIN_CONFIG,
+        "StudyConfig",
         "StudyOptions",
         layered=True,
     ),

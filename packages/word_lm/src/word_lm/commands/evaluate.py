@@ -38,13 +38,20 @@ TUNING_TOKENS = 30_000
 def run(options: EvaluateOptions) -> int:
     """Print perplexities of a trained model (verb `evaluate`)."""
     trained = load_run(options.run, device=choose_device(options.device))
+    data = options.data
+    if data is not None and trained.is_own_text(data):
+        print(
+            f"{data}: the run was trained on it; measured is the {options.split} part that training split off.",
+            file=sys.stderr,
+        )
+        trained, data = replace(trained, config=replace(trained.config, data=data)), None
     model, config = trained.model, trained.config
-    needs_own_data = options.data is None or options.cache or options.dynamic or options.ngram
+    needs_own_data = data is None or options.cache or options.dynamic or options.ngram
     own = trained.text().splits if needs_own_data else {}
-    if options.data is None:
+    if data is None:
         ids = own[options.split]
     else:
-        ids = encode_split(options.data, options.split, trained.vocabulary, config.tokenizer)
+        ids = encode_split(data, options.split, trained.vocabulary, config.tokenizer)
 
     results: list[Evaluation] = []
     # By content, since --data may name the same text: settings are chosen on it.

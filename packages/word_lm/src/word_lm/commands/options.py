@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from shared.command.config import Problems, positional
+from shared.command.config import OnlyWith, Problems, positional
 from shared.command.options import Device
+from word_lm.config import TrainConfig
 
 Split = Literal["train", "valid", "test"]
 
@@ -18,9 +19,10 @@ class EvaluateOptions:
     run: str = positional()
     """Run folder, or a folder of runs: its newest."""
     data: str | None = None
-    """Folder with the split's file, or a text file; default: the data of the run."""
+    """Folder with the split's file, or a text file, which is read whole unless the run was trained on it; default: the
+    data of the run."""
     split: Split = "test"
-    """Which file of the folder."""
+    """Which file of the folder, or part of the run's own text."""
     protocols: tuple[Literal["batch10", "batch1", "sliding"], ...] = ("batch10",)
     """batch10: as pytorch/examples, 10 columns; batch1: one column; sliding: windows of `--window` words."""
     window: int = 256
@@ -40,6 +42,8 @@ class EvaluateOptions:
         """Check all values."""
         with Problems() as problem:
             problem(self.window < 1, "window", self.window, ">= 1")
+            is_idle = self.window != EvaluateOptions.window and "sliding" not in self.protocols
+            problem(is_idle, "window", self.window, "its default without --protocols sliding")
             problem(not self.protocols, "protocols", list(self.protocols), "one or more")
 
 
@@ -56,7 +60,8 @@ class GenerateOptions:
     seed: int = 1
     """Seed of sampling, >= 0."""
     temperature: float = 1.0
-    """Sampling temperature, >= 0; below 1 prefers probable words; 0: greedy decoding."""
+    """Sampling temperature, >= 0; below 1 prefers probable words; 0: greedy decoding, the same with any top-k, top-p
+    and seed."""
     top_k: int | None = None
     """Sample from this many most probable words, >= 1."""
     top_p: float | None = None
@@ -142,8 +147,25 @@ class ContextOptions:
 
 
 @dataclass(frozen=True)
+class StudyConfig(TrainConfig):
+    """Settings of all models of `study`."""
+
+    COMMON: ClassVar[tuple[str, ...]] = tuple(n for n in TrainConfig.COMMON if n != "model")
+    # Each has an effect on one of the models.
+    ONLY_WITH: ClassVar[OnlyWith] = {"heads": {}, "memory": {}, "kernel": {}}
+
+    layers: int = 1
+    """Number of layers of the LSTM, >= 1; the Transformer has 2, the gated CNN 4."""
+    kernel: int = 5
+    """Kernel size of the convolutions in words (gated_cnn), >= 2."""
+
+
+@dataclass(frozen=True)
 class StudyOptions:
     """Which models to train and compare by their use of context."""
+
+    # A recipe may name a model; a flag that does would be ignored.
+    ONLY_WITH: ClassVar[OnlyWith] = {"model": {"models": (None,)}}
 
     models: tuple[Literal["lstm", "transformer", "gated_cnn"], ...] = (
         "lstm",
@@ -187,6 +209,8 @@ class InspectOptions:
     """Folder to write stoi.json and itos.txt into, new or empty."""
     json: bool = False
     """Print one JSON object instead of lines."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"columns": {"json": (False,)}}
 
     def __post_init__(self) -> None:
         """Check all values."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
 from shared.torch.device import choose_device
 from word_lm.commands.context import add_to, table
-from word_lm.commands.options import StudyOptions
+from word_lm.commands.options import StudyConfig, StudyOptions
 from word_lm.config import TrainConfig
 from word_lm.measures.context import ContextCurve, context_curve
 from word_lm.model.convolution import GatedConvolution
@@ -28,25 +28,23 @@ from word_lm.train import train
 FAMILIES: dict[str, dict[str, Any]] = {
     "lstm": {"model": "lstm"},
     "transformer": {"model": "transformer", "layers": 2, "carry": False},
-    "gated_cnn": {"model": "gated_cnn", "layers": 4, "kernel": 5},
+    "gated_cnn": {"model": "gated_cnn", "layers": 4},
 }
 """Settings of each model; all others are those given."""
 RATES = {"lstm": 1.0, "transformer": 0.25, "gated_cnn": 0.5}
 """Factors on the learning rate: attention and convolutions diverge at rates that suit an LSTM."""
 
 
-def run(config: TrainConfig, options: StudyOptions) -> int:
+def run(config: StudyConfig, options: StudyOptions) -> int:
     """Train a model of each family, measure their use of context, and write the page (verb `study`)."""
     out = Path(options.out)
     quiet = options.quiet or options.json
     figures: dict[str, dict[str, Any]] = {}
     curves: dict[str, ContextCurve] = {}
     for name in options.models:
-        settings = FAMILIES[name] | {"learning_rate": RATES[name] * config.learning_rate}
-        train(
-            replace(config, recipe=None, **settings),
-            RunOptions(out=str(out / name), resume=True, quiet=quiet),
-        )
+        own = FAMILIES[name] | {"learning_rate": RATES[name] * config.learning_rate}
+        settings = TrainConfig(**asdict(config) | {"recipe": None} | own)
+        train(settings, RunOptions(out=str(out / name), resume=True, quiet=quiet))
         summary = RunDirectory.read(out / name, task="word-lm").summary()
         figures[name] = summary["metrics"] | {
             key: summary[key] for key in ("weights", "steps", "seconds")

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from shared.command import config as configuration
+from shared.data.checksum import describe
 from shared.errors import UserError
 from shared.runs.run_directory import RunDirectory
 from shared.text.vocabulary import Vocabulary
 from shared.torch.checkpoint import load_weights
 from word_lm.config import TrainConfig
-from word_lm.data.dataset import Text, load_text
+from word_lm.data.dataset import SPLITS, Text, load_text, split_file
 from word_lm.model.base import LanguageModel
 from word_lm.model.build import build_model
 
@@ -52,6 +53,16 @@ class TrainedModel:
             return config.bptt
         # The positions of the coursework's Transformer stay below its memory, see `Transformer.encode`.
         return max(config.memory, config.bptt) if config.model == "transformer" else None
+
+    def is_own_text(self, data: str) -> bool:
+        """Whether training split this text, which has no valid and test files of its own, under whatever name."""
+        path = Path(data).expanduser()
+        if path.is_dir() and any(split_file(path, name).exists() for name in SPLITS):
+            return False
+        if not (path.is_dir() or path.is_file()) or not (self.path / "summary.json").exists():
+            return False
+        summary = RunDirectory.read(self.path, task="word-lm").summary()
+        return bool(describe(path).sha256 == summary["data"]["sha256"])
 
     def text(self) -> Text:
         """Return the data that the model was trained on.
