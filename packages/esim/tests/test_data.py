@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -353,7 +354,24 @@ def test_dev_is_drawn_by_premise_where_there_is_none_and_evaluation_finds_it_aga
     assert any("has no dev pairs" in note for note in data.notes)
     name, pairs = load_split(None, None, data.vocabulary, config)
     assert (name, pairs.labels.tolist()) == ("dev", dev.labels.tolist())
-    assert len(load_split(str(path), None, data.vocabulary, config)[1]) == len(train) + len(dev)
+    words = data.vocabulary
+    assert len(load_split(str(path), None, words, config)[1]) == len(train) + len(dev)
+
+
+def test_file_that_the_run_was_trained_on_is_evaluated_on_its_dev_pairs_and_another_whole(
+    esim: Callable[..., tuple[int, str, str]], tmp_path: Path, sample_folder: Path
+) -> None:
+    path = tmp_path / "own pairs.jsonl"
+    shutil.copy(sample_folder / "snli_1.0_dev.jsonl", path)
+    size = ["--embedding-size", 8, "--hidden-size", 4, "--steps", 1, "--device", "cpu", "--quiet"]
+    assert esim("train", "--data", path, "--out", "run", *size)[0] == 0
+    own = json.loads(esim("evaluate", "run", "--json")[1])
+    _, printed, told = esim("evaluate", "run", "--json", "--data", path)
+    assert json.loads(printed) == own and "was trained on it" in told
+    with path.open("a") as file:
+        file.write(json.dumps(GOOD) + "\n")
+    _, printed, told = esim("evaluate", "run", "--json", "--data", path)
+    assert json.loads(printed)["pairs"] > 5 * own["pairs"] and told == ""
 
 
 def test_drawn_dev_premises_come_from_all_of_a_file_that_may_be_sorted(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def evaluate(
     ----------
     trained : TrainedModel
     data : str or None
-        File, folder or zip; None: the data it was trained on.
+        File, folder or zip; None: the data it was trained on. Of that data, pairs that were drawn from train as dev
+        are measured apart from those that were trained on.
     split : {"train", "dev", "dev_mismatched", "test"} or None
         None: test if there is one with labels, else dev.
     columns : Columns, optional
@@ -115,7 +116,9 @@ def evaluate(
         The data cannot be read or has no labels.
     """
     config = replace(trained.config, on_bad_line=on_bad_line)
-    name, pairs = load_split(data, split, trained.vocabulary, config, columns)
+    name, pairs = load_split(
+        data, split, trained.vocabulary, config, columns, trained.trained_on if data else None
+    )
     size = scoring_batch(config)
     with progress_bar(len(pairs), label=name, unit="pair", quiet=quiet) as bar:
         scores = score_pairs(trained.model, pairs, batch_size=size, progress=bar.update)

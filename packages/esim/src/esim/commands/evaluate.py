@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +27,11 @@ def run(options: EvaluateOptions) -> int:
         with_checks=options.checks,
         quiet=options.json,
     )
+    if options.data and Path(options.data).is_file() and values["split"] == "dev":
+        print(
+            f"{options.data}: the run was trained on it; measured are the {values['pairs']:,} pairs that were its dev.",
+            file=sys.stderr,
+        )
     if options.json:
         print(json.dumps(values))
         return 0

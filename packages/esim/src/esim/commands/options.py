@@ -36,7 +36,8 @@ class EvaluateOptions(GivenColumns):
     run: str = positional()
     """Run folder, or a folder of runs: its newest."""
     data: str | None = None
-    """File (JSONL, CSV, TSV, SNLI's .txt; raw or tokenized), folder or zip; default: as in training."""
+    """File (JSONL, CSV, TSV, SNLI's .txt; raw or tokenized), folder or zip; default: as in training. All pairs of a
+    file are measured, unless training drew its dev pairs from it: then those."""
     split: Split | None = None
     """Which pairs of a folder (MultiNLI has dev_mismatched too); default: test if it has labels, else dev."""
     on_bad_line: BadLine = "error"

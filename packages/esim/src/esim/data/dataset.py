@@ -145,6 +145,7 @@ def load_split(
     vocabulary: Vocabulary,
     config: TrainConfig,
     columns: Columns | None = None,
+    trained_on: str | None = None,
 ) -> tuple[str, Pairs]:
     """Return one split of a data set, or a whole file, as ids of a given vocabulary.
 
@@ -160,6 +161,8 @@ def load_split(
         Tokenizer and what to do with bad lines.
     columns : Columns, optional
         Default: those of the configuration.
+    trained_on : str, optional
+        Checksum of the training data: if `data` is that, its splits are those of training.
 
     Returns
     -------
@@ -177,7 +180,8 @@ def load_split(
     path, is_sample = data_or_sample(DATA_SET, data or config.data, sample.write)
     sources = find_sources(path)
     # Training drew dev out of train: the rest of that file is what the model has been trained on.
-    is_drawn = data is None and "dev" not in sources
+    is_training_data = data is None or describe(path).sha256 == trained_on
+    is_drawn = is_training_data and "dev" not in sources
     for name in [split] if split else ["test", "dev", "all", *sources]:
         if is_drawn and name in ("train", "dev"):
             texts, _ = _split_texts(config, path, sources, is_sample)

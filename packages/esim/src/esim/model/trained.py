@@ -38,6 +38,13 @@ class TrainedModel:
     config: TrainConfig
     path: Path
 
+    @property
+    def trained_on(self) -> str | None:
+        """Checksum of the data that it was trained on; None if the run has not ended."""
+        if not (self.path / "summary.json").exists():
+            return None
+        return str(RunDirectory.read(self.path, task="esim").summary()["data"]["sha256"])
+
 
 def load_run(
     path: str | Path, *, device: torch.device | str = "cpu", checkpoint: str | None = None
