@@ -179,6 +179,26 @@ def test_effect_of_a_word_is_the_change_of_the_log_odds_without_it() -> None:
     assert probability == pytest.approx(1 / (1 + np.exp(1.25)))
 
 
+def test_explaining_one_of_three_classes_reads_the_text_itself_once() -> None:
+    from imdb_sentiment.predict import explain
+
+    read: list[str] = []
+
+    class Three:
+        config, classes = TrainConfig(model="nbsvm"), ("bad", "fair", "good")
+
+        def probabilities(self, texts: list[str]) -> np.ndarray:
+            read.extend(texts)
+            return np.array(
+                [[0.2, 0.7, 0.1] if "fair" in text else [0.3, 0.4, 0.3] for text in texts]
+            )
+
+    classifier: Any = Three()
+    _, effects, probability = explain(classifier, "a fair film")
+    assert probability == 0.7 and effects.argmax() == 1
+    assert sorted(read) == sorted(["a fair film", " fair film", "a  film", "a fair "])
+
+
 def test_page_of_an_explanation_escapes_what_the_review_says(
     imdb: Caller, lstm_run: Path, tmp_path: Path
 ) -> None:

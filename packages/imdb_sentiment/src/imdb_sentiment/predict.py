@@ -72,7 +72,7 @@ def explain(
     spans : list of (start, end)
         Positions of N words in the text.
     effects : float64 array (N,)
-        Above 0: the word raises the log-odds of `explained_class`.
+        Above 0: the word raises the log-odds of the second of two classes (positive), or the predicted one of more.
     probability : float
         Probability of that class.
 
@@ -86,31 +86,45 @@ def explain(
     Zeiler and Fergus 2014, arXiv 1311.2901, section 4.1 (occlusion); Shrikumar et al. 2016, arXiv 1605.01713
     (gradient times input).
     """
-    is_target = _is_target(classifier, text)
-    probability = float(classifier.probabilities([text])[0, is_target].sum())
+    probabilities = classifier.probabilities([text])[0]
+    spans, effects = word_effects(classifier, text, probabilities, method=method, most=most)
+    return spans, effects, explained(classifier, probabilities)[1]
+
+
+def word_effects(
+    classifier: Classifier,
+    text: str,
+    probabilities: NDArray[np.float64],
+    *,
+    method: str,
+    most: int,
+) -> tuple[list[Span], NDArray[np.float64]]:
+    """Return spans and effects as `explain`, from the text's probabilities (C,)."""
+    is_target = _is_target(classifier, probabilities)
     if method == "gradient":
         if not isinstance(classifier, NetworkClassifier):
             raise UserError(
                 f"--method gradient: {classifier.config.model} is linear. Use --method occlusion."
             )
         spans, effects = _gradient_times_input(classifier, text, is_target)
-        return spans[:most], effects[:most], probability
+        return spans[:most], effects[:most]
     spans = word_spans(text)[:most]
     effects = np.zeros(len(spans))
+    own = log_odds(probabilities[is_target].sum())
     for start in range(0, len(spans), BATCH):
         part = spans[start : start + BATCH]
         without = [text[:a] + text[b:] for a, b in part]
         others = classifier.probabilities(without)[:, is_target].sum(1)
-        change = log_odds(np.array(probability)) - log_odds(others)
-        effects[start : start + len(part)] = change
-    return spans, effects, probability
+        effects[start : start + len(part)] = own - log_odds(others)
+    return spans, effects
 
 
-def explained_class(classifier: Classifier, text: str) -> str:
-    """Return the class that `explain` explains: the second of two (positive), or the predicted one of more."""
-    if classifier.config.task == "rating":
-        return CLASSES[-1]
-    return classifier.classes[_is_target(classifier, text).index(True)]
+def explained(classifier: Classifier, probabilities: NDArray[np.float64]) -> tuple[str, float]:
+    """Return the class that `explain` explains, and its probability, from a text's probabilities (C,)."""
+    is_target = _is_target(classifier, probabilities)
+    is_rating = classifier.config.task == "rating"
+    name = CLASSES[-1] if is_rating else classifier.classes[is_target.index(True)]
+    return name, float(probabilities[is_target].sum())
 
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,12 +133,12 @@ def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
-def _is_target(classifier: Classifier, text: str) -> list[bool]:
-    """Return which columns of the probabilities are of the explained class."""
+def _is_target(classifier: Classifier, probabilities: NDArray[np.float64]) -> list[bool]:
+    """Return which of a text's probabilities (C,) are of the explained class."""
     if classifier.config.task == "rating":
         return [stars > 5 for stars in RATINGS]
     count = len(classifier.classes)
-    target = 1 if count == 2 else int(classifier.probabilities([text])[0].argmax())
+    target = 1 if count == 2 else int(probabilities.argmax())
     return [number == target for number in range(count)]
 
 

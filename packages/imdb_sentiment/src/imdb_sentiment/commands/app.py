@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from imdb_sentiment.commands.explain import STYLE, colored
 from imdb_sentiment.model.trained import TrainedModel, load
-from imdb_sentiment.predict import explain, explained_class
+from imdb_sentiment.predict import explain, explained
 from shared.command.options import AppOptions
 from shared.errors import UserError
 from shared.pages.app import Use, bars, build, heading, html_output, require_gradio, serve
@@ -44,7 +46,7 @@ def judged(model: TrainedModel, text: str) -> tuple[str, str]:
         raise UserError("The review is empty. Type or paste one.")
     prediction = model.predict(text)
     spans, effects, _ = explain(model.classifier, text)
-    name = explained_class(model.classifier, text)
+    name, _ = explained(model.classifier, np.array(list(prediction.scores.values())))
     note = f"<p>Blue words raise the probability of {name}, orange words lower it.</p>"
     ranked = sorted(prediction.scores.items(), key=lambda score: -score[1])
     return bars(ranked, as_percent=True), colored(text, spans, effects) + note

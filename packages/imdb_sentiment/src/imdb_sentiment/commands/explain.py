@@ -13,7 +13,7 @@ from imdb_sentiment.commands.options import ExplainOptions
 from imdb_sentiment.data.dataset import read_part
 from imdb_sentiment.data.text import Span
 from imdb_sentiment.model.trained import TrainedModel, load
-from imdb_sentiment.predict import explain, explained_class
+from imdb_sentiment.predict import explained, word_effects
 from shared.pages.links import link_page
 from shared.pages.report import Report
 from shared.text.text_files import read_pieces
@@ -29,10 +29,12 @@ def run(options: ExplainOptions) -> int:
     page = Report("The words that matter", _subtitle(options, trained))
     page.html(STYLE)
     for name, text in texts:
-        spans, effects, probability = explain(
-            trained.classifier, text, method=options.method, most=options.words
+        probabilities = trained.probabilities([text])[0]
+        spans, effects = word_effects(
+            trained.classifier, text, probabilities, method=options.method, most=options.words
         )
-        verdict = f"probability of {explained_class(trained.classifier, text)} {probability:.4f}"
+        label, probability = explained(trained.classifier, probabilities)
+        verdict = f"probability of {label} {probability:.4f}"
         print(f"{name}: {verdict}; {_strongest(text, spans, effects)}")
         page.heading(name)
         page.text(f"{verdict}.")
