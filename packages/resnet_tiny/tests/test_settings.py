@@ -138,6 +138,7 @@ CHANGES: dict[str, Change] = {
     "arch": ({}, "resnet34", "calls"),
     "stem": ({}, "3x3", "calls"),
     "zero_init_residual": ({}, True, "calls"),
+    "whiten_stem": ({}, True, "weights"),
     "channels_last": ({}, False, "calls"),
     # augmentation
     "crop": ({}, "pad", "weights"),
@@ -301,7 +302,7 @@ def test_training_starts_from_a_run(tmp_path: Path, sample_folder: Path) -> None
     config = replace(BASE, data=str(sample_folder))
     first = train.train(config, RunOptions(out=str(tmp_path / "a"), quiet=True))
     assert first is not None
-    config = replace(config, init=str(first), learning_rate=1e-9, weight_decay=0)
+    config = replace(config, init=str(first), whiten_stem=True, learning_rate=1e-9, weight_decay=0)
     second = train.train(config, RunOptions(out=str(tmp_path / "b"), quiet=True))
     assert second is not None
     old, new = (dict(train.load_run(out).model.named_parameters()) for out in (first, second))

@@ -77,7 +77,7 @@ class TrainConfig(PackSettings, LoopConfig):
             *("data", "cache", "image_size", "resize", "on_bad_image", "pack_threads", "only_classes"),
             *("holdout_per_class", "selection"),
         ),
-        "model": ("arch", "stem", "init", "weights", "zero_init_residual", "channels_last"),
+        "model": ("arch", "stem", "init", "weights", "zero_init_residual", "whiten_stem", "channels_last"),
         "augmentation": (
             *("crop", "crop_padding", "crop_area", "evaluation_crop", "flip", "mixup", "cutmix", "mix_probability"),
             *("mix_until", "label_smoothing", "sizes", "size_fractions"),
@@ -109,6 +109,9 @@ class TrainConfig(PackSettings, LoopConfig):
     """Start from pretrained weights: torchvision's by name (DEFAULT, IMAGENET1K_V1), or a .safetensors or .pth file."""
     zero_init_residual: bool = False
     """Initialize the last batch norm of each residual block of a ResNet with zero."""
+    whiten_stem: bool = False
+    """Initialize the first convolution with the principal components of patches of the training images; weights that
+    `--init` or `--weights` load stay as they are."""
 
     crop: Literal["none", "pad", "resized"] = "none"
     """Augmentation: pad: random crop of the image padded by reflection; resized: random resized crop."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from resnet_tiny.config import MAY_CHANGE_ON_RESUME, K, TrainConfig
 from resnet_tiny.data.dataset import Images, Subset, TrainBatches, load_images
+from resnet_tiny.data.transforms import apply, size_at
 from resnet_tiny.epoch_means import EpochMeans
 from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write_evaluation
 from resnet_tiny.model.loss import BatchLoss, stage_of
@@ -19,6 +20,7 @@ from resnet_tiny.model.resnet import model_of
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
 from resnet_tiny.model.weights import load_initial, load_pretrained
+from resnet_tiny.model.whitening import whiten_first_convolution
 from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
@@ -34,6 +36,8 @@ from shared.torch.summary import write_summary
 
 ENOUGH_HELD_OUT = 30
 """Images; with fewer, one more correct image is a jump of three points and more."""
+WHITENING_IMAGES = 2000
+"""Images whose patches `--whiten-stem` looks at; they have 32,000 patches of 7x7 at 32x32 pixels."""
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
@@ -64,6 +68,8 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         loaded = load(model, config.arch, start, images.classes)
         if accelerator.is_main_process:
             say(f"starts from {start}: {loaded.text()}")
+    elif config.whiten_stem:
+        whiten_first_convolution(model, _sample_of(images.train, config))
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
         if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
@@ -147,6 +153,13 @@ def _make_optimizer(config: TrainConfig, weights: list[nn.Parameter]) -> torch.o
         nesterov=config.nesterov and config.momentum > 0,
         fused=True,
     )
+
+
+def _sample_of(train: Subset, config: TrainConfig) -> torch.Tensor:
+    """Return training images of all classes as the model first gets them, float32 (N, 3, S, S)."""
+    rows = np.linspace(0, len(train) - 1, min(len(train), WHITENING_IMAGES)).astype(np.int64)
+    size = size_at(config.sizes, config.size_fractions, 0.0, config.image_size)
+    return apply(train.pixels(rows), {}, size)
 
 
 def chooser_name(config: TrainConfig, figure: str) -> str:

@@ -32,6 +32,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "nesterov": {"nesterov": False},
     "norms without weight decay": {"decay_norms": True},
     "zero-initialized blocks": {"zero_init_residual": False},
+    "whitened stem": {"whiten_stem": False},
     "progressive sizes": {"sizes": (), "size_fractions": ()},
     "channels last": {"channels_last": False},
     "bf16": {"precision": "float32"},
