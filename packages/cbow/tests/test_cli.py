@@ -55,6 +55,12 @@ BAD_TRAINING = {
     "one token a line": ("a\nb\n", [], "corpus.txt: has no line of two tokens"),
     "V = 1": ("a a\n", ["--max-vocab-size", "1"], "--max-vocab-size is 1, expected >= 2"),
     "all words too rare": ("a b\n", ["--min-count", "5"], "has no words seen at least 5 times"),
+    "no number": (
+        "a\n",
+        ["--limit", "x"],
+        "--limit is x, expected a whole number or null (not set)",
+    ),
+    "no lines": ("a\n", ["--limit", "0"], "--limit is 0, expected >= 1, or null for all"),
     "window 0": ("a b\n", ["--window", "0"], "--window is 0, expected >= 1"),
     "negative lr": (
         "a b\n",

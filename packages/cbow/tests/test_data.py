@@ -159,7 +159,7 @@ def test_words_that_are_cut_are_told_with_the_option(tmp_path: Path) -> None:
     config = replace(write(tmp_path / "a.txt", "a a a b b c d\n"), max_vocab_size=3)
     vocabulary = count_words(find_corpus(config), config, say=told.append)
     assert vocabulary.tokens == ("<unk>", "a", "b")
-    expected = "2 of 5 words become <unk>, the rarest ones (--max-vocab-size 3; null keeps all)"
+    expected = "2 of 5 words become <unk>, the rarest ones (--max-vocab-size 3; --max-vocab-size null keeps all)"
     assert told == [expected]
     count_words(find_corpus(config), replace(config, max_vocab_size=5), say=told.append)
     assert told == [expected]

@@ -400,5 +400,5 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_run_to_go_on_with_must_be_named() -> None:
-    with pytest.raises(UserError, match="--out is None, expected a run folder with --resume"):
+    with pytest.raises(UserError, match="--out is not set, expected a run folder with --resume"):
         RunOptions(resume=True)

@@ -167,12 +167,14 @@ class TrainConfig:
         """
         with Problems() as problem:
             size = self.max_vocab_size
-            problem(size is not None and size < 2, "max_vocab_size", size, ">= 2 or null")
+            problem(size is not None and size < 2, "max_vocab_size", size, ">= 2, or null for all")
             problem(self.min_count < 1, "min_count", self.min_count, ">= 1")
             limit = self.limit
-            problem(limit is not None and limit < 1, "limit", limit, ">= 1 or null")
+            problem(limit is not None and limit < 1, "limit", limit, ">= 1, or null for all")
             prune = self.prune_above
-            problem(prune is not None and prune < 4, "prune_above", prune, ">= 4 or null")
+            problem(
+                prune is not None and prune < 4, "prune_above", prune, ">= 4, or null for no bound"
+            )
             for name in (
                 "dimension",
                 "window",
@@ -184,7 +186,12 @@ class TrainConfig:
             ):
                 problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
             every = self.merge_every
-            problem(every is not None and every < 1, "merge_every", every, ">= 1 or null")
+            problem(
+                every is not None and every < 1,
+                "merge_every",
+                every,
+                ">= 1, or null for the default",
+            )
             for name in ("learning_rate", "checkpoint_seconds", "twin_weight"):
                 value = getattr(self, name)
                 problem(not 0 < value < float("inf"), name, value, "a number > 0")

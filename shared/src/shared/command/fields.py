@@ -46,7 +46,8 @@ class Problems:
         """
         if is_wrong:
             shown = name if name.isupper() else flag(name)
-            self.problems.append(f"{shown} is {got}, expected {expected}")
+            value = "not set" if got is None else got
+            self.problems.append(f"{shown} is {value}, expected {expected}")
 
     def page(self, name: str, path: str | None) -> None:
         """Note a page that has the name of an image; there may be an image beside it."""
@@ -162,7 +163,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def type_in_words(kind: Any) -> str:
-    """Say what a type expects: `int | None` -> `a whole number or null`."""
+    """Say what a type expects: `int | None` -> `a whole number or null (not set)`."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
@@ -170,5 +171,5 @@ def type_in_words(kind: Any) -> str:
         return f"a list, each {type_in_words(arguments[0])}"
     if arguments:
         return " or ".join(type_in_words(argument) for argument in arguments)
-    words = {int: "a whole number", float: "a number", str: "text", type(None): "null"}
+    words = {int: "a whole number", float: "a number", str: "text", type(None): "null (not set)"}
     return words.get(kind, str(kind))

@@ -146,7 +146,7 @@ class LoopConfig:
             self.ema_decay is not None and self.asgd_window is not None,
             "asgd_window",
             self.asgd_window,
-            "null where --ema-decay is given",
+            "null (not set) where --ema-decay is given",
         )
         problem(
             any(epoch < 1 for epoch in self.checkpoint_epochs),

@@ -208,7 +208,7 @@ def count_words(
         if say is not None:
             say(
                 f"{len(kept) - size:,} of {len(kept):,} words become <unk>, the rarest ones "
-                f"(--max-vocab-size {size}; null keeps all)"
+                f"(--max-vocab-size {size}; --max-vocab-size null keeps all)"
             )
         kept = Vocabulary(kept.tokens[:size], kept.counts[:size].tolist())
     return kept
