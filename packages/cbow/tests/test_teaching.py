@@ -336,6 +336,20 @@ def test_solution_notebook_is_graded_without_a_problem(tmp_path: Path, sandbox: 
     assert (result.total, result.notes) == (15, [])
 
 
+def test_line_of_a_notebook_is_told_by_its_cell(tmp_path: Path) -> None:
+    path = tmp_path / "1.ipynb"
+    codes = ["import numpy as np", "x = 1\ndef empty():\n    # to do", "y = 2\nz = w", SOLUTION]
+    cells = [{"cell_type": "code", "source": code} for code in codes]
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    result = grade_one(ASSIGNMENT, Submission("1", path, read_code(path)), None)
+    assert result.total == 15
+    block, name = (ASSIGNMENT.text(note, "en") for note in result.notes)
+    assert "(code cell 2, line 3): IndentationError: expected an indented block" in block
+    assert "definition on line 2" in block  # Python's own words
+    assert name.startswith("code cell 3, line 2 failed")
+    assert ASSIGNMENT.text(result.notes[1], "zh").startswith("加载文件时第 3 个代码单元第 2 行出错")
+
+
 @pytest.mark.reliability
 @pytest.mark.parametrize("tier", ["bubblewrap", "landlock", "user"])
 def test_hostile_submissions_are_contained(tier: str) -> None:

@@ -44,7 +44,7 @@ def test_copy_under_other_names_is_found() -> None:
 def test_half_an_emoji_in_a_notebook_is_read_as_a_question_mark() -> None:
     cells = [{"cell_type": "code", "source": ["x = 1  # \ud83d\n"]}]
     code = code_of("1.ipynb", json.dumps({"cells": cells}).encode())
-    assert code == "x = 1  # ?\n"
+    assert code == "# code cell 1\nx = 1  # ?\n"
     assert similar_pairs({"a": code, "b": OWN}) == []
 
 

@@ -71,6 +71,15 @@ def test_files_that_are_no_submission_are_named(tmp_path: Path) -> None:
     assert left_out(tmp_path) == ["10002_li.rar", "10003_report.pdf"]
 
 
+def test_one_file_in_place_of_a_folder_is_told_what_to_do(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "10001.zip", "w") as archive:
+        archive.writestr("a.py", "x = 1")
+    with pytest.raises(UserError, match=r"10001\.zip: is a file\. .*--single"):
+        find_submissions(tmp_path / "10001.zip")
+    with pytest.raises(UserError, match="gone: is not there"):
+        find_submissions(tmp_path / "gone")
+
+
 def test_one_id_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "10001_a.py").write_text("")
     (tmp_path / "10001_b.py").write_text("")

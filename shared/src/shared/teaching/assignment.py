@@ -229,7 +229,10 @@ class Assignment:
     def text(self, remark: Remark, language: str) -> str:
         """Return a remark in words."""
         texts = self.remarks.get(remark.key) or COMMON[remark.key]
-        return texts[language].format(**remark.values)
+        values = dict(remark.values)
+        if "line" in values:
+            values["where"] = _WHERE[language]["cell" in values].format(**values)
+        return texts[language].format(**values)
 
 
 def call(
@@ -244,6 +247,12 @@ def call(
     with student.check(stand_ins) as calls:
         return action(calls)
 
+
+_WHERE = {
+    "en": ("line {line}", "code cell {cell}, line {line}"),
+    "zh": ("第 {line} 行", "第 {cell} 个代码单元第 {line} 行"),
+}
+"""In a file, and in a notebook."""
 
 COMMON: Remarks = {
     "gap": {"en": "not done yet", "zh": "尚未完成"},
@@ -261,16 +270,16 @@ COMMON: Remarks = {
     },
     "missing": {"en": "{name} is missing from the submission", "zh": "提交中缺少 {name}"},
     "exception": {
-        "en": "{error} in line {line}: {text}",
-        "zh": "第 {line} 行出现 {error}：{text}",
+        "en": "{error} in {where}: {text}",
+        "zh": "{where}出现 {error}：{text}",
     },
     "syntax": {
-        "en": "not valid Python, the parts before and after it were graded (line {line}): {text}",
-        "zh": "不是合法的 Python 代码，其余部分仍照常评分（第 {line} 行）：{text}",
+        "en": "not valid Python, the parts before and after it were graded ({where}): {text}",
+        "zh": "不是合法的 Python 代码，其余部分仍照常评分（{where}）：{text}",
     },
     "definition": {
-        "en": "line {line} failed while the file was loaded, {error}: {text}",
-        "zh": "加载文件时第 {line} 行出错，{error}：{text}",
+        "en": "{where} failed while the file was loaded, {error}: {text}",
+        "zh": "加载文件时{where}出错，{error}：{text}",
     },
     "lost": {
         "en": "the file could not be loaded ({text})",

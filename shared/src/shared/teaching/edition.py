@@ -179,9 +179,9 @@ class Edition:
         texts = [cell.text for cell in cells if cell.kind == "code" and "tests" not in cell.tags]
         return "\n\n\n".join(texts) + "\n"
 
-    def handout_code(self) -> str:
-        """Return all code that students are given, visible tests included, as one Python file."""
-        cells = self.in_language("en", with_solution=False)
+    def notebook_code(self, *, with_solution: bool) -> str:
+        """Return the code of the notebook, visible tests included, as one Python file."""
+        cells = self.in_language("en", with_solution=with_solution)
         return "\n\n\n".join(cell.text for cell in cells if cell.kind == "code") + "\n"
 
     def names_to_write(self) -> list[str]:

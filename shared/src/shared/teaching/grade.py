@@ -25,6 +25,7 @@ from shared.errors import UserError
 from shared.files import whole_file
 from shared.progress import progress_bar
 from shared.teaching.assignment import Assignment, Check, Remark, Score
+from shared.teaching.loading import place
 from shared.teaching.sandbox import Sandbox
 from shared.teaching.student import Failure, LocalStudent, Student
 from shared.teaching.submissions import Submission
@@ -186,6 +187,8 @@ def grade_one(
                         "notes": _pairs(notes),
                     }
                     journal.add(keys[check], entry)
+    for remarks in (notes, *(score.remarks for score in scores.values())):
+        remarks[:] = [_placed(remark, submission.code) for remark in remarks]
     return Result(submission.student, {name: scores[name] for name in _nothing(assignment)}, notes)
 
 
@@ -294,6 +297,13 @@ def _note(problem: Failure) -> Remark:
         else "definition"
     )
     return Remark(key, {"error": problem.error, "text": problem.text, "line": problem.line or "?"})
+
+
+def _placed(remark: Remark, code: str) -> Remark:
+    """Name the code cell and the line within it, where a remark has a line of a notebook's code."""
+    line = str(remark.values.get("line"))
+    cell, within = place(code, int(line)) if line.isdecimal() else (0, 0)
+    return Remark(remark.key, {**remark.values, "cell": cell, "line": within}) if cell else remark
 
 
 def _pairs(remarks: Sequence[Remark]) -> list[list[Any]]:

@@ -8,6 +8,8 @@ import traceback
 from typing import Any
 
 FILE = "submission.py"
+CELL = "# code cell "
+"""With its number after it, the line above each cell of a notebook, whose cells are one file here."""
 
 
 def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -44,15 +46,35 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
-    """Return the statements of a submission; of one that is not valid Python, those that are valid by themselves.
+    """Return the statements of a submission, of a notebook cell by cell, and what is not valid Python."""
+    statements: list[ast.stmt] = []
+    problems: list[dict[str, Any]] = []
+    start = 0
+    for number, part in enumerate(re.split(rf"^{CELL}\d+\n", code, flags=re.MULTILINE)):
+        start += number > 0  # the line that it was split at
+        nodes, wrong = _parse_part(part.rstrip())
+        statements += [ast.increment_lineno(node, start) for node in nodes]
+        problems += [{**entry, "line": entry["line"] and start + entry["line"]} for entry in wrong]
+        start += part.count("\n")
+    return statements, problems
 
-    A cell left in the middle of a line must not cost the whole notebook.
+
+def place(code: str, line: int) -> tuple[int, int]:
+    """Return the code cell of a line, 0 where there are no cells, and the line within it."""
+    lines = code.split("\n")[:line]
+    cells = [number for number, text in enumerate(lines, 1) if re.fullmatch(rf"{CELL}\d+", text)]
+    return len(cells), line - max(cells, default=0)
+
+
+def _parse_part(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
+    """Return the statements of a cell or file; of one that is not valid Python, those that are valid by themselves.
+
+    A function left in the middle of a line must not cost the others.
     """
     invalid = (SyntaxError, ValueError, RecursionError, MemoryError)
     try:
         return ast.parse(code).body, []
     except invalid as error:
-        # A notebook's cells are one file here: its line number is of less help than the line.
         words = error.msg if isinstance(error, SyntaxError) else error
         shown = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
         text = f"{type(error).__name__}: {words}{shown}"

@@ -73,7 +73,7 @@ class GradeOptions:
     gradescope: str | None = None
     """With --single: file to write Gradescope's results.json to."""
     single: bool = False
-    """The folder is one submission."""
+    """SUBMISSIONS is one submission: a folder or a file."""
     trust: bool = False
     """Where no sandbox works, run submissions without one."""
     self_test: bool = False

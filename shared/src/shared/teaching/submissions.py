@@ -19,6 +19,7 @@ from typing import cast
 
 from shared.errors import UserError
 from shared.teaching.assignment import COMMON, Remark
+from shared.teaching.loading import CELL
 
 MOST_BYTES = 5 << 20
 """Bytes of a notebook, outputs included, or of all Python files together."""
@@ -85,8 +86,10 @@ def find_submissions(folder: Path) -> list[Submission]:
         There is none, or two have the same id.
     """
     if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "is not there"
         raise UserError(
-            f"{folder}: is not a folder. Expected one with submissions: .ipynb, .py, .zip or subfolders."
+            f"{folder}: {problem}. Expected a folder of submissions: .ipynb, .py, .zip or subfolders. "
+            "Unpack the archive of a class; grade one submission with --single."
         )
     paths = [path for path in _visible(folder) if _is_submission(path)]
     if not paths:
@@ -154,7 +157,9 @@ def code_of(name: str, data: bytes) -> str:
     except UnicodeDecodeError:
         raise UnreadableError("not_utf8", name=name) from None
     return (
-        "\n\n".join(notebook_code(name, text))
+        "\n\n".join(
+            f"{CELL}{number}\n{cell}" for number, cell in enumerate(notebook_code(name, text), 1)
+        )
         if name.lower().endswith(".ipynb")
         else without_magics(text)
     )

@@ -154,4 +154,10 @@ def require_handout(
         text = notebook.read_text(encoding="utf-8")
         assert bool(re.search("[\u4e00-\u9fff]", text)) is is_chinese
         unchanged[language] = read_code(notebook)
-    assert similar_pairs(unchanged, known=assignment.edition.handout_code()) == []
+    handout, solution = (
+        assignment.edition.notebook_code(with_solution=is_solved) for is_solved in (False, True)
+    )
+    assert similar_pairs(unchanged, known=handout) == []
+    copy = {"copy": read_code(folder / "a" / "teacher" / "solution.en.ipynb")}
+    (pair,) = similar_pairs(copy, known=handout, published={"(solution)": solution})
+    assert pair.similarity == 1

@@ -167,8 +167,8 @@ def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> i
     codes = {s.student: s.code for s in submissions if s.code}
     pairs = similar_pairs(
         codes,
-        known=assignment.edition.handout_code(),
-        published={"(solution)": assignment.edition.source(with_solution=True)},
+        known=assignment.edition.notebook_code(with_solution=False),
+        published={"(solution)": assignment.edition.notebook_code(with_solution=True)},
     )
     page = write_class_page(assignment, results, pairs, out / "report.html", options.language)
     write_students(assignment, results, out, options.language)
