@@ -12,7 +12,7 @@ import torch
 
 from resnet_tiny.commands.export import export_weights
 from resnet_tiny.commands.model_card import model_card
-from resnet_tiny.config import TrainConfig
+from resnet_tiny.config import Stem, TrainConfig
 from resnet_tiny.data.decode import decode
 from resnet_tiny.data.listing import Classes
 from resnet_tiny.model.resnet import build_model
@@ -89,18 +89,27 @@ def test_torchvision_reads_the_weights(
     )
 
 
-@pytest.mark.parametrize("arch", ["googlenet", "squeezenet1_1"])
-def test_lines_of_the_model_card_load_the_weights(arch: str, tmp_path: Path) -> None:
-    import torchvision
-
-    model = build_model(arch, 3)
+@pytest.mark.parametrize(
+    ("arch", "stem", "format"),
+    [
+        ("googlenet", "7x7", "pth"),
+        ("squeezenet1_1", "7x7", "safetensors"),
+        ("mnasnet0_5", "7x7", "pth"),
+        ("mnasnet0_5", "7x7", "safetensors"),
+        ("resnet18", "3x3", "safetensors"),
+    ],
+)
+def test_lines_of_the_model_card_load_the_weights(
+    arch: str, stem: Stem, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(arch, 3, stem=stem)
     classes = Classes(("a", "b", "c"), ("a", "b", "c"))
-    trained = TrainedModel(model.eval(), classes, TrainConfig(arch=arch), tmp_path, 1)
-    export_weights(trained, tmp_path / "out", "pth")
-    card = (tmp_path / "out" / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    there = {"torch": torch, "torchvision": torchvision}
-    exec(code.replace("model.pth", str(tmp_path / "out" / "model.pth")), there)
+    trained = TrainedModel(model.eval(), classes, TrainConfig(arch=arch, stem=stem), tmp_path, 1)
+    export_weights(trained, tmp_path / "out", format)
+    monkeypatch.chdir(tmp_path / "out")
+    (code,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    there: dict[str, Any] = {}
+    exec(code, there)
     assert torch.allclose(logits_of(there["model"]), logits_of(model), atol=1e-5)
 
 

@@ -253,6 +253,7 @@ def test_training_on_few_images_says_what_is_held_out_and_no_top5(
     assert metrics["val_top5"] is metrics["val_top5_flip"] is metrics["last_val_top5"] is None
     assert "acc5" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "trained at" in page and "32x32 pixels" in page
     assert "val top-1" in page and "top-5" not in page
     code, printed, _ = resnet_tiny("evaluate", "run")
     assert code == 0 and "top-1" in printed and "top-5" not in printed

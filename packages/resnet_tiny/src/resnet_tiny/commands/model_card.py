@@ -15,6 +15,16 @@ IN_TIMM = (
 )  # fmt: skip
 """Networks that timm has under the same name, with the same names of weights."""
 
+_SMALL_STEM = (
+    "model.conv1 = torch.nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)",
+    "model.maxpool = torch.nn.Identity()",
+)
+# torchvision's MNASNet reads no weights without a version, which files do not keep.
+_MNASNET = (
+    "state = collections.OrderedDict(state)",
+    'state._metadata = {"": {"version": 2}}',
+)
+
 
 def timm_config(trained: TrainedModel) -> dict[str, Any] | None:
     """Return the config.json with which `timm.create_model("local-dir:FOLDER", pretrained=True)` makes the model.
@@ -91,9 +101,6 @@ def _loading(trained: TrainedModel, format: str) -> list[str]:
         "safetensors": 'safetensors.torch.load_file("model.safetensors")',
         "pth": 'torch.load("model.pth", weights_only=True)',
     }[format]
-    stem = (
-        "" if config.stem == "7x7" else ", after its stem is made 3x3 (`resnet_tiny.build_model`)"
-    )
     options = "".join(
         f", {name}={value}" for name, value in shape_options(config.arch, config.image_size).items()
     )
@@ -101,16 +108,26 @@ def _loading(trained: TrainedModel, format: str) -> list[str]:
         f"Input: RGB from 0 to 1, {config.image_size}x{config.image_size}, normalized by mean {MEAN} and standard "
         f"deviation {STD}; center crop {config.evaluation_crop:g} of the side, scaled back.",
         "",
-        f"The names are torchvision's{stem}:",
+        "The names are torchvision's:",
         "```python",
+        *(["import collections"] if config.arch.startswith("mnasnet") else []),
+        *(["import safetensors.torch"] if format == "safetensors" else []),
+        "import torch",
+        "import torchvision",
+        "",
         f"model = torchvision.models.{config.arch}(num_classes={classes}{options})",
-        f"model.load_state_dict({read})",
+        *(_SMALL_STEM if config.stem == "3x3" else []),
+        f"state = {read}",
+        *(_MNASNET if config.arch.startswith("mnasnet") else []),
+        "model.load_state_dict(state)",
         "```",
     ]
     if timm_config(trained) is not None and format == "safetensors":
         lines += [
             "And timm's:",
             "```python",
+            "import timm",
+            "",
             'model = timm.create_model("local-dir:" + FOLDER, pretrained=True)',
             "```",
         ]

@@ -248,9 +248,10 @@ def _facts(
     if (summary["data"]["classes"], images["train"] + images["holdout"]) == COURSEWORK_DATA:
         top1, top5 = COURSEWORK
         facts.append(("coursework, 90 epochs on a GPU", f"{100 * top1:.2f} / {100 * top5:.2f} %"))
-    best = summary["best_step"]
+    best, sizes = summary["best_step"], config.sizes or (config.image_size,)
     facts += [
         ("model", f"{config.arch}, {config.stem} stem, {summary['weights']:,} parameters"),
+        ("trained at", f"{', '.join(f'{n}x{n}' for n in sizes)} pixels"),
         ("initial weights", metrics["starts_from"]),
         ("steps", f"{summary['steps']:,} (best: {best:,})" if best else f"{summary['steps']:,}"),
         ("training time", f"{summary['seconds']:.1f} s"),
