@@ -115,6 +115,8 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
     (tmp_path / "latin.txt").write_bytes("fine\ncafé\n".encode("latin-1"))
     (tmp_path / "no.csv").write_text("id,text\n1,good\n2\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("text,label\n")
+    (tmp_path / "single.csv").write_text("text,label\nfine,good\n")
     shutil.copy(tmp_path / "no.csv", tmp_path / "reviews.2011.CSV")
     cases = [
         (("predict", linear_run, "--file", "none.txt"), "none.txt: not found"),
@@ -134,7 +136,13 @@ def test_bad_files_are_refused_in_one_line(imdb: Caller, tmp_path: Path, linear_
         ),
         (("predict", linear_run, "good", "--file", "latin.txt"), "--file is latin.txt"),
         (("predict", linear_run, "good", "no.csv"), "a file is named with --file"),
+        (("predict", linear_run, "good", "--separator", ";"), "--separator is ;"),
         (("predict", "none", "good"), "none: is not a run"),
+        (("evaluate", linear_run, "--data", "header.csv"), "header.csv: has a header alone"),
+        (("train", "--data", "single.csv", "--out", "a"), "single.csv: every label is 'good'"),
+        (("explain", linear_run, "good", "--reviews", 3), "--reviews has no effect with --text"),
+        (("study", "--encoder", "x"), "--encoder has no effect with --part lstm"),
+        (("study", "--part", "encoder", "--vectors", "x"), "--vectors has no effect with --part"),
         (("evaluate", linear_run, "--data", "."), "train: not found. Expected {train,test}"),
         (("explain", linear_run, "good", "--method", "gradient"), "is linear"),
         (("export", linear_run), "is a linear model"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from shared.command import options as shared_options
-from shared.command.config import Problems, positional
+from shared.command.config import OnlyWith, Problems, positional
 from shared.command.options import Device
 
 _LONGEST_NAME = 255
@@ -31,7 +31,8 @@ class MeasuredOptions:
     run: str = positional()
     """Run folder, or a folder of runs: its newest."""
     data: str | None = None
-    """Labelled data as in `train`; default: the data of the run."""
+    """Labelled data as in `train`, of which all is test if it has no test set, unless the run was trained on it;
+    default: the data of the run."""
     split: Split = "test"
     """Which reviews; valid is taken out of train as in the run."""
     slice: tuple[str, ...] = ()
@@ -101,13 +102,11 @@ class PredictOptions:
             for text in self.texts:
                 # The name of a file would be classified as if it were a review.
                 problem(is_file_name(text), "texts", text, "a review; a file is named with --file")
-            odd = self.text_column is not None and bool(self.texts)
-            problem(
-                odd,
-                "text_column",
-                self.text_column,
-                "none where reviews are given; a table is named with --file",
-            )
+            for name in ("text_column", "separator"):
+                value = getattr(self, name)
+                odd = value is not None and bool(self.texts)
+                expected = "none where reviews are given; a table is named with --file"
+                problem(odd, name, value, expected)
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,8 @@ class ExplainOptions:
     """Where a network computes; auto: a GPU if there is one."""
     out: str | None = None
     """HTML file; default: explain.html in the run folder."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"reviews": {"text": (None,), "file": (None,)}}
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -296,6 +297,11 @@ class StudyOptions(TrialOptions):
     """lstm: optimizer, halving, dropout and L2; encoder: learning rates of the pretrained encoder."""
     seeds: tuple[int, ...] = (1,)
     """Seeds of each variant, each >= 0."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {
+        "encoder": {"part": ("encoder",)},
+        "vectors": {"part": ("lstm",)},
+    }
 
 
 @dataclass(frozen=True)

@@ -274,9 +274,13 @@ def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> R
         texts.append(text)
         given.append(str(label).strip())
         names.append(f"{path.name}:{line}")
+    if not texts:
+        raise UserError(f"{path}: has a header alone. Expected a row for each review.")
     known = tuple(classes) if classes is not None else _sorted_classes(set(given))
     if len(known) < 2:
-        raise UserError(f"{path}: has {len(known)} classes. Expected two or more different labels.")
+        raise UserError(
+            f"{path}: every label is {known[0]!r}. Expected two or more different labels."
+        )
     number_of = {name: number for number, name in enumerate(known)}
     for label, name in zip(given, names, strict=True):
         if label not in number_of:
