@@ -200,7 +200,8 @@ def _train_batch(
     """
     rows, slots, scores, hidden, d_hidden, sums, changes = work
     groups = -(-count // GROUP)
-    for b in range(count):  # here and not where they are used: a division takes as long as many products
+    # Here and not where they are used: a division takes as long as many products.
+    for b in range(count):
         slots[b] = (b % groups * GROUP + b // groups) * chunks
     for c in range(0, chunks, 2):
         total = spread(_ZERO, PAIR)
