@@ -127,7 +127,7 @@ def test_bad_use_of_the_other_verbs_is_refused_in_one_line(
         (("evaluate", "none"), "none: is not a run"),
         (("evaluate", small_run, "--data", "bad.jsonl"), 'bad.jsonl:1: "sentence1" is missing'),
         (("evaluate", small_run, "--data", "none.jsonl"), "no pair with a label"),
-        (("predict", small_run, "One sentence."), "--hypothesis is None"),
+        (("predict", small_run, "One sentence."), "--hypothesis is not set"),
         (
             ("evaluate", small_run, "--label-values", '["yes","no"]'),
             "three different ones, or none",
