@@ -161,7 +161,7 @@ class TrainConfig(Columns, LoopConfig):
         problem(self.hold_out < 0, "hold_out", self.hold_out, ">= 0")
         self.check_columns(problem)
         size = self.max_vocab_size
-        problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
+        problem(size is not None and size < 3, "max_vocab_size", size, ">= 3, or null for all")
         for name in ("dropout", "input_dropout", "projection_dropout", "beta2", "label_smoothing"):
             value = getattr(self, name)
             problem(value is not None and not 0 <= value < 1, name, value, "0 to below 1")

@@ -312,9 +312,9 @@ class TrainConfig(LoopConfig):
             problem(getattr(self, name) < 0, name, getattr(self, name), ">= 0")
         for name in ("limit", "test_limit"):
             value = getattr(self, name)
-            problem(value is not None and value < 2, name, value, ">= 2 or null")
+            problem(value is not None and value < 2, name, value, ">= 2, or null for all")
         size = self.max_vocab_size
-        problem(size is not None and size < 3, "max_vocab_size", size, ">= 3 or null")
+        problem(size is not None and size < 3, "max_vocab_size", size, ">= 3, or null for all")
         for name in ("valid_fraction", "test_fraction"):
             value = getattr(self, name)
             problem(not 0 < value < 1, name, value, "above 0 and below 1")
@@ -354,7 +354,12 @@ class TrainConfig(LoopConfig):
         )
         is_odd = is_front and self.pooling not in ("last", "last_position")
         problem(is_odd, "pooling", self.pooling, "last or last_position with --padding front")
-        problem(is_front and self.crop is not None, "crop", self.crop, "null with --padding front")
+        problem(
+            is_front and self.crop is not None,
+            "crop",
+            self.crop,
+            "null (not set) with --padding front",
+        )
         problem(
             self.carry_state and not is_front,
             "carry_state",

@@ -210,7 +210,7 @@ class TrainConfig(PackSettings, LoopConfig):
             self.init is not None and self.weights is not None,
             "weights",
             self.weights,
-            "null where --init is given",
+            "null (not set) where --init is given",
         )
         problem(
             self.stem == "3x3" and not self.arch.startswith(("resnet", "resnext", "wide_resnet")),

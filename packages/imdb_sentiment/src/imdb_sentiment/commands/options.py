@@ -139,7 +139,7 @@ class ExplainOptions:
             for name in ("reviews", "words"):
                 problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
             both = self.text is not None and self.file is not None
-            problem(both, "file", self.file, "null where a text is given")
+            problem(both, "file", self.file, "not set where a text is given")
 
 
 @dataclass(frozen=True)
