@@ -17,7 +17,8 @@ def test_each_part_of_a_recipe_is_left_out_once() -> None:
     )
     found = ablate.variants(base)
     assert list(found) == [
-        "all parts", "without crop", "without flip", "without moving average", "with Muon", "with the 3x3 stem"
+        "all parts", "without crop", "without flip", "without moving average", "with Muon", "with the whitened stem",
+        "with the 3x3 stem",
     ]  # fmt: skip
     assert found["without crop"] == replace(base, crop="none")
     assert found["with Muon"] == replace(base, optimizer="muon")
@@ -29,8 +30,8 @@ def test_every_part_of_modern_has_a_flag_and_a_run() -> None:
 
     recipe = Path(ablate.__file__).parents[1] / "recipes" / "modern.yaml"
     found = ablate.variants(load(TrainConfig, recipe))
-    assert len(found) == len(ablate.WITHOUT) + 1  # it has the 3x3 stem, and Muon is tried
-    assert "with Muon" in found
+    assert len(found) == len(ablate.WITHOUT) + 1  # it has the 3x3 stem; two more are tried
+    assert {"with Muon", "with the whitened stem"} < set(found)
 
 
 def test_study_reports_the_hold_out_and_goes_on_where_it_was(

@@ -79,7 +79,8 @@ def scaled_down(config: TrainConfig, options: AblateOptions) -> TrainConfig:
 def variants(base: TrainConfig) -> dict[str, TrainConfig]:
     """Return the recipe and its variants by name.
 
-    A part that the recipe does not have is passed over, but Muon and the 3x3 stem are then tried in a ResNet.
+    A part that the recipe does not have is passed over, but Muon, the whitened and the 3x3 stem are then tried in a
+    ResNet.
     """
     configs = {"all parts": base}
     for part, changes in WITHOUT.items():
@@ -89,6 +90,8 @@ def variants(base: TrainConfig) -> dict[str, TrainConfig]:
     if base.arch.startswith("resnet"):
         if base.optimizer == "sgd":
             configs["with Muon"] = replace(base, optimizer="muon")
+        if not base.whiten_stem:
+            configs["with the whitened stem"] = replace(base, whiten_stem=True)
         if base.stem == "7x7":
             configs["with the 3x3 stem"] = replace(base, stem="3x3")
     return configs
