@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH = 256
+MOST_WORDS = 400
+"""Words that are explained unless told otherwise: occlusion evaluates the review once for each."""
 SMALLEST = 1e-9
 """Least probability in log-odds, which stay finite."""
 
@@ -54,7 +56,7 @@ def whole_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
 
 def explain(
-    classifier: Classifier, text: str, *, method: str = "occlusion", most: int = 400
+    classifier: Classifier, text: str, *, method: str = "occlusion", most: int = MOST_WORDS
 ) -> tuple[list[Span], NDArray[np.float64], float]:
     """Return the effect of each word of a review on its prediction.
 
@@ -96,8 +98,8 @@ def word_effects(
     text: str,
     probabilities: NDArray[np.float64],
     *,
-    method: str,
-    most: int,
+    method: str = "occlusion",
+    most: int = MOST_WORDS,
 ) -> tuple[list[Span], NDArray[np.float64]]:
     """Return spans and effects as `explain`, from the text's probabilities (C,)."""
     is_target = _is_target(classifier, probabilities)

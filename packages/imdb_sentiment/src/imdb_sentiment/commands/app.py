@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from imdb_sentiment.commands.explain import STYLE, colored
 from imdb_sentiment.model.trained import TrainedModel, load
-from imdb_sentiment.predict import explain, explained
+from imdb_sentiment.predict import explained, word_effects
 from shared.command.options import AppOptions
 from shared.errors import UserError
 from shared.pages.app import Use, bars, build, heading, html_output, require_gradio, serve
@@ -44,9 +42,10 @@ def judged(model: TrainedModel, text: str) -> tuple[str, str]:
     """Return the probability of each class, and the review with the words that mattered colored, as HTML."""
     if not (text or "").strip():
         raise UserError("The review is empty. Type or paste one.")
-    prediction = model.predict(text)
-    spans, effects, _ = explain(model.classifier, text)
-    name, _ = explained(model.classifier, np.array(list(prediction.scores.values())))
+    probabilities = model.probabilities([text])[0]
+    spans, effects = word_effects(model.classifier, text, probabilities)
+    name, _ = explained(model.classifier, probabilities)
     note = f"<p>Blue words raise the probability of {name}, orange words lower it.</p>"
-    ranked = sorted(prediction.scores.items(), key=lambda score: -score[1])
+    scores = zip(model.classes, probabilities.tolist(), strict=True)
+    ranked = sorted(scores, key=lambda score: -score[1])
     return bars(ranked, as_percent=True), colored(text, spans, effects) + note
