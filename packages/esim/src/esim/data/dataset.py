@@ -180,8 +180,7 @@ def load_split(
     path, is_sample = data_or_sample(DATA_SET, data or config.data, sample.write)
     sources = find_sources(path)
     # Training drew dev out of train: the rest of that file is what the model has been trained on.
-    is_training_data = data is None or describe(path).sha256 == trained_on
-    is_drawn = is_training_data and "dev" not in sources
+    is_drawn = "dev" not in sources and (data is None or describe(path).sha256 == trained_on)
     for name in [split] if split else ["test", "dev", "all", *sources]:
         if is_drawn and name in ("train", "dev"):
             texts, _ = _split_texts(config, path, sources, is_sample)
