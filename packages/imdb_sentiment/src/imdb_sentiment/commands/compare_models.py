@@ -121,7 +121,7 @@ def _row(
     name: str, options: CompareOptions, folder: Path, out: Path, test: list[str], available: int
 ) -> Row:
     try:
-        config = configuration_of(name, options, folder, seed=options.seed)
+        config = configuration_of(name, options, folder, encoder=options.encoder, seed=options.seed)
         if config.model == "encoder":
             from imdb_sentiment.model.hub import require_encoder
 

@@ -21,7 +21,7 @@ def run(options: CurveOptions) -> int:
     folder, _ = find(options.data)
     figures: list[dict[str, Any]] = []
     for name in options.recipes:
-        config = replace(configuration_of(name, options, folder), test_limit=None)
+        config = configuration_of(name, options, folder, encoder=options.encoder, test_limit=None)
         if config.model in LINEAR:
             # A refit would train on valid too, so with more reviews than the curve says.
             config = replace(config, refit=False)

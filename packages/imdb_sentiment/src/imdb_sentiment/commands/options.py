@@ -102,9 +102,9 @@ class PredictOptions:
             for text in self.texts:
                 # The name of a file would be classified as if it were a review.
                 problem(is_file_name(text), "texts", text, "a review; a file is named with --file")
-            for name in ("text_column", "separator"):
+            for name, unset in (("text_column", None), ("separator", None), ("encoding", "utf-8")):
                 value = getattr(self, name)
-                odd = value is not None and bool(self.texts)
+                odd = value != unset and bool(self.texts)
                 expected = "none where reviews are given; a table is named with --file"
                 problem(odd, name, value, expected)
 
@@ -190,8 +190,6 @@ class SeveralRunsOptions:
 
     data: str | None = None
     """Data as in `train`."""
-    encoder: str | None = None
-    """Folder or hub name of the pretrained encoder; default: the recipe's."""
     minutes: float | None = None
     """Most minutes for each network, whose training is then planned to end in them, > 0; null: as the recipes say."""
     epochs: int | None = None
@@ -218,7 +216,25 @@ class SeveralRunsOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(SeveralRunsOptions):
+class RecipesOptions(SeveralRunsOptions):
+    """Options of the verbs that train given recipes."""
+
+    recipes: tuple[str, ...] = RECIPES
+    """Recipes to train, in this order."""
+    encoder: str | None = None
+    """Folder or hub name of the pretrained encoder; default: the recipe's."""
+
+    def check(self, problem: Problems) -> None:
+        """Note every setting that is out of range."""
+        super().check(problem)
+        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
+        has_encoder = any("encoder" in name for name in self.recipes)
+        is_odd = self.encoder is not None and not has_encoder
+        problem(is_odd, "encoder", self.encoder, "none, unless --recipes has an encoder")
+
+
+@dataclass(frozen=True)
+class CompareOptions(RecipesOptions):
     """Which models to compare, on what."""
 
     recipes: tuple[str, ...] = RECIPES
@@ -231,13 +247,12 @@ class CompareOptions(SeveralRunsOptions):
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
-        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
         problem(self.limit is not None and self.limit < 2, "limit", self.limit, ">= 2")
         problem(self.seed < 0, "seed", self.seed, ">= 0")
 
 
 @dataclass(frozen=True)
-class CurveOptions(SeveralRunsOptions):
+class CurveOptions(RecipesOptions):
     """Which learning curves to draw."""
 
     recipes: tuple[str, ...] = ("nbsvm", "tfidf")
@@ -250,7 +265,6 @@ class CurveOptions(SeveralRunsOptions):
     def check(self, problem: Problems) -> None:
         """Note every setting that is out of range."""
         super().check(problem)
-        problem(not self.recipes, "recipes", list(self.recipes), "one or more")
         problem(not self.seeds, "seeds", list(self.seeds), "one or more")
         problem(min(self.sizes, default=0) < 2, "sizes", list(self.sizes), "numbers >= 2")
 
@@ -295,6 +309,8 @@ class StudyOptions(TrialOptions):
 
     part: Literal["lstm", "encoder"] = "lstm"
     """lstm: optimizer, halving, dropout and L2; encoder: learning rates of the pretrained encoder."""
+    encoder: str | None = None
+    """Folder or hub name of the pretrained encoder; default: the recipe's."""
     seeds: tuple[int, ...] = (1,)
     """Seeds of each variant, each >= 0."""
 
@@ -302,6 +318,10 @@ class StudyOptions(TrialOptions):
         "encoder": {"part": ("encoder",)},
         "vectors": {"part": ("lstm",)},
     }
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings of the recipe that these options replace."""
+        return {**super().changes(), "encoder": self.encoder}
 
 
 @dataclass(frozen=True)

@@ -38,17 +38,24 @@ def with_length(config: TrainConfig, minutes: float | None, epochs: int | None) 
 
 
 def configuration_of(
-    name: str, options: SeveralRunsOptions, folder: Path, **changes: Any
+    name: str,
+    options: SeveralRunsOptions,
+    folder: Path,
+    *,
+    encoder: str | None = None,
+    **changes: Any,
 ) -> TrainConfig:
     """Return the configuration to train: a recipe, on the data in a folder, with the options of the verb.
+
+    `encoder` takes the place of a recipe's pretrained encoder where it has one.
 
     Raises
     ------
     UserError
         As `recipe`.
     """
-    if options.encoder is not None and recipe(name).model == "encoder":
-        changes["encoder"] = options.encoder
+    if encoder is not None and recipe(name).model == "encoder":
+        changes["encoder"] = encoder
     config = recipe(name, data=str(folder), **changes)
     config = with_length(config, options.minutes, options.epochs)
     return replace(config, threads=options.threads or config.threads)
