@@ -293,6 +293,25 @@ def test_command_grades_a_folder(
     assert "应当只有下标处为 1" in (out / "students" / "10002.html").read_text(encoding="utf-8")
 
 
+def test_single_submission_that_does_not_parse_is_told_where(
+    tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "mine.py").write_text("x = (\n", encoding="utf-8")
+    words = ["grade", str(tmp_path / "mine.py"), "--single", "--out", str(tmp_path / "out")]
+    assert cli.main(words) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert "(line 1): SyntaxError" in first
+    assert second == "one_hot: 0 of 1  one_hot is missing from the submission"
+
+
+def test_missing_folder_of_submissions_is_named_before_a_sandbox_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.teaching.verbs.choose", lambda *a, **k: pytest.fail("made one"))
+    with pytest.raises(UserError, match="is not there. Expected a folder of submissions"):
+        grade("cbow", GradeOptions(submissions=str(tmp_path / "none"), out=str(tmp_path / "out")))
+
+
 def test_page_of_a_file_that_cannot_be_read_does_not_say_all_right(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:

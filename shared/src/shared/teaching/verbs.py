@@ -108,13 +108,17 @@ _MORE = {
 def grade(package: str, options: GradeOptions) -> int:
     """Grade submissions (verb `grade`)."""
     assignment = _assignment_of(package)
-    if not options.self_test and not options.single:
+    submissions: list[Submission] = []
+    if options.submissions is not None and not options.single:
         _require_new(Path(options.out or ""), resume=options.resume)
+        submissions = find_submissions(Path(options.submissions))
     sandbox = _sandbox(assignment, options)
     try:
         if options.self_test:
             return _self_test(assignment, sandbox, options)
-        return _grade(assignment, sandbox, options)
+        if options.single:
+            return _grade_single(assignment, sandbox, options)
+        return _grade(assignment, sandbox, submissions, options)
     finally:
         sandbox.close()
 
@@ -135,16 +139,18 @@ def _require_new(out: Path, *, resume: bool) -> None:
         )
 
 
-def _grade(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:
+def _grade(
+    assignment: Assignment,
+    sandbox: Sandbox,
+    submissions: list[Submission],
+    options: GradeOptions,
+) -> int:
     assert options.submissions is not None and options.out is not None
-    folder, out = Path(options.submissions), Path(options.out)
+    out = Path(options.out)
     names = read_names(Path(options.names)) if options.names else None
-    if options.single:
-        return _grade_single(assignment, sandbox, options, folder, out)
-    submissions = find_submissions(folder)
     count = len(submissions)
     print(f"{count} submission{'s' if count > 1 else ''}, sandbox: {sandbox.tier}")
-    others = left_out(folder)
+    others = left_out(Path(options.submissions))
     if others:
         print(f"not graded, since not .ipynb, .py, .zip or a folder: {', '.join(others)}")
     for submission in submissions:
@@ -190,14 +196,14 @@ def _unmatched(students: set[str], names: Mapping[str, str] | None) -> Iterator[
         yield f"in the table of names, without a submission: {entries}"
 
 
-def _grade_single(
-    assignment: Assignment, sandbox: Sandbox, options: GradeOptions, folder: Path, out: Path
-) -> int:
+def _grade_single(assignment: Assignment, sandbox: Sandbox, options: GradeOptions) -> int:
     """Grade one submission, for course systems that call the grader for each."""
+    assert options.submissions is not None and options.out is not None
+    path, out = Path(options.submissions), Path(options.out)
     try:
-        submission = Submission(folder.name, folder, read_code(folder))
+        submission = Submission(path.name, path, read_code(path))
     except UnreadableError as error:
-        submission = Submission(folder.name, folder, "", error.remark)
+        submission = Submission(path.name, path, "", error.remark)
     result = grade_one(assignment, submission, sandbox, seed=options.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_student_page(assignment, result, out / "report.html", options.language)
@@ -205,6 +211,8 @@ def _grade_single(
         with whole_file(Path(options.gradescope)) as file:
             content = gradescope.results(assignment, result, options.language)
             json.dump(content, file, ensure_ascii=False, indent=1)
+    for note in result.notes:
+        print(assignment.text(note, options.language))
     for name, score in result.scores.items():
         remarks = "; ".join(assignment.text(remark, options.language) for remark in score.remarks)
         print(f"{name}: {score.points:g} of {assignment.points[name]:g}  {remarks}".rstrip())
