@@ -202,6 +202,11 @@ def test_file_is_evaluated_whole_unless_the_run_was_trained_on_it(
     )
     assert figures(same[1])[0] == own and "the test part that training split off" in same[2]
     assert figures(other[1])[0]["predicted"] > 10 * own["predicted"] and other[2] == ""
+    own, same = (
+        word_lm("context", "run", "--json", "--lengths", "[2]", *words)
+        for words in ((), ("--data", "prose.txt"))
+    )
+    assert same[1] == own[1] and "the test part that training split off" in same[2]
 
 
 def test_learning_rate_is_looked_for_and_no_run_is_left(

@@ -15,6 +15,7 @@ from shared.pages.report import Report
 from shared.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
 from shared.torch.device import choose_device
+from word_lm.commands.measured import resolve_text
 from word_lm.commands.options import ContextOptions
 from word_lm.data.dataset import encode_split
 from word_lm.measures.context import ContextCurve, context_curve
@@ -39,9 +40,9 @@ def run(options: ContextOptions) -> int:
             )
         vocabulary = trained.vocabulary
         folders.append(trained.path)
-        if options.data is not None:
-            tokenizer = trained.config.tokenizer
-            ids = encode_split(options.data, options.split, vocabulary, tokenizer)
+        trained, data = resolve_text(trained, options.data, options.split)
+        if data is not None:
+            ids = encode_split(data, options.split, vocabulary, trained.config.tokenizer)
         else:
             if words is None:
                 words = [vocabulary.tokens[word] for word in trained.text().splits[options.split]]

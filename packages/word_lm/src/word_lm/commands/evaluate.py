@@ -12,6 +12,7 @@ import numpy as np
 from shared.files import json_text
 from shared.progress import progress_bar
 from shared.torch.device import choose_device
+from word_lm.commands.measured import resolve_text
 from word_lm.commands.options import EvaluateOptions
 from word_lm.data.dataset import encode_split
 from word_lm.measures.dynamic import DynamicSettings, dynamic_perplexity, gradient_rms, tune_dynamic
@@ -38,13 +39,7 @@ TUNING_TOKENS = 30_000
 def run(options: EvaluateOptions) -> int:
     """Print perplexities of a trained model (verb `evaluate`)."""
     trained = load_run(options.run, device=choose_device(options.device))
-    data = options.data
-    if data is not None and trained.is_own_text(data):
-        print(
-            f"{data}: the run was trained on it; measured is the {options.split} part that training split off.",
-            file=sys.stderr,
-        )
-        trained, data = replace(trained, config=replace(trained.config, data=data)), None
+    trained, data = resolve_text(trained, options.data, options.split)
     model, config = trained.model, trained.config
     needs_own_data = data is None or options.cache or options.dynamic or options.ngram
     own = trained.text().splits if needs_own_data else {}

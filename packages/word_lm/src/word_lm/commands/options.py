@@ -120,9 +120,10 @@ class ContextOptions:
     run: tuple[str, ...] = positional()
     """One or more run folders."""
     data: str | None = None
-    """Folder with the split's file, or a text file; default: the data of the first run."""
+    """Folder with the split's file, or a text file, which is read whole unless the run was trained on it; default: the
+    data of the first run."""
     split: Split = "test"
-    """Which file of the folder."""
+    """Which file of the folder, or part of the run's own text."""
     lengths: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     """Words of context, each >= 1."""
     tokens: int = 20000
