@@ -88,7 +88,7 @@ class Images:
     def facts(self) -> dict[str, Any]:
         """Return what `summary.json` says about the data, and what a resumed run compares."""
         return {
-            "name": self.root.resolve().name if not self.is_sample else "made-up sample",
+            "name": self.root.resolve().name,
             "sha256": {"train": self.train.pack.checksum(), "val": self.val.pack.checksum()},
             "is_sample": self.is_sample,
             "images": {
