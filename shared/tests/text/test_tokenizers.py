@@ -13,6 +13,7 @@ from shared.text import tokenizers
 from shared.text.tokenizers import (
     TOKENIZERS,
     coursework_tokens,
+    has_phrases,
     nltk_lower_tokens,
     nltk_tokens,
     review_tokens,
@@ -180,3 +181,24 @@ def test_typographic_apostrophes_and_decomposed_letters_give_the_same_tokens(nam
     assert split("I don\u2019t like l\u2019e\u0301te\u0301") == split(
         "I don't like l'\u00e9t\u00e9"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u53bb\u516c\u56ed\u6563\u6b65\u3002",
+            True,
+        ),
+        ("\u4eca\u5929 \u5929\u6c14 \u5f88 \u597d", False),
+        (
+            "the film \u4eca\u5929\u5929\u6c14\u5f88\u597d was shown at the Berlin festival in May last year",
+            False,
+        ),
+        ("Nobody came.", False),
+        ("", False),
+    ],
+)
+def test_phrases_of_scripts_without_spaces_are_noticed(text: str, expected: bool) -> None:
+    assert has_phrases(word_tokens(text)) is expected
+    assert not has_phrases(unicode_tokens(text))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import regex
@@ -33,6 +33,9 @@ _find_coursework_words = re.compile(r"\w+").findall
 _find_words = regex.compile(r"[\p{Alphabetic}\p{N}\p{Pc}][\w\p{N}]*").findall
 _find_alphanumeric = regex.compile(r"(?V1)[\p{Alphabetic}\p{N}][[\w\p{N}]--[_]]*").findall
 _split_unicode = regex.compile(r"(?w)\b").split
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_has_unspaced = regex.compile(_UNSPACED).search
+_has_phrase = regex.compile(f"{_UNSPACED}{{5}}").search  # words of these scripts are rarely longer
 _HTML_BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
 
 # ASCII text, nearly all of English, need not meet the regex engine: one `str.translate` lowers letters and turns
@@ -171,6 +174,23 @@ def tokenizer(name: str) -> Callable[[str], list[str]]:
     raise UserError(
         f'There is no tokenizer "{name}". Expected one of: {", ".join(TOKENIZERS)}.{hint}'
     )
+
+
+def has_phrases(tokens: Iterable[str]) -> bool:
+    """Tell whether text in Chinese, Japanese, Thai or the like has been taken for words as long as phrases.
+
+    Those scripts have no spaces, so that a tokenizer that splits at them gives a token for each stretch between marks.
+    False for text in other scripts, with a phrase here and there, or split into words already.
+
+    Parameters
+    ----------
+    tokens : iterable of str
+        Tokens of a text, or the words of its vocabulary.
+    """
+    tokens = list(tokens)
+    unspaced = [token for token in tokens if not token.isascii() and _has_unspaced(token)]
+    phrases = sum(_has_phrase(token) is not None for token in unspaced)
+    return 10 * len(unspaced) > len(tokens) and 2 * phrases > len(unspaced)
 
 
 def _plain_quotes(text: str) -> str:
