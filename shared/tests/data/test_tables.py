@@ -79,6 +79,27 @@ def test_tsv_has_a_header_and_its_quotes_are_characters(tmp_path: Path) -> None:
     assert list(rows) == [(2, ['"Well" he said']), (3, ['an odd " one'])]
 
 
+def test_tsv_of_a_writer_that_quotes_is_read_without_its_quotes(tmp_path: Path) -> None:
+    texts = ['a "great" film', '"Well" he said', '"whole"', "plain", '""']
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        with open(tmp_path / "a.tsv", "w", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", quoting=quoting)
+            writer.writerows([["text", "label"], *([text, "1"] for text in texts)])
+        rows = Table.open(tmp_path / "a.tsv").rows(["text", "label"])
+        assert [values for _, values in rows] == [[text, "1"] for text in texts]
+
+
+def test_utf_8_with_its_mark_read_in_another_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Read it with --encoding utf-8"):
+        _ = table(tmp_path, "a.csv", "text\nça\n".encode("utf-8-sig"), encoding="cp1252").columns
+
+
+def test_tsv_with_a_line_break_in_a_field_advises_csv(tmp_path: Path) -> None:
+    rows = table(tmp_path, "a.tsv", 'text\tlabel\n"two\nlines"\t1\n').rows(["text"])
+    with pytest.raises(UserError, match="has 1 field, expected 2. .* or write CSV if a field"):
+        list(rows)
+
+
 def test_separator_encoding_packing_and_byte_order_mark(tmp_path: Path) -> None:
     text = "\ufeffreview;label\nça va;1\n"
     for content, name, encoding in (

@@ -1,8 +1,10 @@
 """Rows of CSV, TSV and JSONL files, read as a stream and strictly: what does not parse is named by file and line.
 
-CSV is RFC 4180: fields may be quoted, a quote inside is doubled, quoted fields may hold line breaks. TSV has no quoting
-(a quote is a character like others). JSONL has one object a line. Lines end with LF or CRLF. A file may be packed
-(`.gz`, `.bz2`, `.xz`) and may begin with a byte order mark.
+CSV is RFC 4180: fields may be quoted, a quote inside is doubled, quoted fields may hold line breaks. In TSV a quote is
+a character like others, since published data sets (GLUE, SNLI) do not quote. But spreadsheets and pandas do, so a field
+is taken out of its quotes where all quotes inside are doubled, and a TSV with a quoted header is read as CSV is. JSONL
+has one object a line. Lines end with LF or CRLF. A file may be packed (`.gz`, `.bz2`, `.xz`) and may begin with a byte
+order mark.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ SUFFIXES = {
 }  # fmt: skip
 """File name endings and their separator; none in JSONL."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ENCLOSED = re.compile('"(?:[^"]|"")*"', re.DOTALL)
+_MISREAD_MARK = "\ufeff".encode().decode("latin-1")
 LONGEST_FIELD = 1 << 24
 """Characters; a quote that is never closed is noticed after as many at the latest."""
 
@@ -50,13 +54,14 @@ class Table:
     name : str
         What messages call the table.
     separator : str
-        One character; empty for JSONL. A tab means TSV: fields are not quoted.
+        One character; empty for JSONL. A tab means TSV.
     """
 
     def __init__(self, lines: Iterable[str], name: str, separator: str) -> None:
         self.name = name
         self.separator = separator
         self._lines = iter(lines)
+        self._is_quoted = separator != "\t"
         self._read = 0  # lines
         self._columns: list[str] | None = None
 
@@ -109,8 +114,14 @@ class Table:
                 first = next(self._lines, "")
             if not first:
                 raise UserError(f"{self.name}: is empty. Expected a table with a header.")
+            if first.startswith(_MISREAD_MARK):
+                raise UserError(
+                    f"{self.name}: begins with the byte order mark of UTF-8. Read it with --encoding utf-8."
+                )
             if self.separator:
                 self._lines = chain([first], self._lines)
+                names = first.rstrip("\r\n").split(self.separator)
+                self._is_quoted |= all(_ENCLOSED.fullmatch(name) for name in names)
                 line, names = next(self._records(raise_problem))
                 self._columns = [name.strip() for name in names]
             else:
@@ -186,6 +197,8 @@ class Table:
             if len(fields) != width:
                 many = "field" if len(fields) == 1 else "fields"
                 advice = "Remove or add a separator"
+                if not self._is_quoted:
+                    advice += ", or write CSV if a field holds tabs or line breaks"
                 if self.separator == ",":
                     advice = (
                         "A comma inside a field needs quotes around it"
@@ -211,7 +224,7 @@ class Table:
     def _records(self, on_bad: Callable[[str], object]) -> Iterator[tuple[int, list[str]]]:
         """Yield the first line and the fields of each record; a blank line has none."""
         csv.field_size_limit(LONGEST_FIELD)
-        quoting: Literal[0, 3] = csv.QUOTE_NONE if self.separator == "\t" else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._is_quoted else csv.QUOTE_NONE
         reader = csv.reader(self._lines, delimiter=self.separator, quoting=quoting, strict=True)
         offset = self._read
         while True:
@@ -225,7 +238,7 @@ class Table:
                 on_bad(f"{self.name}:{line}: {_csv_problem(str(error))}")
                 continue
             self._read = offset + reader.line_num
-            yield line, fields
+            yield line, fields if self._is_quoted else [_unquoted(field) for field in fields]
 
     def _objects(
         self, wanted: Sequence[str], optional: Collection[str], on_bad: Callable[[str], object]
@@ -241,6 +254,13 @@ class Table:
                 on_bad(f"{where}: {missing[0]!r} is missing. Its keys: {keys}")
                 continue
             yield line, [values.get(name) for name in wanted]
+
+
+def _unquoted(field: str) -> str:
+    """Return a field without the quotes that only a writer of quoted fields leaves: around it, and doubled inside."""
+    if '""' in field[1:-1] and _ENCLOSED.fullmatch(field):
+        return field[1:-1].replace('""', '"')
+    return field
 
 
 def raise_problem(problem: str) -> NoReturn:
