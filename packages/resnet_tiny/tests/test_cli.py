@@ -238,6 +238,7 @@ def test_file_that_cannot_be_read_costs_its_own_answer_alone(
     assert code == 2
     assert [json.loads(line)["file"] for line in printed.splitlines()] == ["good.png"]
     told = error.splitlines()
+    assert told.pop() == "resnet-tiny: left out: 3, classified: 1"
     assert len(told) == 3
     assert "none.png: not found" in told[0]
     assert "empty: holds no image" in told[1]

@@ -184,7 +184,7 @@ def _pixels(image: ImageLike, size: int, source: str) -> NDArray[np.uint8]:
             return decode(Path(image), size, resize=True)
         except BadImage as problem:
             raise UserError(
-                f"{image}: {problem}. Expected an image, such as a JPEG or PNG."
+                f"{image}: {problem}. Expected a whole JPEG, PNG or the like."
             ) from None
     if isinstance(image, np.ndarray):
         is_color = image.ndim == 3 and image.shape[2] == 3

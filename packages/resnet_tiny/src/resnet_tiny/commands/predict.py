@@ -25,7 +25,9 @@ def run(options: PredictOptions) -> int:
         problems.append(str(error))
         _tell(problems[-1])
 
+    count = 0
     for prediction in predict(trained, paths, on_bad=note):
+        count += 1
         top = prediction.top(options.top)
         if options.json:
             classes = [
@@ -39,6 +41,8 @@ def run(options: PredictOptions) -> int:
             known = prediction.ids[name]
             more = f" ({known})" if known != name else ""
             print(f"  {100 * probability:6.2f} %  {name}{more}", flush=True)
+    if problems and count:
+        _tell(f"left out: {len(problems):,}, classified: {count:,}")
     return 2 if problems else 0
 
 
