@@ -80,6 +80,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "bucket": (LSTM, False),
     "ngrams": (NBSVM, 1),
     "min_reviews": (NBSVM, 25),
+    "word_clusters": (NBSVM, 3),
     "term_frequency": ({"model": "tfidf"}, "raw"),
     "penalty_inverse": (NBSVM, 0.1),
     "smoothing": (NBSVM, 9.0),

@@ -21,7 +21,7 @@ from imdb_sentiment.model.linear import (
     term_frequency,
     unit,
 )
-from imdb_sentiment.model.ngrams import FeatureCounter, NgramCounter, document_frequency
+from imdb_sentiment.model.ngrams import FeatureCounter, NgramCounter, Tokens, document_frequency
 from imdb_sentiment.model.trained import load
 from imdb_sentiment.train_linear import fit_and_validate
 from shared.errors import UserError
@@ -33,7 +33,7 @@ TEXTS = ["a b a b c", "b c d", "", "a b c d e a b", "c", "d e f", "a b"]
 @pytest.mark.parametrize("least", [1, 2])
 def test_ngrams_are_those_of_scikit_learn(longest: int, least: int) -> None:
     counter = NgramCounter(longest, least)
-    ours = counter.fit(list(map(str.split, TEXTS))).toarray()
+    ours = counter.fit(Tokens.of(map(str.split, TEXTS))).toarray()
     theirs = CountVectorizer(
         tokenizer=str.split,
         token_pattern=None,
@@ -64,7 +64,7 @@ def test_ngrams_of_reviews_are_those_of_scikit_learn(sample_folder: Path) -> Non
 
 def test_no_ngram_crosses_the_end_of_a_review() -> None:
     counter = NgramCounter(2, 1)
-    counter.fit([["x", "y"], ["z", "x"], ["y", "z"]])
+    counter.fit(Tokens.of([["x", "y"], ["z", "x"], ["y", "z"]]))
     assert sorted(counter.name_of(i) for i in range(counter.features)) == [
         "x",
         "x y",
@@ -82,6 +82,31 @@ def test_prefixes_are_features_beside_the_words() -> None:
     assert counter.parts["words"].features == 5 + 3 + 1
     assert names[9:] == ["very", "disap-", "fans", "very disap-", "disap- fans"]
     assert counts[:, names.index("disap-")].tolist() == [1, 1]
+
+
+def test_words_with_the_same_neighbors_are_a_cluster_and_its_ngrams_are_features() -> None:
+    # Four kinds of words, each between its own neighbors; the first of each kind is the most frequent.
+    kinds = [[f"{kind}{i}" for i in range(5)] for kind in "abcd"]
+    a, b, c, d = ([kind[0], *kind] for kind in kinds)
+    texts = [f"{a[i % 6]} {b[i // 6 % 6]} rare{i} {c[i % 6]} {d[i // 6 % 6]}" for i in range(216)]
+    counter = FeatureCounter(str.split, 2, 1, word_clusters=4)
+    counts = counter.fit(texts)
+    words = counter.parts["words"].words.tokens
+    cluster_of = {word: words[i] for word, i in zip(words, counter.cluster_of, strict=True)}
+    for kind in kinds:
+        assert {cluster_of[word] for word in kind} == {cluster_of[kind[0]]} <= set(kind)
+    assert cluster_of["rare7"] == "rare7"
+    names = [counter.name_of(column) for column in range(counter.features)]
+    pair = f"[{cluster_of['a0']} {cluster_of['b0']}]"
+    assert (counts[:, names.index(pair)].toarray() == 1).all()  # every review has a word of each
+    with pytest.raises(IndexError):
+        counter.name_of(counter.features)
+
+
+def test_fewer_words_than_make_a_cluster_stay_alone() -> None:
+    counter = FeatureCounter(str.split, 1, 1, word_clusters=100)
+    counter.fit(["one two three"] * 9)
+    assert counter.cluster_of.tolist() == [0, 1, 2]
 
 
 def test_strongest_ngrams_have_a_row_each_with_the_sum_of_their_columns() -> None:
@@ -126,7 +151,7 @@ def test_rows_have_length_one_and_empty_ones_stay_empty() -> None:
 
 
 def test_saved_model_judges_as_before(tmp_path: Path, sample_folder: Path) -> None:
-    config = TrainConfig(model="nbsvm", prefix_letters=5)
+    config = TrainConfig(model="nbsvm", prefix_letters=5, word_clusters=20)
     reviews = read_split(sample_folder, "train")
     counter = make_counter(config)
     weights = fit(config, counter.fit(reviews.texts), reviews.labels, 2)
@@ -164,18 +189,19 @@ def test_ratings_give_eight_probabilities(sample_folder: Path) -> None:
 
 def test_no_common_word_is_an_error_of_the_user() -> None:
     with pytest.raises(UserError, match="No word is in 2 of the 2 training reviews"):
-        NgramCounter(2, 2).fit([["a", "b"], ["c", "d"]])
+        NgramCounter(2, 2).fit(Tokens.of([["a", "b"], ["c", "d"]]))
 
 
+@pytest.mark.parametrize("clusters", [None, 20])
 def test_validation_is_that_of_a_model_which_has_never_seen_the_validation_reviews(
-    sample_folder: Path,
+    clusters: int | None, sample_folder: Path
 ) -> None:
-    """The n-grams that only validation makes frequent enough must not enter the smoothing sums."""
+    """What only validation makes frequent enough must not enter the smoothing sums, nor the clusters."""
     reviews = read_split(sample_folder, "train")
     part = np.arange(800) % 20
     train, valid = reviews.take(np.flatnonzero(part < 1)), reviews.take(np.flatnonzero(part > 5))
     data = Data(train, valid, valid, True, {})
-    config = TrainConfig(model="nbsvm", prefix_letters=5, smoothing=3.0)
+    config = TrainConfig(model="nbsvm", prefix_letters=5, word_clusters=clusters, smoothing=3.0)
     _, together = fit_and_validate(config, data)
     counter = make_counter(config)
     weights = fit(config, counter.fit(train.texts), train.labels, 2)
@@ -196,7 +222,7 @@ def test_term_frequency_is_what_it_is_called(frequency: str, expected: float) ->
 def test_tfidf_is_that_of_scikit_learn() -> None:
     config = TrainConfig(model="tfidf", term_frequency="raw")
     counter = NgramCounter(2, 1)
-    counts = counter.fit(list(map(str.split, TEXTS)))
+    counts = counter.fit(Tokens.of(map(str.split, TEXTS)))
     scales = scale_of(config, counts, np.zeros(len(TEXTS), dtype=bool))
     ours = unit(term_frequency(config, counts), scales).toarray()
     theirs = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2))

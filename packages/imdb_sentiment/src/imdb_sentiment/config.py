@@ -20,7 +20,9 @@ MAY_CHANGE_ON_RESUME = ("data", "test_data", *MAY_CHANGE)
 
 
 _OF_MODELS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("ngrams", "min_reviews", "penalty_inverse", "refit"), LINEAR),
+    **dict.fromkeys(
+        ("ngrams", "min_reviews", "word_clusters", "penalty_inverse", "refit"), LINEAR
+    ),
     "term_frequency": ("tfidf",),
     "smoothing": ("nbsvm",),
     **dict.fromkeys(
@@ -145,7 +147,8 @@ class TrainConfig(LoopConfig):
             *("min_steps", "bucket"),
         ),
         "linear models": (
-            *("ngrams", "min_reviews", "term_frequency", "penalty_inverse", "smoothing", "refit"),
+            *("ngrams", "min_reviews", "word_clusters", "term_frequency", "penalty_inverse"),
+            *("smoothing", "refit"),
         ),
     }
     RESETS: ClassVar[dict[str, str]] = {"epochs": "min_steps"}
@@ -286,6 +289,9 @@ class TrainConfig(LoopConfig):
     """Longest n-gram that is a feature (nbsvm, tfidf), 1 to 4."""
     min_reviews: int = 2
     """Training reviews that a feature must occur in (nbsvm, tfidf), >= 1."""
+    word_clusters: int | None = None
+    """Clusters of words with similar neighbors, whose n-grams are features beside those of words (nbsvm, tfidf), >= 1;
+    null: none."""
     term_frequency: Literal["binary", "raw", "log"] = "binary"
     """What counts of a feature in a review (tfidf); binary: that it occurs; raw: how often; log: 1 + log of how often.
     NB-SVM is binary."""
@@ -305,7 +311,7 @@ class TrainConfig(LoopConfig):
             "min_count", "max_tokens", "embedding_size", "hidden_size", "layers", "batch_size", "min_reviews",
         ):  # fmt: skip
             problem(getattr(self, name) < 1, name, getattr(self, name), ">= 1")
-        for name in ("head_size", "crop", "prefix_letters"):
+        for name in ("head_size", "crop", "prefix_letters", "word_clusters"):
             value = getattr(self, name)
             problem(value is not None and value < 1, name, value, ">= 1 or null")
         for name in ("lora_rank", "min_steps"):

@@ -82,17 +82,18 @@ def fit_and_validate(
     """Return the model to keep, and the figures on valid of one that was fitted on train alone.
 
     Reviews are counted once. The n-grams that validation may know are those of the training reviews: columns that are
-    frequent enough only because of valid are taken out before anything is fitted.
+    frequent enough only because of valid are taken out before anything is fitted. Words are clustered by the training
+    reviews alone.
     """
     classes = data.classes(config.task)
     counter = linear.make_counter(config)
     known, targets = len(data.train), data.train.targets(config.task)
     texts = [*data.train.texts, *(data.valid.texts if config.refit else ())]
-    counts = counter.fit(texts)
+    counts = counter.fit(texts, known)
     train_counts = counts[:known]
     valid_counts = counts[known:] if config.refit else counter.transform(data.valid.texts)
     if config.refit:
-        is_known = document_frequency(train_counts) >= config.min_reviews
+        is_known = document_frequency(train_counts) >= counter.min_reviews
         train_counts, valid_counts = train_counts[:, is_known], valid_counts[:, is_known]
     weights = linear.fit(config, train_counts, targets, len(classes))
     probabilities = weights.probabilities(linear.term_frequency(config, valid_counts))

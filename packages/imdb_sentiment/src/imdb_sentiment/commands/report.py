@@ -176,6 +176,10 @@ def _strongest(page: Report, path: Path) -> None:
     )
     if any(name.endswith("-") for name, _ in [*low, *high]):
         page.text("A hyphen at the end marks the first letters of a longer word.")
+    if any(name.startswith("[") for name, _ in [*low, *high]):
+        page.text(
+            "Brackets mark words that stand for clusters: [good] for it and the words with similar neighbors."
+        )
 
 
 def _subtitle(summary: dict[str, Any]) -> str:

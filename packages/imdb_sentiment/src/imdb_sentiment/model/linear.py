@@ -141,7 +141,12 @@ class LinearClassifier(Classifier):
 def make_counter(config: TrainConfig) -> FeatureCounter:
     """Return the counter of a configuration, not yet fitted."""
     return FeatureCounter(
-        tokenize_with(config.tokenizer), config.ngrams, config.min_reviews, config.prefix_letters
+        tokenize_with(config.tokenizer),
+        config.ngrams,
+        config.min_reviews,
+        config.prefix_letters,
+        config.word_clusters,
+        seed=config.seed,
     )
 
 
@@ -168,11 +173,16 @@ def fit(config: TrainConfig, counts: Any, targets: NDArray[np.int64], classes: i
             weights.append(np.zeros(counts.shape[1]))
             biases.append(CONSTANT_SCORE if is_positive.all() else -CONSTANT_SCORE)
             continue
+        # A hundredth of this tolerance, the library's default, takes twice as long for the same accuracy.
         regression = LogisticRegression(
-            C=config.penalty_inverse, solver="liblinear", dual=True, random_state=config.seed
+            C=config.penalty_inverse,
+            solver="liblinear",
+            dual=True,
+            tol=0.01,
+            random_state=config.seed,
         )
         with warnings.catch_warnings():
-            # liblinear's dual form stops at a number of passes; the accuracy has settled long before.
+            # Where a hundred passes are not enough, the accuracy has settled long before.
             warnings.simplefilter("ignore", ConvergenceWarning)
             regression.fit(unit(terms, scales[-1]), is_positive)
         weights.append(regression.coef_[0])

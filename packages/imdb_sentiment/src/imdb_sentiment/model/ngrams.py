@@ -8,7 +8,8 @@ columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,64 @@ Ints = NDArray[np.int64]
 
 NONE = -1
 """Number of an n-gram that is not a feature."""
+HASHES = 16_777_213  # a prime
+"""Hashes of n-grams that are told apart."""
+CLUSTER_REVIEWS = 4500
+"""An n-gram of clusters must occur in one of so many reviews: rarer ones take time and tell nothing more."""
 FORMER_NAMES = {"prefixes": "stems"}
 """File names that runs of earlier versions have."""
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of all reviews, T of them, as numbers; what is done to words is done once for each word type.
+
+    Parameters
+    ----------
+    types : list of str
+        Word types, by first occurrence.
+    numbers : int64 array (T,)
+        The type of each token.
+    reviews : int64 array (T,)
+        The review of each token, rising.
+    count : int
+        N.
+    """
+
+    types: list[str]
+    numbers: Ints
+    reviews: Ints
+    count: int
+
+    @classmethod
+    def of(cls, reviews_tokens: Iterable[Sequence[str]]) -> Tokens:
+        """Number the tokens of reviews given one by one (N sequences)."""
+        known: dict[str, int] = {}
+        parts = [
+            np.array([known.setdefault(token, len(known)) for token in tokens], dtype=np.int32)
+            for tokens in reviews_tokens
+        ]
+        numbers = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int64)
+        reviews = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return cls(list(known), numbers, reviews, len(parts))
+
+    def renamed(self, name_of: Callable[[str], str | None]) -> Tokens:
+        """Give each type another name; types may get the same, and tokens whose type gets None are left out."""
+        known: dict[str, int] = {}
+        names = map(name_of, self.types)
+        number_of = [NONE if n is None else known.setdefault(n, len(known)) for n in names]
+        numbers = np.array(number_of, dtype=np.int64)[self.numbers]
+        is_kept = numbers != NONE
+        return Tokens(list(known), numbers[is_kept], self.reviews[is_kept], self.count)
+
+    def numbered(self, vocabulary: Vocabulary) -> Ints:
+        """Return the number of each token in a vocabulary (T,), or `NONE`."""
+        known = [vocabulary.id(name) if name in vocabulary else NONE for name in self.types]
+        return np.array(known, dtype=np.int64)[self.numbers]
+
+
 class FeatureCounter:
-    """Counts n-grams of words, and unigrams and bigrams of word prefixes beside them if wanted.
+    """Counts n-grams of words; if wanted, also unigrams and bigrams of word prefixes, and n-grams of word clusters.
 
     Prefixes stand in for stems: "disappointing" and "disappointed" have a feature in common, which helps rare forms.
 
@@ -42,65 +95,129 @@ class FeatureCounter:
         Reviews that a feature must occur in, >= 1.
     prefix_letters : int or None
         Letters of a prefix; None: no prefixes.
+    word_clusters : int or None
+        Clusters of words; None: none.
+    seed : int
+        Of the clusters.
+
+    Attributes
+    ----------
+    cluster_of : int64 array (V,)
+        For each of the V words that are features, the number of the word that stands for its cluster.
     """
 
     def __init__(
-        self, tokenize: Tokenize, longest: int, min_reviews: int, prefix_letters: int | None = None
+        self,
+        tokenize: Tokenize,
+        longest: int,
+        min_reviews: int,
+        prefix_letters: int | None = None,
+        word_clusters: int | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.tokenize, self.prefix_letters = tokenize, prefix_letters
+        self.word_clusters, self.seed = word_clusters, seed
         self.parts = {"words": NgramCounter(longest, min_reviews)}
         if prefix_letters is not None:
             self.parts["prefixes"] = NgramCounter(min(2, longest), min_reviews)
+        if word_clusters is not None:
+            # Clusters are more frequent than words, so that longer n-grams of theirs are, too.
+            self.parts["clusters"] = NgramCounter(longest + 1, min_reviews)
+        self.cluster_of = np.zeros(0, dtype=np.int64)
 
     @property
     def features(self) -> int:
         """F."""
         return sum(part.features for part in self.parts.values())
 
-    def fit(self, texts: Sequence[str]) -> Any:
+    @property
+    def min_reviews(self) -> Ints:
+        """Reviews that each feature had to occur in, (F,)."""
+        return np.concatenate([np.full(p.features, p.min_reviews) for p in self.parts.values()])
+
+    def fit(self, texts: Sequence[str], known: int | None = None) -> Any:
         """Choose the features; return the matrix that `transform` would.
+
+        Parameters
+        ----------
+        texts : sequence of str (N,)
+        known : int, optional
+            Reviews, the first of all, that words are clustered by; default: all.
 
         Raises
         ------
         UserError
             No word is in enough reviews.
         """
-        return self._stacked(texts, NgramCounter.fit)
+        tokens = Tokens.of(map(self.tokenize, texts))
+        matrices = [self.parts["words"].fit(tokens)]
+        if self.word_clusters is not None:
+            self._cluster(tokens, len(texts) if known is None else known)
+        return self._stacked(tokens, matrices, NgramCounter.fit)
 
     def transform(self, texts: Sequence[str]) -> Any:
         """Return how often each feature occurs in each review, a scipy CSR matrix of float32 (N, F)."""
-        return self._stacked(texts, NgramCounter.transform)
+        tokens = Tokens.of(map(self.tokenize, texts))
+        matrices = [self.parts["words"].transform(tokens)]
+        return self._stacked(tokens, matrices, NgramCounter.transform)
 
     def name_of(self, feature: int) -> str:
-        """Return the words of a column; prefixes of words end in a hyphen."""
-        words = self.parts["words"]
-        if feature < words.features:
-            return words.name_of(feature)
-        prefixes = self.parts["prefixes"].name_of(feature - words.features).split()
-        letters = self.prefix_letters
-        return " ".join(f"{p}-" if len(p) == letters else p for p in prefixes)
+        """Return the words of a column; prefixes end in a hyphen, words that stand for a cluster are in brackets."""
+        for kind, part in self.parts.items():
+            if feature < part.features:
+                words = part.name_of(feature)
+                if kind == "prefixes":
+                    letters = self.prefix_letters
+                    return " ".join(f"{w}-" if len(w) == letters else w for w in words.split())
+                return f"[{words}]" if kind == "clusters" else words
+            feature -= part.features
+        raise IndexError(f"there are only {self.features} features")
 
     def save(self, folder: Path) -> dict[str, Ints]:
         """Write the unigrams; return the longer n-grams, for the model's own file."""
-        return {
-            k: v for name, part in self.parts.items() for k, v in part.save(folder, name).items()
-        }
+        arrays = {"cluster_of": self.cluster_of} if self.word_clusters is not None else {}
+        for name, part in self.parts.items():
+            arrays |= part.save(folder, name)
+        return arrays
 
     def load(self, folder: Path, arrays: dict[str, Any]) -> None:
         """Read what `save` wrote and returned."""
         for name, part in self.parts.items():
             former = FORMER_NAMES.get(name, name)
             part.load(folder, former if (folder / f"{former}.txt").exists() else name, arrays)
+        if self.word_clusters is not None:
+            self.cluster_of = arrays["cluster_of"]
 
-    def _stacked(self, texts: Sequence[str], count: Callable[..., Any]) -> Any:
+    def _cluster(self, tokens: Tokens, known: int) -> None:
+        """Cluster the words of the first reviews."""
+        from imdb_sentiment.model.word_clusters import cluster_words
+
+        words = self.parts["words"]
+        ends = np.searchsorted(tokens.reviews, np.arange(1, known + 1))
+        sequences = np.split(tokens.numbered(words.words), ends)[:known]
+        self.cluster_of = cluster_words(
+            sequences,
+            len(words.words),
+            self.word_clusters or 1,
+            min_reviews=words.min_reviews,
+            seed=self.seed,
+        )
+        self.parts["clusters"].min_reviews = max(words.min_reviews, known // CLUSTER_REVIEWS)
+
+    def _stacked(self, tokens: Tokens, matrices: list[Any], count: Callable[..., Any]) -> Any:
+        """Return the matrix of words with those of the other parts, which are counted, beside it."""
         from scipy import sparse
 
-        tokens = [self.tokenize(text) for text in texts]
-        matrices = [count(self.parts["words"], tokens)]
         if "prefixes" in self.parts:
             letters = self.prefix_letters
-            prefixes = [[t[:letters] for t in own if t[0].isalnum()] for own in tokens]
+            prefixes = tokens.renamed(lambda word: word[:letters] if word[0].isalnum() else None)
             matrices.append(count(self.parts["prefixes"], prefixes))
+        if "clusters" in self.parts:
+            words = self.parts["words"].words.tokens
+            cluster_of = dict(zip(words, (words[i] for i in self.cluster_of.tolist()), strict=True))
+            clusters = tokens.renamed(lambda word: cluster_of.get(word, word))
+            matrices.append(count(self.parts["clusters"], clusters))
         return matrices[0] if len(matrices) == 1 else sparse.hstack(matrices, format="csr")
 
 
@@ -133,35 +250,37 @@ class NgramCounter:
         """F."""
         return len(self.words) + sum(len(keys) for keys in self.keys)
 
-    def fit(self, reviews_tokens: Sequence[Sequence[str]]) -> Any:
-        """Choose the n-grams of reviews given as tokens (N lists); return the matrix that `transform` would.
+    def fit(self, tokens: Tokens) -> Any:
+        """Choose the n-grams; return the matrix that `transform` would.
 
         Raises
         ------
         UserError
             No word is in enough reviews.
         """
-        provisional: dict[str, int] = {}
-        words, reviews = _flat(reviews_tokens, provisional)
-        count = len(reviews_tokens)
-        in_reviews = _document_frequency(words, reviews, count, len(provisional))
+        words, reviews, count = tokens.numbers, tokens.reviews, tokens.count
+        in_reviews = _document_frequency(words, reviews, count, len(tokens.types))
         kept = np.flatnonzero(in_reviews >= self.min_reviews)
         if not len(kept):
             raise UserError(
                 f"No word is in {self.min_reviews} of the {count} training reviews. "
                 "Give more reviews, or a smaller --min-reviews."
             )
-        names = list(provisional)
+        names = tokens.types
         self.words = Vocabulary(
             [names[i] for i in kept.tolist()], in_reviews[kept].tolist(), unknown=None
         )
-        numbers = np.full(len(provisional), NONE)
+        numbers = np.full(len(names), NONE)
         numbers[kept] = np.arange(len(kept))
         words = numbers[words]
         self.keys = []
         ngrams, by_length = words, [words]
         for n in range(2, self.longest + 1):
             keys, positions = self._extended(ngrams, words, reviews, n)
+            # Most n-grams are too rare. Counting hashes finds most of those, and only the others need to be sorted.
+            hashes = keys % HASHES
+            is_possible = np.bincount(hashes, minlength=HASHES)[hashes] >= self.min_reviews
+            keys, positions = keys[is_possible], positions[is_possible]
             candidates, number_of = np.unique(keys, return_inverse=True)
             in_reviews = _document_frequency(number_of, reviews[positions], count, len(candidates))
             is_kept = in_reviews >= self.min_reviews
@@ -172,9 +291,9 @@ class NgramCounter:
             by_length.append(ngrams)
         return self._matrix(by_length, reviews, count)
 
-    def transform(self, reviews_tokens: Sequence[Sequence[str]]) -> Any:
+    def transform(self, tokens: Tokens) -> Any:
         """Return how often each n-gram occurs in each review, a scipy CSR matrix of float32 (N, F)."""
-        words, reviews = _flat(reviews_tokens, self.words)
+        words, reviews = tokens.numbered(self.words), tokens.reviews
         ngrams, by_length = words, [words]
         for n, known in enumerate(self.keys, start=2):
             keys, positions = self._extended(ngrams, words, reviews, n)
@@ -183,7 +302,7 @@ class NgramCounter:
             ngrams = np.full(len(words), NONE)
             ngrams[positions] = np.where(is_known, at, NONE)
             by_length.append(ngrams)
-        return self._matrix(by_length, reviews, len(reviews_tokens))
+        return self._matrix(by_length, reviews, tokens.count)
 
     def name_of(self, feature: int) -> str:
         """Return the words of a column."""
@@ -251,22 +370,3 @@ def _pairs(numbers: Ints, reviews: Ints, count: int) -> tuple[Ints, Ints]:
 
 def _document_frequency(numbers: Ints, reviews: Ints, count: int, size: int) -> Ints:
     return np.bincount(_pairs(numbers, reviews, count)[0] // count, minlength=size)
-
-
-def _flat(
-    reviews_tokens: Sequence[Sequence[str]], known: dict[str, int] | Vocabulary
-) -> tuple[Ints, Ints]:
-    """Return the number of every token of all reviews, and which review it is in.
-
-    A dictionary takes in new tokens; a vocabulary gives `NONE` for those.
-    """
-    parts: list[NDArray[np.int32]] = []
-    for tokens in reviews_tokens:
-        if isinstance(known, dict):
-            numbers = [known.setdefault(token, len(known)) for token in tokens]
-        else:
-            numbers = [known.id(token) if token in known else NONE for token in tokens]
-        parts.append(np.array(numbers, dtype=np.int32))
-    lengths = [len(part) for part in parts]
-    flat = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int64)
-    return flat, np.repeat(np.arange(len(reviews_tokens)), lengths)
