@@ -105,6 +105,13 @@ def test_inspect_shows_the_first_batch_and_writes_the_vocabulary(
     assert imdb(*words, "--word", "absent")[0] == 2
 
 
+def test_classes_that_differ_in_capitals_alone_are_named(imdb: Caller, tmp_path: Path) -> None:
+    rows = [f"fine {i},{('good', 'Good')[i % 2]}\ndull {i},bad" for i in range(40)]
+    (tmp_path / "own.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    _, printed, _ = imdb("train", "--recipe", "nbsvm", "--data", "own.csv", "--out", "run")
+    assert "differ in capitals alone are told apart: Good, good.\n" in printed
+
+
 def test_three_classes_from_a_table_and_their_names(imdb: Caller, tmp_path: Path) -> None:
     rows = ["review;mood"]
     for number in range(40):

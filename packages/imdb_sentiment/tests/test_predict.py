@@ -131,6 +131,20 @@ def test_tables_of_all_kinds_give_the_same(imdb: Caller, linear_run: Path, tmp_p
         assert imdb("predict", linear_run, "--file", *words) == (0, expected, ""), words
 
 
+def test_table_is_read_in_the_form_of_the_runs(imdb: Caller, tmp_path: Path) -> None:
+    rows = "".join(f"schön {i};gut\nöde {i};schlecht\n" for i in range(20))
+    (tmp_path / "own.csv").write_text("Text;Urteil\n" + rows, encoding="cp1252")
+    form = ("--text-column", "Text", "--label-column", "Urteil", "--separator", ";")
+    train = ("train", "--recipe", "nbsvm", "--data", "own.csv", "--encoding", "cp1252", "--quiet")
+    assert imdb(*train, *form, "--out", "run")[0] == 0
+    code, printed, error = imdb("predict", "run", "--file", "own.csv")
+    assert (code, error) == (0, "")
+    assert [line.split("\t")[0] for line in printed.splitlines()] == ["gut", "schlecht"] * 20
+    assert "schön 0" in printed
+    (tmp_path / "more.jsonl").write_text('{"Text": "öde"}\n')  # has no separator
+    assert imdb("predict", "run", "--file", "more.jsonl")[1].startswith("schlecht")
+
+
 @pytest.mark.reliability
 def test_review_of_a_megabyte_is_judged_and_explained(
     imdb: Caller, tmp_path: Path, linear_run: Path, lstm_run: Path

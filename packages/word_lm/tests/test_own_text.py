@@ -67,6 +67,19 @@ def test_folder_of_any_text_files_is_joined_and_split(tmp_path: Path) -> None:
         load_text(TrainConfig(data=str(tmp_path)))
 
 
+@pytest.mark.parametrize("tokenizer", ["space", "word"])
+def test_chinese_taken_for_phrases_is_told_of(tokenizer: str, tmp_path: Path) -> None:
+    path = tmp_path / "zh.txt"
+    path.write_text(
+        "今天天气很好,我们去公园散步。\n他在图书馆看了一本新书。\n" * 30, encoding="utf-8"
+    )
+    config = TrainConfig(data=str(path), tokenizer=tokenizer)
+    assert "--tokenizer unicode" in load_text(config).notes[-1]
+    characters = load_text(replace(config, tokenizer="unicode"))
+    assert "天" in characters.vocabulary.tokens
+    assert not any("--tokenizer" in note for note in characters.notes)
+
+
 @pytest.mark.parametrize("names", ["{}.txt.bz2", "wiki.{}.tokens", "wiki.{}.raw"])
 def test_splits_are_known_by_publishers_names_and_packed(names: str, tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):

@@ -18,6 +18,10 @@ def say_start(run: RunDirectory, config: TrainConfig, data: Data, details: str) 
     if data.train.classes != CLASSES:
         names = (repr(name) if "," in name else name for name in data.train.classes)
         run.say(f"classes: {', '.join(names)}")
+        folded = [name.casefold() for name in data.train.classes]
+        alike = [n for n, f in zip(data.train.classes, folded, strict=True) if folded.count(f) > 1]
+        if alike:
+            run.say(f"Classes that differ in capitals alone are told apart: {', '.join(alike)}.")
     if not data.has_test:
         run.say(
             f"The data has no test set: {config.test_fraction:.0%} of each class were split off as one. "

@@ -78,14 +78,16 @@ class PredictOptions:
     texts: tuple[str, ...] = positional(default=())
     """Reviews, each in quotes; default: standard input, a review a line; an empty line is an empty review."""
     file: str | None = None
-    """Text file with a review a line, or a table: CSV, TSV, JSONL (.gz, .bz2, .xz too)."""
+    """Text file with a review a line (an empty line is an empty review), or a table: CSV, TSV, JSONL (.gz, .bz2, .xz
+    too)."""
     text_column: str | None = None
     """Column of a table that has the reviews, or its number where there is no header; default: as in the run. With
     it, standard input is CSV."""
     separator: str | None = None
-    """Separator of the columns, `tab` for a tab; default: by the file's name; a comma on standard input."""
-    encoding: str = "utf-8"
-    """Encoding of the file."""
+    """Separator of the columns, `tab` for a tab; default: as in the run, else by the file's name; a comma on standard
+    input."""
+    encoding: str | None = None
+    """Encoding of the file; default: a table's as in the run, else utf-8."""
     json: bool = False
     """Print a JSON object a line."""
     batch_size: int = 256
@@ -102,9 +104,9 @@ class PredictOptions:
             for text in self.texts:
                 # The name of a file would be classified as if it were a review.
                 problem(is_file_name(text), "texts", text, "a review; a file is named with --file")
-            for name, unset in (("text_column", None), ("separator", None), ("encoding", "utf-8")):
+            for name in ("text_column", "separator", "encoding"):
                 value = getattr(self, name)
-                odd = value != unset and bool(self.texts)
+                odd = value is not None and bool(self.texts)
                 expected = "none where reviews are given; a table is named with --file"
                 problem(odd, name, value, expected)
 

@@ -12,9 +12,9 @@ from imdb_sentiment.commands.options import PredictOptions
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.model.trained import load
 from imdb_sentiment.predict import batches, whole_lines
-from shared.data.tables import Table, is_table
+from shared.data.tables import SUFFIXES, Table, is_table
 from shared.errors import UserError
-from shared.text.text_files import as_they_arrive, standard_input
+from shared.text.text_files import as_they_arrive, standard_input, without_packing
 
 SHOWN = 60
 """Characters of a review that are printed beside its prediction."""
@@ -38,7 +38,7 @@ def run(options: PredictOptions) -> int:
 
 
 def texts_of(options: PredictOptions, config: TrainConfig) -> Iterator[str]:
-    """Return the reviews one by one, read as they are asked for; a table without --text-column has the run's column.
+    """Return the reviews one by one, read as they are asked for; a table has the form of the run's where none is given.
 
     Raises
     ------
@@ -55,9 +55,14 @@ def texts_of(options: PredictOptions, config: TrainConfig) -> Iterator[str]:
         return column_of(Table(standard_input(), "standard input", separator), column)
     path = Path(options.file)
     if column is None and not is_table(path):
-        return whole_lines(path, options.encoding)
-    own = options.separator or (None if is_table(path) else ",")
-    table = Table.open(path, separator=own, encoding=options.encoding)
+        return whole_lines(path, options.encoding or "utf-8")
+    own, encoding = options.separator, options.encoding
+    if (
+        SUFFIXES.get(without_packing(path).suffix.lower()) != ""
+    ):  # JSON is UTF-8, without separators
+        own = own or config.separator or (None if is_table(path) else ",")
+        encoding = encoding or config.encoding
+    table = Table.open(path, separator=own, encoding=encoding or "utf-8")
     return column_of(table, column or config.text_column)
 
 

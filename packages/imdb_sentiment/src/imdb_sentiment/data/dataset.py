@@ -269,7 +269,8 @@ def read_table(path: Path, classes: Sequence[str] | None, columns: Columns) -> R
             raise UserError(f"{path}:{line}: the text is {text!r}. Expected a string.")
         if isinstance(label, float | list | dict) or label is None or str(label).strip() == "":
             raise UserError(
-                f"{path}:{line}: the label is {label!r}. Expected a class, as text or whole number."
+                f"{path}:{line}: the label is {label!r}. Expected a class, as text or whole number. Give it one, or "
+                "remove the row."
             )
         texts.append(text)
         given.append(str(label).strip())

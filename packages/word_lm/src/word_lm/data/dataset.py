@@ -21,7 +21,7 @@ from shared.data.samples import data_or_sample
 from shared.errors import UserError
 from shared.runs.listing import is_in_run
 from shared.text.text_files import PACKED, read_pieces, without_packing
-from shared.text.tokenizers import tokenizer
+from shared.text.tokenizers import has_phrases, tokenizer
 from shared.text.vocabulary import Vocabulary
 from word_lm.config import TrainConfig
 from word_lm.data import sample
@@ -36,6 +36,10 @@ EXPECTED = (
 )
 ENDINGS = (".txt", ".text", ".md", ".tokens", ".raw")
 """Names of text files in a folder end so, or so before an ending of packed files."""
+PHRASES = (
+    "most words are whole phrases of a script without spaces; --tokenizer unicode takes each "
+    "character as a word"
+)
 
 Tokenize = Callable[[str], list[str]]
 
@@ -100,6 +104,8 @@ def load_text(config: TrainConfig, start: Vocabulary | None = None) -> Text:
         joined = np.concatenate([table.ids(file, tokenize) for file in files])
         splits = _split(path, joined, table[END_OF_LINE])
         notes = (*notes, "split 90 / 5 / 5 into train, valid and test, at line ends")
+    if has_phrases(table):
+        notes = (*notes, PHRASES)
     counts = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
     vocabulary = Vocabulary.from_counts(
         dict(zip(table, counts.tolist(), strict=True)),
