@@ -67,6 +67,12 @@ def test_folder_of_any_text_files_is_joined_and_split(tmp_path: Path) -> None:
         load_text(TrainConfig(data=str(tmp_path)))
 
 
+@pytest.mark.parametrize(("end", "where"), [("\n", "at line ends"), (" ", "within lines")])
+def test_where_a_text_is_split_is_told(end: str, where: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"the cat sat .{end}" * 100)
+    assert where in load_text(TrainConfig(data=str(tmp_path / "a.txt"))).notes[0]
+
+
 @pytest.mark.parametrize("tokenizer", ["space", "word"])
 def test_chinese_taken_for_phrases_is_told_of(tokenizer: str, tmp_path: Path) -> None:
     path = tmp_path / "zh.txt"

@@ -103,7 +103,9 @@ def load_text(config: TrainConfig, start: Vocabulary | None = None) -> Text:
         files, notes = _text_files(path) if path.is_dir() else ([path], ())
         joined = np.concatenate([table.ids(file, tokenize) for file in files])
         splits = _split(path, joined, table[END_OF_LINE])
-        notes = (*notes, "split 90 / 5 / 5 into train, valid and test, at line ends")
+        at_ends = all(splits[name][-1] == table[END_OF_LINE] for name in ("train", "valid"))
+        where = "at line ends" if at_ends else "within lines, having no line end near"
+        notes = (*notes, f"split 90 / 5 / 5 into train, valid and test, {where}")
     if has_phrases(table):
         notes = (*notes, PHRASES)
     counts = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
