@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from esim.data.labels import LABELS
 from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
@@ -26,12 +27,18 @@ class Columns:
     label_column: str | None = None
     """Column of the label; default: gold_label or label."""
     label_values: tuple[str, ...] = ()
-    """The data's own words for entailment, neutral and contradiction, in this order; default: these, or 0, 1, 2."""
+    """The data's own words for entailment, neutral and contradiction, in this order, which answers have too; default:
+    these, or 0, 1, 2."""
     separator: str | None = None
     """Separator of the columns, one character or tab; default: by the file's name (.csv, .tsv, SNLI's .txt); JSON lines
     have none."""
     encoding: str = "utf-8"
     """Encoding of the files."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels for readers, in the order of `LABELS`."""
+        return self.label_values or LABELS
 
     def check_columns(self, problem: Problems) -> None:
         """Note label values that do not name each label once."""

@@ -9,7 +9,7 @@ another pair, so that nothing but the hypothesis can tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -108,7 +108,7 @@ def evaluate(
     Returns
     -------
     dict
-        As `figures`, with `split`, and with `checks` if asked for.
+        As `figures`, with `split`, `labels` (the run's own words for them), and with `checks` if asked for.
 
     Raises
     ------
@@ -122,7 +122,12 @@ def evaluate(
     size = scoring_batch(config)
     with progress_bar(len(pairs), label=name, unit="pair", quiet=quiet) as bar:
         scores = score_pairs(trained.model, pairs, batch_size=size, progress=bar.update)
-    values = {"split": name, **figures(scores, pairs), "left_out": pairs.left_out()}
+    values = {
+        "split": name,
+        "labels": list(config.label_names),
+        **figures(scores, pairs),
+        "left_out": pairs.left_out(),
+    }
     return values | {"checks": checks(trained, pairs, scores)} if with_checks else values
 
 
@@ -245,12 +250,12 @@ def checks(
     }
 
 
-def confusion_lines(table: NDArray[np.int64]) -> list[str]:
+def confusion_lines(table: NDArray[np.int64], names: Sequence[str] = LABELS) -> list[str]:
     """Return a confusion table as lines: labels downwards, predictions across."""
-    width = max(map(len, LABELS))
     corner = "label / pred."
-    lines = [f"{corner:<{width}}" + "".join(f"{name:>{width + 2}}" for name in LABELS)]
-    for name, row in zip(LABELS, table.tolist(), strict=True):
+    width = max(map(len, (corner, *names)))
+    lines = [f"{corner:<{width}}" + "".join(f"{name:>{width + 2}}" for name in names)]
+    for name, row in zip(names, table.tolist(), strict=True):
         lines.append(f"{name:<{width}}" + "".join(f"{count:>{width + 2},}" for count in row))
     return lines
 

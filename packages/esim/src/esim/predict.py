@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from esim.data.dataset import Pairs, batch_of, encoder
-from esim.data.labels import LABELS
 from esim.data.tokens import split_with
 from esim.measure import evaluate, probabilities, score_pairs, scoring_batch
 from esim.model.trained import TrainedModel, load_run
@@ -32,7 +31,7 @@ class Prediction:
     premise, hypothesis : tuple of str
         Words as the model read them, unknown ones too.
     probabilities : dict of str to float
-        By label.
+        By label: entailment, neutral and contradiction, or the data's own words for them (`--label-values`).
     unknown : frozenset of str
         Words that are not in the vocabulary.
     truncated : int
@@ -62,13 +61,13 @@ class Prediction:
         return self.probabilities[self.label]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `esim predict --json` prints."""
+        """Return what `esim predict --json` prints; a label that is named like another entry replaces it."""
         return {
             "label": self.label,
             **self.probabilities,
             "unknown": sorted(self.unknown),
             "truncated": self.truncated,
-        }
+        } | self.probabilities
 
 
 @dataclass(frozen=True, repr=False)
@@ -216,7 +215,7 @@ def _prediction(
     return Prediction(
         premise,
         hypothesis,
-        dict(zip(LABELS, row.tolist(), strict=True)),
+        dict(zip(trained.config.label_names, row.tolist(), strict=True)),
         frozenset(word for word in (*premise, *hypothesis) if word not in trained.vocabulary),
         sum(max(0, len(words) - longest) for words in tokens),
     )

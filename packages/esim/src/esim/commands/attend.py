@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from esim.commands.options import AttendOptions
 from esim.config import TrainConfig
 from esim.data.dataset import split_sentences
-from esim.data.labels import LABELS
 from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
@@ -180,4 +179,4 @@ def _plain(word: str) -> str:
 def _dev_pairs(config: TrainConfig) -> Iterator[Example]:
     """Yield the pairs that dev is made of: premise, hypothesis, label."""
     for premise, hypothesis, label in split_sentences(config, "dev"):
-        yield premise, hypothesis, LABELS[label]
+        yield premise, hypothesis, config.label_names[label]

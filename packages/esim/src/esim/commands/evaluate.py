@@ -41,7 +41,7 @@ def run(options: EvaluateOptions) -> int:
     )
     if values["left_out"]:
         print(values["left_out"])
-    print("\n".join(confusion_lines(np.array(values["confusion"]))))
+    print("\n".join(confusion_lines(np.array(values["confusion"]), values["labels"])))
     for check, value in values.get("checks", {}).items():
         print(f"{check:<40} {percent(value) or '-':>8}")
     return 0

@@ -86,7 +86,7 @@ def export(trained: TrainedModel, out: Path) -> float:
         save_graph(_Graph(trained.model).build(), folder / MODEL)
         trained.vocabulary.save(folder / "vocab.txt")
         facts = {
-            "labels": list(LABELS),
+            "labels": list(trained.config.label_names),
             "inputs": {
                 "premises": "int64 (B, Tp): ids as in vocab.txt",
                 "premise_lengths": "int64 (B,): words of each premise, at least 1",

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from esim.commands.options import InspectOptions
 from esim.config import TrainConfig
 from esim.data.dataset import PADDING, UNKNOWN, Data, batch_of, load_data
-from esim.data.labels import LABELS
 from esim.data.vectors import load_vectors, resolve
 from shared.text.batching import bucketed_batches
 from shared.text.inspection import word_to_show, write_vocabulary
@@ -33,7 +32,7 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
         print(json.dumps(_as_dict(config, data, word, vectors.matrix, vectors.source)))
         return 0
     for name, pairs in data.splits.items():
-        counts = ", ".join(f"{label} {pairs.facts()[label]:,}" for label in LABELS)
+        counts = pairs.by_label(config.label_names)
         lengths = pairs.lengths
         print(f"{name}: {len(pairs):,} pairs ({counts}); {pairs.left_out() or 'none left out'}")
         print(
@@ -71,7 +70,7 @@ def _print_batch(config: TrainConfig, data: Data, pairs: int) -> None:
     print(f"first batch: premises {shapes['premises']}, hypotheses {shapes['hypotheses']}")
     print(f"  {100 * padding:.1f} % {PADDING} (ids beyond each sentence's length are not read)")
     for number in range(min(pairs, len(first))):
-        print(f"  {LABELS[int(batch['labels'][number])]}")
+        print(f"  {config.label_names[int(batch['labels'][number])]}")
         for name in ("premise", "hypothesis"):
             ids = batch["premises" if name == "premise" else "hypotheses"][number].tolist()
             own = ids[: int(batch[f"{name}_lengths"][number])]

@@ -92,8 +92,9 @@ def _print_one(prediction: Prediction, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(prediction.as_dict()))
         return
+    width = max(map(len, prediction.probabilities))
     for name, probability in prediction.probabilities.items():
-        print(f"{name:<13} {probability:.4f}{'  <-' if name == prediction.label else ''}")
+        print(f"{name:<{width}} {probability:.4f}{'  <-' if name == prediction.label else ''}")
     if prediction.unknown:
         print(f"unknown words: {' '.join(sorted(prediction.unknown))}", file=sys.stderr)
     if prediction.truncated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from esim.commands.attend import examples
 from esim.commands.attend import write_page as write_attention
 from esim.config import TrainConfig
 from esim.data.dataset import Data, load_data
-from esim.data.labels import LABELS
 from esim.measure import calibration, checks, figures, score_pairs, scoring_batch
 from esim.model.hypothesis_only import HypothesisOnly
 from esim.model.trained import TrainedModel, current_names, load_run
@@ -169,7 +169,7 @@ def _add_checks(page: Report, trained: TrainedModel, data: Data) -> None:
     scores = score_pairs(trained.model, dev, batch_size=scoring_batch(trained.config))
     values = figures(scores, dev)
     page.html(STYLE)
-    page.html(_confusion_map(values["confusion"]))
+    page.html(_confusion_map(values["confusion"], trained.config.label_names))
     by_hypothesis = HypothesisOnly(data.splits["train"]).accuracy(dev)
     page.table(
         ["check", "fraction of pairs"],
@@ -190,15 +190,15 @@ def _add_checks(page: Report, trained: TrainedModel, data: Data) -> None:
     page.lines("Calibration", "confidence, %", "accuracy, %", curves, caption=caption)
 
 
-def _confusion_map(table: list[list[int]]) -> str:
+def _confusion_map(table: list[list[int]], names: Sequence[str]) -> str:
     """Return the confusion table, shaded by the fraction of each label's pairs."""
     fractions = [[count / max(1, sum(row)) for count in row] for row in table]
     texts = [
         [f"{count:,} ({100 * fraction:.0f} %)" for count, fraction in zip(*pair, strict=True)]
         for pair in zip(table, fractions, strict=True)
     ]
-    columns = [f"predicted {name}" for name in LABELS]
-    return heat_map("Confusion: labels by prediction", LABELS, columns, fractions, texts)
+    columns = [f"predicted {name}" for name in names]
+    return heat_map("Confusion: labels by prediction", names, columns, fractions, texts)
 
 
 def _subtitle(summary: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ Shapes: N pairs, B pairs of a batch, T longest sentence of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,21 @@ class Pairs:
         sides = (self.premises, self.hypotheses)
         return np.array([[len(s) for s in side] for side in sides], dtype=np.int64).T.reshape(-1, 2)
 
+    @property
+    def counts(self) -> list[int]:
+        """Number of pairs of each label, in the order of `LABELS`."""
+        counts: list[int] = np.bincount(self.labels, minlength=len(LABELS)).tolist()
+        return counts
+
+    def by_label(self, names: Sequence[str]) -> str:
+        """Say how many pairs each label has, under its name."""
+        return ", ".join(f"{name} {n:,}" for name, n in zip(names, self.counts, strict=True))
+
     def facts(self) -> dict[str, int]:
         """Return the counts that `summary.json` keeps."""
-        counts = np.bincount(self.labels, minlength=len(LABELS)).tolist()
         return {
             "pairs": len(self),
-            **dict(zip(LABELS, counts, strict=True)),
+            **dict(zip(LABELS, self.counts, strict=True)),
             "unlabeled": self.unlabeled,
             "bad": self.bad,
             "truncated": self.truncated,
@@ -132,7 +141,7 @@ def load_data(config: TrainConfig) -> Data:
     vocabulary = _vocabulary(config, texts)
     splits = {name: encode(part, vocabulary, config) for name, part in texts.items()}
     if len(set(splits["train"].labels.tolist())) < 2:
-        only = LABELS[int(splits["train"].labels[0])]
+        only = config.label_names[int(splits["train"].labels[0])]
         raise UserError(
             f"{path}: every training pair is {only}. Expected at least two different labels."
         )

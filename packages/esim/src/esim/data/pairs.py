@@ -298,7 +298,7 @@ def _label(
     if value is None and labels == "optional":
         return None
     if value is None:
-        raise _BadRow(f"{' or '.join(names)} is missing. Expected {', '.join(values or LABELS)}")
+        raise _BadRow(f"{' or '.join(names)} is missing. Expected {', '.join(columns.label_names)}")
     text = str(value).strip()
     if values:
         if text in values:

@@ -1,0 +1,61 @@
+"""Pairs of a reader's own: what training says about them, and the names of their labels in all answers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from esim import load
+from esim.cli import main
+
+Caller = Callable[..., tuple[int, str, str]]
+NAMES = ("supported", "unknown", "refuted")
+HYPOTHESES = ("An animal runs.", "A dog is happy.", "No dog runs.")
+TRAIN = (
+    "train", "--device", "cpu", "--threads", 1, "--steps", 2, "--embedding-size", 8, "--hidden-size", 8,
+)  # fmt: skip
+COLUMNS = (
+    "--premise-column", "text", "--hypothesis-column", "claim", "--label-column", "verdict",
+)  # fmt: skip
+
+
+def write(path: Path, labels: Sequence[str], count: int = 30) -> Path:
+    """Write pairs of 10 premises in a table whose columns have other names than SNLI's."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "claim", "verdict"])
+        for number in range(count):
+            label = number % len(labels)
+            rows.writerow([f"Dog {number % 10} runs.", HYPOTHESES[label], labels[label]])
+    return path
+
+
+@pytest.fixture(scope="module")
+def named_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run on pairs whose labels have names of their own."""
+    folder = tmp_path_factory.mktemp("named")
+    data = write(folder / "pairs.csv", NAMES)
+    names = ("--label-values", ",".join(NAMES))
+    words = [*TRAIN, *COLUMNS, *names, "--data", data, "--out", folder / "run", "--quiet"]
+    assert main([str(word) for word in words]) == 0
+    return folder / "run"
+
+
+def test_answers_have_the_names_of_the_data(esim: Caller, named_run: Path, tmp_path: Path) -> None:
+    pair = ("Dog 3 runs.", HYPOTHESES[0])
+    rows = esim("predict", named_run, *pair)[1].splitlines()
+    assert tuple(row.split()[0] for row in rows) == NAMES
+    answer = json.loads(esim("predict", named_run, *pair, "--json")[1])
+    # A label may be called like an entry of the object.
+    assert answer["label"] in NAMES and sum(answer[name] for name in NAMES) == pytest.approx(1)
+    assert load(named_run).predict(pair).label == answer["label"]
+    table = esim("evaluate", named_run)[1].splitlines()
+    assert tuple(table[1].split()[3:]) == tuple(row.split()[0] for row in table[2:]) == NAMES
+    assert json.loads(esim("evaluate", named_run, "--json")[1])["labels"] == list(NAMES)
+    for name in ("report.html", "attention.html"):
+        page = (named_run / name).read_text()
+        assert "supported" in page and "entailment" not in page
