@@ -70,7 +70,9 @@ class TrainConfig(LoopConfig):
     init: str | None = None
     """Run whose best weights training starts from; its words keep their ids, and new words are added."""
     tokenizer: Literal["space", "word", "unicode", "nltk"] = "space"
-    """Tokenizer; space: the text is tokenized already (WikiText); the others are for plain prose."""
+    """space: split at white space, for text that is tokenized already (WikiText); nltk: words and punctuation marks in
+    their case, best for plain prose (needs NLTK); unicode: words in lower case, no punctuation, `isn't` is one, each
+    character of Chinese or Thai too; word: letters, digits and underscores, lower case, `isn't` becomes `isn t`."""
     min_count: int = 1
     """Words with fewer occurrences become `<unk>`, >= 1."""
     max_vocab_size: int | None = None
