@@ -682,6 +682,25 @@ def test_cached_machine_code_is_not_used_after_an_edit_of_what_a_kernel_calls(tm
     assert printed == ["20 0", "20 1", "30 0"]
 
 
+@pytest.mark.reliability
+def test_only_a_compilation_is_told_of(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "a.txt").write_text("a cat sat\na dog sat\n")
+    command = [sys.executable, "-m", "cbow", "train", "--data", "a.txt", "--epochs", "1", "--out"]
+    printed = [
+        subprocess.run(
+            [*command, out],
+            cwd=tmp_path,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for out in ("first", "second")
+    ]
+    assert ["machine code" in text for text in printed] == [True, False]
+
+
 def test_disk_that_is_full_does_not_stop_a_compilation(tmp_path, monkeypatch):
     def callee(x):
         return x + 1

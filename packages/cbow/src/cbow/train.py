@@ -24,6 +24,7 @@ from cbow.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from cbow.data.dataset import Corpus, EncodedCorpus, count_words, encode, find_corpus
 from cbow.data.synonyms import load_synonyms
 from cbow.kernels import LOSS, NEXT, SAMPLES, STOP, WORDS, stream_key
+from cbow.kernels.arithmetic import is_cached
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.measure import NEIGHBORS, recall_lines, synonym_recall
 from cbow.model.trained import SYNONYMS, VECTORS, VOCABULARY
@@ -163,10 +164,11 @@ class _Training:
             )
         engine = build_engine(self.settings, self.encoded.counts, U, V, self.subwords)
         began = time.monotonic()
-        compile_engine(self.settings)  # before the clock of training starts
-        if time.monotonic() - began > 1:
-            cached = "kept for later runs" if engine.is_cached else "not kept: no folder for it"
-            self.run.say(f"machine code ready after {time.monotonic() - began:.1f} s ({cached})")
+        if compile_engine(self.settings):  # before the clock of training starts
+            kept = (
+                "kept for later runs" if is_cached(engine.kernel) else "not kept: no folder for it"
+            )
+            self.run.say(f"machine code compiled in {time.monotonic() - began:.1f} s ({kept})")
         self.engine = self.team.replicate(engine, self.settings, self.vocabulary)
 
     def _epochs(self, stop: StopRequest) -> None:

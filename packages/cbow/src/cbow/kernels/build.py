@@ -45,10 +45,18 @@ def build_engine(
     )
 
 
-def compile_engine(config: TrainConfig) -> None:
-    """Let Numba compile the kernels of a configuration; the machine code is cached on disk where possible."""
+def compile_engine(config: TrainConfig) -> bool:
+    """Let Numba compile the kernel of a configuration, or load it from its cache on disk.
+
+    Returns
+    -------
+    bool
+        It was compiled.
+    """
     toy = Vocabulary.build(["a", "b"])
     subwords = subwords_of(config, toy)
     engine = build_engine(config, toy.counts, *first_weights(config, toy, subwords), subwords)
     ids = np.array([1, 2, -1], dtype=np.int32)
+    before = engine.kernel.stats.cache_misses.total()
     engine.run(ids, engine.new_control(ids), engine.new_stats(), 0.1)
+    return bool(engine.kernel.stats.cache_misses.total() > before)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cbow.kernels.arithmetic import aligned_zeros, is_cached
+from cbow.kernels.arithmetic import aligned_zeros
 from cbow.kernels.batched import WIDTH, train_batches
 from cbow.kernels.lines import (
     DIVERGED,
@@ -173,11 +173,11 @@ class Engine:
         self._inputs[:, :dimension] = U
 
     @property
-    def is_cached(self) -> bool:
-        """The kernel's machine code is on disk for later runs."""
+    def kernel(self) -> Any:
+        """The compiled function that trains."""
         if self.batch_size > 1:
-            return is_cached(train_batches)
-        return is_cached(train_softmax if self.objective == "softmax" else train_logistic)
+            return train_batches
+        return train_softmax if self.objective == "softmax" else train_logistic
 
     def weights(self) -> tuple[Weights, Weights]:
         """Return copies of U (T R, D) and V (D, V), float32."""
