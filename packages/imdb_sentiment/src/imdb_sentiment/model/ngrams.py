@@ -214,10 +214,12 @@ class FeatureCounter:
             prefixes = tokens.renamed(lambda word: word[:letters] if word[0].isalnum() else None)
             matrices.append(count(self.parts["prefixes"], prefixes))
         if "clusters" in self.parts:
-            words = self.parts["words"].words.tokens
-            cluster_of = dict(zip(words, (words[i] for i in self.cluster_of.tolist()), strict=True))
-            clusters = tokens.renamed(lambda word: cluster_of.get(word, word))
-            matrices.append(count(self.parts["clusters"], clusters))
+            words = self.parts["words"].words
+
+            def cluster(word: str) -> str:
+                return words.tokens[self.cluster_of[words.id(word)]] if word in words else word
+
+            matrices.append(count(self.parts["clusters"], tokens.renamed(cluster)))
         return matrices[0] if len(matrices) == 1 else sparse.hstack(matrices, format="csr")
 
 
