@@ -59,3 +59,18 @@ def test_answers_have_the_names_of_the_data(esim: Caller, named_run: Path, tmp_p
     for name in ("report.html", "attention.html"):
         page = (named_run / name).read_text()
         assert "supported" in page and "entailment" not in page
+
+
+def test_training_says_how_many_pairs_each_label_has_and_which_has_none(
+    esim: Caller, tmp_path: Path, named_run: Path
+) -> None:
+    data = write(tmp_path / "two.csv", ("1", "0"), 40)
+    words = (*TRAIN, *COLUMNS, "--data", data)
+    code, printed, _ = esim(*words, "--out", "read-wrong")
+    assert code == 0
+    assert "training pairs by label: entailment: 16, neutral: 20, contradiction: 0" in printed
+    assert "No training pair is contradiction, " in printed and "--label-values" in printed
+    _, printed, _ = esim(*words, "--label-values", "1,0,none", "--out", "read-right")
+    assert "training pairs by label: 1: 20, 0: 16, none: 0" in printed
+    assert "No training pair is none, " in printed and "--label-values" not in printed
+    assert "No training pair" not in (named_run / "log.txt").read_text()

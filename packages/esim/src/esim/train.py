@@ -202,7 +202,22 @@ def _say_start(
     for name, pairs in data.splits.items():
         if text := pairs.left_out():
             folder.say(f"{name}: {text}")
+    _say_labels(folder, config, data.splits["train"])
     folder.say(f"vectors: {vectors}")
+
+
+def _say_labels(folder: RunDirectory, config: TrainConfig, pairs: Pairs) -> None:
+    names = config.label_names
+    folder.say(f"training pairs by label: {pairs.by_label(names)}")
+    if absent := [name for name, count in zip(names, pairs.counts, strict=True) if not count]:
+        folder.say(
+            f"No training pair is {' or '.join(absent)}, so the model cannot learn that label."
+        )
+        if not config.label_values:
+            folder.say(
+                "Labels 0, 1 and 2 are read as entailment, neutral and contradiction. If the data means something else "
+                "by its labels, --label-values names its own words for these three, in this order."
+            )
 
 
 def _final_metrics(

@@ -71,7 +71,7 @@ class Pairs:
 
     def by_label(self, names: Sequence[str]) -> str:
         """Say how many pairs each label has, under its name."""
-        return ", ".join(f"{name} {n:,}" for name, n in zip(names, self.counts, strict=True))
+        return ", ".join(f"{name}: {n:,}" for name, n in zip(names, self.counts, strict=True))
 
     def facts(self) -> dict[str, int]:
         """Return the counts that `summary.json` keeps."""
