@@ -52,6 +52,7 @@ def cluster_words(
     Lin and Wu 2009, "Phrase clustering for discriminative learning", section 2 (clusters as features).
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     by_review = np.concatenate([np.zeros(0, dtype=np.int64), *map(np.unique, sequences)])
     in_reviews = np.bincount(by_review[by_review >= 0], minlength=words)
@@ -69,7 +70,10 @@ def cluster_words(
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     # The most frequent words are the first means: drawing them as k-means++ does takes longer than all iterations.
     means = KMeans(count, init=vectors[:count], n_init=1, max_iter=10)
-    labels = means.fit_predict(vectors)
+    with threadpool_limits(
+        1
+    ):  # several threads add up in any order, and the last bits would differ
+        labels = means.fit_predict(vectors)
     _, first = np.unique(labels, return_index=True)  # the most frequent word comes first
     cluster_of[frequent] = frequent[first][np.unique(labels, return_inverse=True)[1]]
     return cluster_of
