@@ -295,6 +295,40 @@ def test_usage_puts_arguments_that_may_be_left_out_in_brackets(
     assert given == DemoOptional("r")
 
 
+@dataclass(frozen=True)
+class DemoShout:
+    """A verb that checks its arguments."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"loud": {"word": ...}}
+
+    word: str = positional(default="")
+    """A word."""
+    times: int = positional(default=1)
+    """How often."""
+    loud: bool = False
+    """In capitals."""
+
+    def __post_init__(self) -> None:
+        with Problems() as problem:
+            problem(self.word.isupper(), "word", self.word, "lower case")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["HEY"], "WORD is HEY, expected lower case."),
+        (["hey", "x"], "TIMES is x, expected a whole number."),
+        (["--loud"], "--loud has no effect without WORD. Leave it out."),
+    ],
+)
+def test_positional_argument_is_named_as_the_usage_line_has_it(
+    words: list[str], message: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        parse("demo shout", "Shout.", [DemoShout], words)
+    assert str(refused.value) == message
+
+
 def test_print_config_is_a_config_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, recipes: dict[str, Path]
 ) -> None:

@@ -37,17 +37,12 @@ class Problems:
     """
 
     def __init__(self) -> None:
-        self.problems: list[str] = []
+        self.problems: list[tuple[str, object, str]] = []
 
     def __call__(self, is_wrong: bool, name: str, got: object, expected: str) -> None:
-        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`.
-
-        A name in capitals is that of a positional argument.
-        """
+        """Note that field `name` holds `got` where `expected` was wanted, if `is_wrong`."""
         if is_wrong:
-            shown = name if name.isupper() else flag(name)
-            value = "not set" if got is None else got
-            self.problems.append(f"{shown} is {value}, expected {expected}")
+            self.problems.append((name, "not set" if got is None else got, expected))
 
     def page(self, name: str, path: str | None) -> None:
         """Note a page that has the name of an image; there may be an image beside it."""
@@ -64,12 +59,33 @@ class Problems:
         where: TracebackType | None,
     ) -> None:
         if kind is None and self.problems:
-            raise UserError("; ".join(self.problems) + ".")
+            raise WrongValues(self.problems)
+
+
+class WrongValues(UserError):
+    """Says which fields are wrong, by (field, value, expected), in the spelling of a class's command line."""
+
+    def __init__(
+        self, problems: Iterable[tuple[str, object, str]], cls: type | None = None
+    ) -> None:
+        super().__init__(problems, cls)
+
+    def __str__(self) -> str:
+        problems, cls = self.args
+        texts = (f"{spelled(name, cls)} is {got}, expected {need}" for name, got, need in problems)
+        return "; ".join(texts) + "."
 
 
 def flag(name: str) -> str:
     """Return the command-line spelling of a field: `learning_rate` -> `--learning-rate`."""
     return "--" + name.replace("_", "-")
+
+
+def spelled(name: str, cls: type | None) -> str:
+    """Return the spelling of a field in messages: its flag, or in capitals if `cls` has it as a positional argument."""
+    fields = dataclasses.fields(typing.cast(Any, cls)) if cls else ()
+    is_positional = any(f.name == name and f.metadata.get("positional") for f in fields)
+    return name.upper() if is_positional or name.isupper() else flag(name)
 
 
 def in_usage(field: dataclasses.Field, kind: Any) -> str:
@@ -138,7 +154,7 @@ def unused(config: Any, given: Iterable[str]) -> list[str]:
             actual = [getattr(config, setting) for setting in settings]
             if any(value if values is ... else value in values for value in actual):
                 continue
-            flags = " or ".join(map(flag, settings))
+            flags = " or ".join(spelled(setting, type(config)) for setting in settings)
             if values is ...:
                 messages.append(f"{flag(name)} has no effect without {flags}")
             else:

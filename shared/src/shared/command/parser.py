@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.command.fields import default_of, described_fields, flag, in_usage, near, type_in_words
+from shared.command.fields import (
+    WrongValues,
+    default_of,
+    described_fields,
+    flag,
+    in_usage,
+    near,
+    type_in_words,
+)
 from shared.errors import UserError
 
 T = TypeVar("T")
@@ -56,7 +64,10 @@ def instance_of(cls: type[T], values: Mapping[str, Any]) -> T:
     """Return an instance of a dataclass from parsed values; those of other classes are left out."""
     fields = {field.name for field in dataclasses.fields(typing.cast(Any, cls))}
     chosen = {name: value for name, value in values.items() if name in fields}
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
+    try:
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
+    except WrongValues as wrong:
+        raise WrongValues(wrong.args[0], cls) from None
 
 
 def _add_field(
@@ -86,6 +97,10 @@ def _add_field(
 def _one_line(message: str, parser: Any) -> str:
     """Turn a message of jsonargparse into one that names the flag as the user typed it."""
     message = " ".join(message.split())
+    names = {
+        action.dest: (action.option_strings or [action.dest.upper()])[0]
+        for action in parser._actions
+    }
     if match := re.match(r"unrecognized arguments: (\S+)", message):
         word = match[1].partition("=")[0]
         known = [text for action in parser._actions for text in action.option_strings]
@@ -93,13 +108,12 @@ def _one_line(message: str, parser: Any) -> str:
     if match := re.match(r'Parser key "([^"]+)".*?(?:[Gg]ot|Given) value:(.*)', message):
         types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
         got = match[2].strip() or "empty"
-        return f"{flag(match[1])} is {got}, expected {type_in_words(types.get(match[1]))}."
+        return f"{names.get(match[1], flag(match[1]))} is {got}, expected {type_in_words(types.get(match[1]))}."
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
     if match := re.match(r"the following arguments are required: (.+)", message):
-        flags = {action.dest: action.option_strings for action in parser._actions}
-        names = [(flags.get(name) or [name.upper()])[0] for name in match[1].split(", ")]
-        are = "is" if len(names) == 1 else "are"
-        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        missing = [names.get(name, name) for name in match[1].split(", ")]
+        are = "is" if len(missing) == 1 else "are"
+        listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
         return f"{listed} {are} missing. Expected `{parser.usage}`."
     return message
