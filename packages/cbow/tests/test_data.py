@@ -176,6 +176,21 @@ def test_words_forgotten_while_counting_are_told_in_a_line(tmp_path: Path) -> No
         count_words(find_corpus(config), config)
 
 
+def test_chinese_taken_for_phrases_is_told_of(tmp_path: Path) -> None:
+    text = tmp_path / "zh.txt"
+    config = TrainConfig(data=str(text))
+    text.write_text("今天天气很好。\n他在图书馆看书。\n", encoding="utf-8")
+    with pytest.raises(UserError, match="--tokenizer unicode"):
+        count_words(find_corpus(config), config)
+    text.write_text("今天天气很好,我们去公园散步。\n", encoding="utf-8")
+    told: list[str] = []
+    count_words(find_corpus(config), config, say=told.append)
+    assert len(told) == 1 and "--tokenizer unicode" in told[0]
+    by_character = replace(config, tokenizer="unicode")
+    count_words(find_corpus(by_character), by_character, say=told.append)
+    assert len(told) == 1
+
+
 def test_words_of_a_run_to_start_from_stay_and_new_ones_follow(tmp_path: Path) -> None:
     known = Vocabulary(["<unk>", "old", "b"], [1, 5, 2])
     config = replace(write(tmp_path / "a.txt", "b new new other\n"), max_vocab_size=4)

@@ -24,7 +24,7 @@ from shared.files import whole_file
 from shared.progress import progress_bar
 from shared.runs.listing import is_in_run
 from shared.text.text_files import PACKED, read_line_parts
-from shared.text.tokenizers import tokenizer
+from shared.text.tokenizers import has_phrases, tokenizer
 from shared.text.vocabulary import Vocabulary
 
 END_OF_LINE = -1
@@ -162,7 +162,7 @@ def count_words(
     known : Vocabulary, optional
         Vocabulary of a run to start from: its words come first, and counts add up.
     say : callable, optional
-        Called with a line about words that are left out or were forgotten while counting.
+        Called with a line about words that are left out, were forgotten while counting, or are whole phrases.
     quiet : bool
         No bar.
 
@@ -198,9 +198,18 @@ def count_words(
     if len(vocabulary) < 2:
         rare = f" seen at least {config.min_count} times" if config.min_count > 1 else ""
         raise UserError(f"{name}: has no words{rare}. Expected text with words to learn.")
+    are_phrases = has_phrases(vocabulary.tokens)
     if not has_pair:
-        raise UserError(
-            f"{name}: has no line of two tokens or more. Expected sentences, one a line."
+        expected = (
+            "Separate its words by spaces, or take each character as a word by --tokenizer unicode."
+            if are_phrases
+            else "Expected sentences, one a line."
+        )
+        raise UserError(f"{name}: has no line of two tokens or more. {expected}")
+    if are_phrases and say is not None:
+        say(
+            f"{name}: most words are whole phrases of a script without spaces; --tokenizer unicode takes each "
+            "character as a word"
         )
     kept = _joined(known, vocabulary) if known is not None else vocabulary
     size = max(config.max_vocab_size or len(kept), len(known or ()))
