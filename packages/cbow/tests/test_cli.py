@@ -119,7 +119,7 @@ def test_bad_files_are_refused_in_one_line(cbow: Caller, tmp_path: Path, small_r
             "torn.safetensors",
         ),
         (("evaluate", tmp_path), "is not a run (no config.yaml in it)"),
-        (("neighbors", "none", "word"), "none: no such file"),
+        (("neighbors", "none", "word"), "none: no such file. Expected a run folder, or vectors"),
         (("neighbors", small_run), "WORDS is missing. Expected `cbow neighbors RUN WORDS..."),
         (("similarity",), "RUN, FIRST and SECOND are missing. Expected `cbow similarity RUN"),
         (("handout",), "--out is missing. Expected `cbow handout [options]`"),

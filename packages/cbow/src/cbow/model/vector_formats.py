@@ -83,7 +83,7 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file. Expected vectors as .npz, .safetensors, GloVe text, "
+            f"{path}: no such file. Expected a run folder, or vectors as .npz, .safetensors, GloVe text, "
             "or in word2vec's text or binary format."
         )
     if path.suffix == ".npz":
