@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -257,6 +258,28 @@ def test_attention_is_shaded_on_one_scale_from_0_to_1(
     assert weights is not None
     expected = DARKEST * weights.ravel()
     assert [float(s) for s in shades[: len(expected)]] == pytest.approx(expected, abs=1e-3)
+
+
+def test_nothing_overlaps_in_the_image_of_short_sentences(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import esim as package
+    from esim.commands import attend
+
+    figures = []
+
+    def save(path: Path, figure: Any) -> None:
+        figures.append(figure)
+        save_figure(path, figure)
+
+    save_figure = attend.save_figure
+    monkeypatch.setattr(attend, "save_figure", save)
+    attend.save_image(package.load(small_run).attention("Yes", "No"), tmp_path / "a.png")
+    (figure,) = figures
+    left, right, bar = (axes.get_tightbbox() for axes in figure.axes)
+    assert not (left.overlaps(right) or left.overlaps(bar) or right.overlaps(bar))
+    cells = [axes.get_window_extent() for axes in figure.axes]
+    assert min(min(box.width, box.height) for box in cells[:2]) > 0.1 * figure.dpi
 
 
 def test_page_of_a_run_links_attention_of_dev_pairs_and_back(small_run: Path) -> None:

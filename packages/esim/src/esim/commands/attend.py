@@ -5,7 +5,6 @@ Shapes: Tp words of the premise, Th words of the hypothesis. Each row of a map i
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,7 +20,7 @@ from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
 from shared.pages.heat_map import STYLE, heat_map
 from shared.pages.links import link_page
-from shared.pages.plots import write_whole
+from shared.pages.plots import save_figure
 from shared.pages.report import Report
 from shared.torch.device import choose_device
 
@@ -29,6 +28,10 @@ CANDIDATES = 100
 """Dev pairs of which examples are chosen."""
 LONGEST = 60
 """Words of a sentence in an image; the page has them all."""
+LETTERS = 24
+"""Letters of a word in an image."""
+PANEL, CELL, LETTER = 1.5, 0.2, 0.09
+"""Inches in an image: least side of a panel, side of a cell, and width of a (Chinese) letter."""
 
 Example = tuple[str, str, str]
 """Premise, hypothesis, and gold label or an empty string."""
@@ -118,24 +121,28 @@ def save_image(one: Prediction, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError("images need matplotlib. Install it: pip install matplotlib") from None
-    directions = _directions(one)
-    wide = sum(min(len(columns), LONGEST) for _, _, columns, _ in directions)
-    high = max(min(len(rows), LONGEST) for _, rows, _, _ in directions)
-    figure = Figure(figsize=(3.2 + 0.34 * wide, 2.2 + 0.3 * high), layout="constrained")
-    widths = [max(4, min(len(columns), LONGEST)) for _, _, columns, _ in directions]
+    directions = [
+        (title, [*map(_shown, rows[:LONGEST])], [*map(_shown, columns[:LONGEST])], weights)
+        for title, rows, columns, weights in _directions(one)
+    ]
+    # In inches. A panel is at least as wide as its title, and names have room on both axes.
+    widths = [max(PANEL, CELL * len(columns)) for _, _, columns, _ in directions]
+    names = LETTER * max(len(word) for _, rows, _, _ in directions for word in rows)
+    height = max(PANEL, CELL * max(len(rows) for _, rows, _, _ in directions))
+    figure = Figure((sum(widths) + 2 * names + 1, height + names + 0.8), layout="constrained")
     panels = figure.subplots(1, 2, width_ratios=widths)
     for axes, (title, rows, columns, weights) in zip(panels, directions, strict=True):
-        rows, columns = rows[:LONGEST], columns[:LONGEST]
         shown = axes.imshow(weights[:LONGEST, :LONGEST], cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(columns)), [_plain(word) for word in columns], rotation=90)
-        axes.set_yticks(range(len(rows)), [_plain(word) for word in rows])
-        axes.tick_params(labelsize=8, length=0)
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_anchor("NW")  # where its title begins
+        axes.set_xticks(range(len(columns)), columns, rotation=90)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(labelsize=6, length=0)
+        axes.set_title(title.replace(" over", "\nover"), fontsize=6, loc="left")
         axes.spines[:].set_visible(False)
-    figure.colorbar(shown, ax=panels, shrink=0.6, label="attention")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
-    write_whole(path, buffer.getvalue())
+    bar = figure.colorbar(shown, ax=panels, shrink=0.6)
+    bar.set_label("attention", fontsize=6)
+    bar.ax.tick_params(labelsize=6)
+    save_figure(path, figure)
 
 
 def _directions(
@@ -172,8 +179,9 @@ def _hundredths(value: float) -> str:
     return f"{value:.2f}".removeprefix("0") if value >= 0.005 else "·"
 
 
-def _plain(word: str) -> str:
-    return word.replace("$", r"\$")  # matplotlib would typeset a formula
+def _shown(word: str) -> str:
+    """Return a word for an image, without formulas, which matplotlib would typeset."""
+    return (word if len(word) <= LETTERS else f"{word[: LETTERS - 1]}…").replace("$", r"\$")
 
 
 def _dev_pairs(config: TrainConfig) -> Iterator[Example]:
