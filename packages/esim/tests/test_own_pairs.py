@@ -74,3 +74,28 @@ def test_training_says_how_many_pairs_each_label_has_and_which_has_none(
     assert "training pairs by label: 1: 20, 0: 16, none: 0" in printed
     assert "No training pair is none, " in printed and "--label-values" not in printed
     assert "No training pair" not in (named_run / "log.txt").read_text()
+
+
+def test_accuracy_of_few_pairs_comes_with_a_caution(named_run: Path, small_run: Path) -> None:
+    caution = (
+        "dev has only 3 pairs, too few to tell one model from another: one pair is 33.3 points"
+    )
+    for name in ("log.txt", "report.html"):
+        assert caution in (named_run / name).read_text()
+        assert "too few" not in (small_run / name).read_text()  # 200 premises each
+
+
+def test_training_says_that_words_are_phrases_and_what_splits_them(
+    esim: Caller, tmp_path: Path
+) -> None:
+    rows = ["premise,hypothesis,label"]
+    for number in range(12):
+        label = ("entailment", "contradiction")[number % 2]
+        rows.append(
+            f"第{number}个孩子在公园里踢球。,{('有人在运动', '孩子们都睡着了')[number % 2]}。,{label}"
+        )
+    (tmp_path / "chinese.csv").write_text("\n".join(rows), encoding="utf-8")
+    words = (*TRAIN, "--data", "chinese.csv")
+    assert "Words are whole phrases" in esim(*words, "--out", "phrases")[1]
+    printed = esim(*words, "--tokenizer", "unicode", "--out", "characters")[1]
+    assert "Words are whole phrases" not in printed

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from esim.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from esim.data.dataset import Data, Pairs, batch_of, load_data
 from esim.data.vectors import load_vectors, resolve
-from esim.measure import accuracy_and_loss, scoring_batch
+from esim.measure import accuracy_and_loss, caution, scoring_batch
 from esim.model.esim import VOCABULARY, Esim
 from esim.model.trained import load_run
 from shared.command import clock
@@ -23,6 +23,7 @@ from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 from shared.text.batching import bucketed_batches
+from shared.text.tokenizers import has_phrases
 from shared.torch.device import make_accelerator, seed_everything
 from shared.torch.loop import Training
 from shared.torch.muon import hidden_matrices, make_muon
@@ -199,6 +200,14 @@ def _say_start(
     )
     for note in data.notes:
         folder.say(note)
+    for name, pairs in data.splits.items():
+        if name in KEYS and (text := caution(name, len(pairs))):
+            folder.say(text)
+    if has_phrases(data.vocabulary.tokens):
+        folder.say(
+            "Words are whole phrases: the text has no spaces between words, as in Chinese, Japanese or Thai. "
+            "--tokenizer unicode splits it into characters; --tokenizer space takes text with spaces put in."
+        )
     for name, pairs in data.splits.items():
         if text := pairs.left_out():
             folder.say(f"{name}: {text}")

@@ -12,7 +12,7 @@ from esim.commands.attend import examples
 from esim.commands.attend import write_page as write_attention
 from esim.config import TrainConfig
 from esim.data.dataset import Data, load_data
-from esim.measure import calibration, checks, figures, score_pairs, scoring_batch
+from esim.measure import calibration, caution, checks, figures, score_pairs, scoring_batch
 from esim.model.hypothesis_only import HypothesisOnly
 from esim.model.trained import TrainedModel, current_names, load_run
 from shared.command import config as configuration
@@ -61,6 +61,10 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         subtitle=_subtitle(summary),
         headline=(accuracy, f"{SPLITS[key]} accuracy"),
     )
+    for key, name in SPLITS.items():
+        pairs = summary["metrics"].get(f"{key}_pairs")
+        if pairs is not None and (text := caution(name, pairs)):
+            page.text(text)
     _add_seeds(page, run.path, config)
     page.heading("Training")
     curves = {
