@@ -99,3 +99,10 @@ def test_training_says_that_words_are_phrases_and_what_splits_them(
     assert "Words are whole phrases" in esim(*words, "--out", "phrases")[1]
     printed = esim(*words, "--tokenizer", "unicode", "--out", "characters")[1]
     assert "Words are whole phrases" not in printed
+
+
+def test_sentences_of_one_word_start_from_random_vectors(esim: Caller, tmp_path: Path) -> None:
+    rows = ("Yes,No,contradiction", "No,Yes,contradiction", "Yes,Yes,entailment", "So,No,neutral")
+    (tmp_path / "words.csv").write_text("\n".join(["premise,hypothesis,label", *rows * 3]))
+    code, printed, _ = esim(*TRAIN, "--data", "words.csv", "--vectors", "train", "--out", "run")
+    assert code == 0 and "vectors: random: no training sentence has two words" in printed

@@ -85,6 +85,8 @@ def load_vectors(config: TrainConfig, data: Data) -> InitialVectors:
         distinct = {s.tobytes(): s for s in [*pairs.premises, *pairs.hypotheses]}.values()
         # With stem back-off, unknown words have ids of their own, above those of the vocabulary.
         sentences = [np.where(s < words, s, UNKNOWN_ID) for s in distinct]
+        if all(len(s) < 2 for s in sentences):
+            return InitialVectors(None, "random: no training sentence has two words")
         matrix = cooccurrence_vectors(
             sentences,
             words,
