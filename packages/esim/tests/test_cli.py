@@ -363,6 +363,15 @@ def test_predict_says_what_it_did_not_read(esim: Caller, small_run: Path, tmp_pa
     assert esim("predict", small_run, "--file", "q.csv", *columns)[1] == printed
 
 
+def test_rows_of_predict_have_the_sentences_as_they_are_in_the_file(
+    esim: Caller, small_run: Path, tmp_path: Path
+) -> None:
+    pair = {"sentence1": "A  Dog runs, doesn't it?", "sentence2": "An\tanimal\nruns."}
+    (tmp_path / "p.jsonl").write_text(json.dumps(pair) + "\n")
+    (row,) = esim("predict", small_run, "--file", "p.jsonl")[1].splitlines()
+    assert row.split("\t")[4:] == ["A  Dog runs, doesn't it?", "An animal runs."]
+
+
 def test_page_can_be_made_again(esim: Caller, small_run: Path, tmp_path: Path) -> None:
     assert esim("report", small_run, "--out", "page.html")[0] == 0
     # The run's own page links to the others in its folder.

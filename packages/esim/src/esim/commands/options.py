@@ -59,7 +59,8 @@ class PredictOptions(GivenColumns):
     hypothesis: str | None = positional(default=None)
     """Second sentence."""
     file: str | None = None
-    """File with pairs; labels are not needed and not read; one line of output each."""
+    """File with pairs; labels are not needed and not read. Each pair is one line of output, as with standard input:
+    label, probabilities of entailment, neutral and contradiction, premise, hypothesis, with tabs between them."""
     on_bad_line: BadLine = "error"
     """What to do with a line of --file that cannot be read: stop and name it, or skip it and say so."""
     attention: str | None = None
