@@ -43,8 +43,8 @@ def run(options: PredictOptions) -> int:
     )
     truncated = 0
     for batch in batches:
-        for pair, prediction in zip(batch, predict_many(trained, batch), strict=True):
-            _print_row(prediction, pair, as_json=options.json)
+        for given, prediction in zip(batch, predict_many(trained, batch), strict=True):
+            _print_row(prediction, given, as_json=options.json)
             truncated += prediction.truncated > 0
         sys.stdout.flush()
     if truncated:
@@ -102,11 +102,11 @@ def _print_one(prediction: Prediction, *, as_json: bool) -> None:
         print(f"{prediction.truncated:,} words at the end were not read", file=sys.stderr)
 
 
-def _print_row(prediction: Prediction, pair: Pair, *, as_json: bool) -> None:
+def _print_row(prediction: Prediction, given: Pair, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(prediction.as_dict()))
         return
     values = "\t".join(f"{value:.4f}" for value in prediction.probabilities.values())
     # As they are given, to be joined with the table they come from; a row stays one line of columns.
-    sentences = "\t".join(re.sub(r"[\t\r\n]", " ", sentence) for sentence in pair)
+    sentences = "\t".join(re.sub(r"[\t\r\n]", " ", sentence) for sentence in given)
     print(f"{prediction.label}\t{values}\t{sentences}")
