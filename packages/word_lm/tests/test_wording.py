@@ -29,6 +29,7 @@ from word_lm.data.wording import (
             "one line . <eos> Another <eos> <eos> = Title = <eos>",
             "one line.\nAnother\n\n= Title =\n",
         ),
+        ("\u4eca \u5929 \u5929\u6c14 , Mr \u674e said", "\u4eca\u5929\u5929\u6c14, Mr \u674e said"),
         ('an open " quote <eos> " new line "', 'an open "quote\n"new line"'),
         ("", ""),
     ],

@@ -85,7 +85,7 @@ def spelled(name: str, cls: type | None) -> str:
     """Return the spelling of a field in messages: its flag, or in capitals if `cls` has it as a positional argument."""
     fields = dataclasses.fields(typing.cast(Any, cls)) if cls else ()
     is_positional = any(f.name == name and f.metadata.get("positional") for f in fields)
-    return name.upper() if is_positional or name.isupper() else flag(name)
+    return name.upper() if is_positional else flag(name)
 
 
 def in_usage(field: dataclasses.Field, kind: Any) -> str:

@@ -96,7 +96,7 @@ class GradeOptions:
             needs_paths = not self.self_test
             problem(
                 needs_paths and self.submissions is None,
-                "SUBMISSIONS", "missing", "a folder of submissions, or --self-test",
+                "submissions", "missing", "a folder of submissions, or --self-test",
             )  # fmt: skip
             problem(
                 needs_paths and self.out is None, "out", "missing", "a folder for grades and pages"

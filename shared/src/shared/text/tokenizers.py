@@ -34,7 +34,8 @@ _find_words = regex.compile(r"[\p{Alphabetic}\p{N}\p{Pc}][\w\p{N}]*").findall
 _find_alphanumeric = regex.compile(r"(?V1)[\p{Alphabetic}\p{N}][[\w\p{N}]--[_]]*").findall
 _split_unicode = regex.compile(r"(?w)\b").split
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-_has_unspaced = regex.compile(_UNSPACED).search
+has_unspaced = regex.compile(_UNSPACED).search
+"""Finds a letter of a script without spaces between words: Chinese, Japanese, Thai and their like."""
 _has_phrase = regex.compile(f"{_UNSPACED}{{5}}").search  # words of these scripts are rarely longer
 _HTML_BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
 
@@ -188,7 +189,7 @@ def has_phrases(tokens: Iterable[str]) -> bool:
         Tokens of a text, or the words of its vocabulary.
     """
     tokens = list(tokens)
-    unspaced = [token for token in tokens if not token.isascii() and _has_unspaced(token)]
+    unspaced = [token for token in tokens if not token.isascii() and has_unspaced(token)]
     phrases = sum(_has_phrase(token) is not None for token in unspaced)
     return 10 * len(unspaced) > len(tokens) and 2 * phrases > len(unspaced)
 

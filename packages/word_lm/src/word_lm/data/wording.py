@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from shared.text.tokenizers import tokenizer
+from shared.text.tokenizers import has_unspaced, tokenizer
 from word_lm.data.dataset import END_OF_LINE, UNKNOWN
 
 _JOINTS = {"@-@": "-", "@,@": ",", "@.@": "."}
@@ -24,12 +24,14 @@ class Detokenizer:
     """Turn WikiText's tokens back into plain text, one at a time.
 
     Straight quotation marks open and close in turn, from the start of each line. Whether a single quotation mark opens
-    or closes cannot be known: it is joined to the word before it (`the players' choice`).
+    or closes cannot be known: it is joined to the word before it (`the players' choice`). No space comes between two
+    letters of Chinese, Thai and the like.
     """
 
     def __init__(self) -> None:
         self._is_joined = True  # the next token follows without a space
         self._is_quoting = False
+        self._is_unspaced = False  # the token before ends in a letter of a script without spaces
 
     def feed(self, token: str) -> str:
         """Return the text that this token adds, the space before it included."""
@@ -45,8 +47,10 @@ class Detokenizer:
         if token == '"':
             opens, closes = not self._is_quoting, self._is_quoting
             self._is_quoting = not self._is_quoting
-        space = "" if self._is_joined or closes else " "
+        is_inner = self._is_unspaced and has_unspaced(token[:1])
+        space = "" if self._is_joined or closes or is_inner else " "
         self._is_joined = opens
+        self._is_unspaced = bool(has_unspaced(token[-1:]))
         return space + token
 
 
