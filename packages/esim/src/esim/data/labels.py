@@ -1,6 +1,9 @@
-"""The three labels, in the order of a model's scores (that of the Hugging Face copies of SNLI)."""
+"""The three labels and their positions in a model's scores."""
 
 from __future__ import annotations
 
-LABELS = ("entailment", "neutral", "contradiction")
+from esim.config import LABELS
+
+__all__ = ["CONTRADICTION", "ENTAILMENT", "LABELS", "NEUTRAL"]
+
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
