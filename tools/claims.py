@@ -196,7 +196,7 @@ BENCHES = (
         "imdb_sentiment",
         "aclImdb",
         ("train", "--recipe", "nbsvm", "--seed", "1", "--out", "{out}/nbsvm", "--quiet"),
-        (Claim("NB-SVM, files and test included", "", seconds, "33.7", 45, unit="s"),),
+        (Claim("NB-SVM, files and test included", "", seconds, "80", 45, unit="s"),),
         is_for_real_data=True,
     ),
     Bench(
