@@ -290,8 +290,8 @@ class TrainConfig(LoopConfig):
     min_reviews: int = 2
     """Training reviews that a feature must occur in (nbsvm, tfidf), >= 1."""
     word_clusters: int | None = None
-    """Clusters of words with similar neighbors, whose n-grams are features beside those of words (nbsvm, tfidf), >= 1;
-    null: none."""
+    """Clusters of words with similar neighbors; their n-grams, up to one longer than --ngrams, are features beside
+    those of words (nbsvm, tfidf), >= 1; null: none."""
     term_frequency: Literal["binary", "raw", "log"] = "binary"
     """What counts of a feature in a review (tfidf); binary: that it occurs; raw: how often; log: 1 + log of how often.
     NB-SVM is binary."""
