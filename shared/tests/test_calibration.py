@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.calibration import calibration_error, reliability
+from shared.calibration import calibration_error, caution, reliability
 
 
 def test_error_of_known_answers():
@@ -31,3 +31,10 @@ def test_ends_of_intervals_are_the_lower_ones_and_certainty_has_a_bin():
 
 def test_answers_as_often_right_as_they_are_sure_have_no_error():
     assert calibration_error(reliability([0.75] * 4, [True, True, True, False])) == pytest.approx(0)
+
+
+def test_accuracy_of_few_examples_comes_with_a_caution():
+    assert "only 1 pair, too few" in caution("dev", 1, "pair")
+    assert "only 99 reviews" in caution("test", 99, "review")
+    assert "one review is 1.0 points" in caution("test", 99, "review")
+    assert caution("test", 100, "review") == ""

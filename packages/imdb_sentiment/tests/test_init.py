@@ -122,6 +122,8 @@ def test_three_classes_from_a_table_and_their_names(imdb: Caller, tmp_path: Path
     code, printed, error = imdb(*words)
     assert (code, error) == (0, "")
     assert "classes: bad, good, neither" in printed
+    for text in (printed, (tmp_path / "run/report.html").read_text()):
+        assert "test has only 12 reviews, too few" in text
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["data"]["reviews"] == {"train": 96, "valid": 12, "test": 12}
     assert summary["metrics"]["test_accuracy"] == 1

@@ -1,4 +1,4 @@
-"""Calibration: how far the confidence of a classifier is from its accuracy.
+"""Calibration: how far the confidence of a classifier is from its accuracy; and when an accuracy says little.
 
 Shapes: N predictions.
 """
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 BINS = 15
+ENOUGH = 100
+"""Predictions from which on an accuracy is given without a caution; the standard error of 80 % of 100 is 4 points."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,23 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     """
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / total
+
+
+def caution(split: str, count: int, unit: str) -> str:
+    """Say that a split has too few examples to tell models apart; empty if it has enough.
+
+    Parameters
+    ----------
+    split : str
+        For example `dev`.
+    count : int
+        >= 1.
+    unit : str
+        One of its examples: `pair`.
+    """
+    if count >= ENOUGH:
+        return ""
+    return (
+        f"{split} has only {count} {unit}{'s' * (count != 1)}, too few to tell one model from another: "
+        f"one {unit} is {100 / count:.1f} points of accuracy."
+    )

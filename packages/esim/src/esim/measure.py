@@ -33,8 +33,6 @@ from shared.torch.sampler import evaluation_shards
 SCORING_BATCH = 128
 CHECK_SEED = 1
 """Seed of the shuffles in the checks."""
-ENOUGH_PAIRS = 100
-"""Pairs from which on an accuracy is given without a caution; the standard error of 80 % of 100 is 4 points."""
 
 
 def scoring_batch(config: TrainConfig) -> int:
@@ -151,16 +149,6 @@ def accuracy_and_loss(
 def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the softmax of scores, (N, C)."""
     return np.exp(_log_softmax(scores))
-
-
-def caution(split: str, pairs: int) -> str:
-    """Say that a split has too few pairs to tell models apart; empty if it has enough."""
-    if pairs >= ENOUGH_PAIRS:
-        return ""
-    return (
-        f"{split} has only {pairs} pair{'s' * (pairs != 1)}, too few to tell one model from another: "
-        f"one pair is {100 / pairs:.1f} points of accuracy."
-    )
 
 
 def accuracy(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

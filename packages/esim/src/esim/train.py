@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from esim.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from esim.data.dataset import Data, Pairs, batch_of, load_data
 from esim.data.vectors import load_vectors, resolve
-from esim.measure import accuracy_and_loss, caution, scoring_batch
+from esim.measure import accuracy_and_loss, scoring_batch
 from esim.model.esim import VOCABULARY, Esim
 from esim.model.trained import load_run
+from shared.calibration import caution
 from shared.command import clock
 from shared.command.options import RunOptions
 from shared.data.samples import sample_notice
@@ -201,7 +202,7 @@ def _say_start(
     for note in data.notes:
         folder.say(note)
     for name, pairs in data.splits.items():
-        if name in KEYS and (text := caution(name, len(pairs))):
+        if name in KEYS and (text := caution(name, len(pairs), "pair")):
             folder.say(text)
     if has_phrases(data.vocabulary.tokens):
         folder.say(

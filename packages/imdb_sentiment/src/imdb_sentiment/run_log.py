@@ -6,6 +6,7 @@ from typing import Any
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.reviews import CLASSES, Data
+from shared.calibration import caution
 from shared.data.samples import sample_notice
 from shared.runs.run_directory import RunDirectory
 
@@ -41,3 +42,5 @@ def say_end(run: RunDirectory, metrics: dict[str, Any], seconds: float) -> None:
         f"{100 * metrics['valid_accuracy']:.2f} % ({metrics['test_reviews']:,} and "
         f"{metrics['valid_reviews']:,} reviews); trained in {seconds:.1f} s"
     )
+    if text := caution("test", metrics["test_reviews"], "review"):
+        run.say(text)

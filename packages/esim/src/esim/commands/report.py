@@ -12,9 +12,10 @@ from esim.commands.attend import examples
 from esim.commands.attend import write_page as write_attention
 from esim.config import TrainConfig
 from esim.data.dataset import Data, load_data
-from esim.measure import calibration, caution, checks, figures, score_pairs, scoring_batch
+from esim.measure import calibration, checks, figures, score_pairs, scoring_batch
 from esim.model.hypothesis_only import HypothesisOnly
 from esim.model.trained import TrainedModel, current_names, load_run
+from shared.calibration import caution
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.errors import UserError
@@ -63,7 +64,7 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
     )
     for key, name in SPLITS.items():
         pairs = summary["metrics"].get(f"{key}_pairs")
-        if pairs is not None and (text := caution(name, pairs)):
+        if pairs is not None and (text := caution(name, pairs, "pair")):
             page.text(text)
     _add_seeds(page, run.path, config)
     page.heading("Training")

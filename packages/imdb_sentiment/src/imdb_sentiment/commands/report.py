@@ -7,6 +7,7 @@ from typing import Any
 
 from imdb_sentiment.config import LINEAR, TrainConfig
 from imdb_sentiment.data.reviews import CLASSES, task_classes
+from shared.calibration import caution
 from shared.command import config as configuration
 from shared.command.options import ReportOptions
 from shared.files import shell_quoted
@@ -77,6 +78,8 @@ def write_page(run: RunDirectory, out: Path | None = None) -> Path:
         subtitle=_subtitle(summary),
         headline=(accuracy, "test accuracy"),
     )
+    if text := caution("test", summary["metrics"]["test_reviews"], "review"):
+        page.text(text)
     defects = defects_of(config)
     if defects:
         page.heading("Defects of the coursework in this run")
