@@ -57,9 +57,8 @@ def texts_of(options: PredictOptions, config: TrainConfig) -> Iterator[str]:
     if column is None and not is_table(path):
         return whole_lines(path, options.encoding or "utf-8")
     own, encoding = options.separator, options.encoding
-    if (
-        SUFFIXES.get(without_packing(path).suffix.lower()) != ""
-    ):  # JSON is UTF-8, without separators
+    has_lines_of_json = SUFFIXES.get(without_packing(path).suffix.lower()) == ""
+    if not has_lines_of_json:  # those are UTF-8, without separators
         own = own or config.separator or (None if is_table(path) else ",")
         encoding = encoding or config.encoding
     table = Table.open(path, separator=own, encoding=encoding or "utf-8")

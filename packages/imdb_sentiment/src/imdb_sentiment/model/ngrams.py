@@ -24,8 +24,6 @@ Ints = NDArray[np.int64]
 
 NONE = -1
 """Number of an n-gram that is not a feature."""
-HASHES = 16_777_213  # a prime
-"""Hashes of n-grams that are told apart."""
 CLUSTER_REVIEWS = 4500
 """An n-gram of clusters must occur in one of so many reviews: rarer ones take time and tell nothing more."""
 FORMER_NAMES = {"prefixes": "stems"}
@@ -280,8 +278,8 @@ class NgramCounter:
         for n in range(2, self.longest + 1):
             keys, positions = self._extended(ngrams, words, reviews, n)
             # Most n-grams are too rare. Counting hashes finds most of those, and only the others need to be sorted.
-            hashes = keys % HASHES
-            is_possible = np.bincount(hashes, minlength=HASHES)[hashes] >= self.min_reviews
+            hashes = keys % (2 * len(keys) + 1)
+            is_possible = np.bincount(hashes)[hashes] >= self.min_reviews
             keys, positions = keys[is_possible], positions[is_possible]
             candidates, number_of = np.unique(keys, return_inverse=True)
             in_reviews = _document_frequency(number_of, reviews[positions], count, len(candidates))

@@ -70,10 +70,10 @@ def cluster_words(
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     # The most frequent words are the first means: drawing them as k-means++ does takes longer than all iterations.
     means = KMeans(count, init=vectors[:count], n_init=1, max_iter=10)
-    with threadpool_limits(
-        1
-    ):  # several threads add up in any order, and the last bits would differ
+    # Several threads add up in any order, and the last bits would differ.
+    with threadpool_limits(1):
         labels = means.fit_predict(vectors)
-    _, first = np.unique(labels, return_index=True)  # the most frequent word comes first
-    cluster_of[frequent] = frequent[first][np.unique(labels, return_inverse=True)[1]]
+    # The words come by frequency, so the first of a cluster is its most frequent.
+    _, first, cluster = np.unique(labels, return_index=True, return_inverse=True)
+    cluster_of[frequent] = frequent[first[cluster]]
     return cluster_of
