@@ -135,6 +135,10 @@ def test_bad_use_of_the_other_verbs_is_refused_in_one_line(
         ),
         (("predict", small_run, *PAIR, "--premise-column", "a"), "no effect without --file"),
         (("predict", small_run, "--encoding", "latin-1"), "no effect without --file"),
+        (
+            ("predict", small_run, "--file", "bad.jsonl", "--label-values", "a,b,c"),
+            "--label-values is ['a', 'b', 'c'], expected none",
+        ),
         (("attend", small_run, *PAIR, "--pairs", 3), "--pairs has no effect with PREMISE A dog"),
         (("inspect", "--json", "--pairs", 3), "--pairs has no effect with --json true"),
         (("predict", small_run, "Two.", " "), "has no words"),

@@ -103,6 +103,14 @@ def test_inspect_shows_the_first_batch_as_training_gets_it(
     assert code == 2 and "zebra: is not in the vocabulary" in error
 
 
+def test_inspect_says_what_was_done_to_the_data(word_lm: Caller, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("a line of words\n" * 60)
+    wanted = ("inspect", "--data", "own.txt", "--batch-size", 2)
+    note = "split 90 / 5 / 5 into train, valid and test, at line ends"
+    assert f"\n{note}\n" in word_lm(*wanted)[1]
+    assert json.loads(word_lm(*wanted, "--json")[1])["notes"] == [note]
+
+
 def test_inspect_shows_the_ids_of_a_run_to_start_from(
     word_lm: Caller, small_run: Path, tmp_path: Path
 ) -> None:

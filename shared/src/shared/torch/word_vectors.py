@@ -53,7 +53,11 @@ def cooccurrence_vectors(
     -------
     float32 array (V, D)
     """
+    vectors = np.random.default_rng(seed).standard_normal((words, size), dtype=np.float32)
+    vectors *= deviation
     counts = cooccurrence_counts(sequences, words, window=window)
+    if not counts.nnz:
+        return vectors
     information = positive_pmi(counts).tocoo()  # (V, V)
     matrix = torch.sparse_coo_tensor(
         torch.from_numpy(np.stack([information.row, information.col])),
@@ -67,8 +71,6 @@ def cooccurrence_vectors(
         left, singular, _ = torch.svd_lowrank(matrix, q=rank, niter=iterations)
     # U S^(1/2): Levy et al., section 3.3 (eigenvalue weighting p = 0.5).
     known = (left * singular.sqrt()).numpy().astype(np.float32)  # (V, rank)
-    vectors = np.random.default_rng(seed).standard_normal((words, size), dtype=np.float32)
-    vectors *= deviation
     is_known = np.asarray(counts.sum(1)).ravel() > 0
     scale = deviation / max(float(known[is_known].std()), 1e-8)
     vectors[is_known, :rank] = known[is_known] * scale

@@ -83,6 +83,8 @@ class PredictOptions(GivenColumns):
             alone = self.attention is not None and self.premise is None
             problem(alone, "attention", self.attention, "two sentences before it")
             _check_page(problem, "attention", self.attention)
+            values = list(self.label_values)
+            problem(bool(values), "label_values", values, "none: labels are not read, answers have training's")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,4 @@
-"""The three labels and their positions in a model's scores."""
+"""The three labels and their positions in a model's scores (the order of the Hugging Face copies of SNLI)."""
 
-from __future__ import annotations
-
-from esim.config import LABELS
-
-__all__ = ["CONTRADICTION", "ENTAILMENT", "LABELS", "NEUTRAL"]
-
+LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)

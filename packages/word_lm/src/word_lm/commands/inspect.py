@@ -33,6 +33,8 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
         return 0
     for name, split in text.splits.items():
         print(f"{name}: {len(split):,} tokens, starts with {_words(text, split[:FIRST_WORDS])!r}")
+    for note in text.notes:
+        print(note)
     print(f"vocabulary: {len(vocabulary):,} words")
     stoi = ", ".join(f"{token!r}: {i}" for i, token in enumerate(vocabulary.tokens[:FIRST_WORDS]))
     print(f"  stoi = {{{stoi}, ...}}")
@@ -68,6 +70,7 @@ def _facts(text: Text, segments: Segments, word: str) -> dict[str, Any]:
     batch = segments.fetch(segments.shard(0, 0, 0, 1))
     return {
         **text.facts(),
+        "notes": text.notes,
         "word": word,
         "id": text.vocabulary.id(word),
         "columns": list(segments.columns.shape),
