@@ -48,6 +48,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "min_count": (LSTM, 60),
     "max_vocab_size": (LSTM, 5),
     "prefix_letters": (LSTM, 2),
+    "log_count_ratios": (LSTM, 2),
     "max_tokens": (LSTM, 5),
     "truncation": ({**LSTM, "max_tokens": 5}, "head"),
     "padding": ({**FRONT, "pooling": "last"}, "batch"),

@@ -74,6 +74,7 @@ def test_what_does_not_fit_is_refused(
             (("--init", lstm_run, "--tokenizer", "review"), "has --tokenizer marks, not review"),
             (("--init", lstm_run, "--layers", 2), "lacks layers of this model (lstm."),
             (("--init", lstm_run, "--prefix-letters", 3), "has --prefix-letters None, not 3"),
+            (("--init", lstm_run, "--log-count-ratios", 2), "has --log-count-ratios None, not 2"),
         )
     ):
         code, _, error = imdb(*start, "--out", f"next{number}", *words)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from imdb_sentiment import train_network
 from imdb_sentiment.config import TrainConfig
-from imdb_sentiment.data.reviews import Reviews
+from imdb_sentiment.data.reviews import RATINGS, Reviews
 from imdb_sentiment.model import trained as model_module
 from imdb_sentiment.model.build import build_network, prefix_numbers
+from imdb_sentiment.model.log_count_ratios import count_ratios
 from imdb_sentiment.model.network import Network
 from imdb_sentiment.model.recurrent import RecurrentClassifier
 from imdb_sentiment.model.trained import network_probabilities
@@ -29,6 +30,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "prefixes": {"model": "lstm", "prefix_letters": 5},
     "handwritten": {"model": "handwritten_lstm", "pooling": "mean"},
     "cnn": {"model": "cnn", "pooling": "max", "widths": (1, 3)},
+    "ratios": {"model": "lstm", "log_count_ratios": 3},
+    "cnn with ratios": {"model": "cnn", "pooling": "max", "log_count_ratios": 2},
 }
 
 
@@ -37,7 +40,13 @@ def network(**settings: Any) -> Network:
     config = TrainConfig(**{"embedding_size": 12, "hidden_size": 10, "max_tokens": 20, **settings})
     tokens = [PAD_WORD, "<unk>", *(f"word{i}" for i in range(2, V))]
     classes = 8 if config.task == "rating" else 2
-    return build_network(config, Vocabulary(tokens, [1] * V), classes=classes).eval()
+    vocabulary, ratios = Vocabulary(tokens, [1] * V), None
+    if config.log_count_ratios is not None:
+        labels = np.arange(40) % 2
+        stars = np.array(RATINGS)[np.arange(40) % 8]
+        reviews = Reviews([""] * 40, labels, stars, list(map(str, range(40))), [""] * 40)
+        ratios = count_ratios(config, vocabulary, reviews, lambda: sequences(40, seed=1))
+    return build_network(config, vocabulary, classes=classes, ratios=ratios).eval()
 
 
 def sequences(count: int = 12, seed: int = 0) -> list[np.ndarray]:

@@ -31,6 +31,7 @@ _OF_MODELS: dict[str, tuple[str, ...]] = {
         WORD_NETWORKS,
     ),
     **dict.fromkeys(("tokenizer", "prefix_letters"), (*LINEAR, *WORD_NETWORKS)),
+    "log_count_ratios": WORD_NETWORKS,
     **dict.fromkeys(
         ("layers", "bidirectional", "padding", "carry_state", "muon_learning_rate"), RECURRENT
     ),
@@ -111,6 +112,7 @@ class TrainConfig(LoopConfig):
                 "min_count",
                 "max_vocab_size",
                 "prefix_letters",
+                "log_count_ratios",
                 "max_tokens",
                 "truncation",
             ),
@@ -204,6 +206,9 @@ class TrainConfig(LoopConfig):
     prefix_letters: int | None = None
     """Prefixes of words, of this many letters, have features (nbsvm, tfidf: unigrams and bigrams) or vectors (lstm,
     handwritten_lstm, cnn) beside the words' own, >= 1; null: no."""
+    log_count_ratios: int | None = None
+    """Longest n-gram that has inputs beside the vector of its first word: how much more frequent it is in reviews of
+    a class than in the rest (NB-SVM's r; in training, of other films' reviews), 1 to 4; null: no."""
     max_tokens: int = 400
     """Longer reviews are truncated, >= 1 (an encoder: special tokens included, >= 3)."""
     truncation: Literal["head", "tail", "head_tail"] = "head_tail"
@@ -338,6 +343,8 @@ class TrainConfig(LoopConfig):
             value = getattr(self, name)
             problem(not 0 < value < float("inf"), name, value, "a number > 0")
         problem(not 1 <= self.ngrams <= 4, "ngrams", self.ngrams, "1 to 4")
+        longest = self.log_count_ratios
+        problem(longest not in (None, 1, 2, 3, 4), "log_count_ratios", longest, "1 to 4 or null")
         problem(min(self.widths, default=0) < 1, "widths", list(self.widths), "numbers >= 1")
         self._check_together(problem)
 

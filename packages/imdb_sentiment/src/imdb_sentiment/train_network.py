@@ -21,9 +21,11 @@ from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.data.cooccurrence import vectors_of
 from imdb_sentiment.data.dataset import glove_file, load_data
 from imdb_sentiment.data.reviews import RATINGS, Data, Reviews
+from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.data.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model.build import build_network
+from imdb_sentiment.model.log_count_ratios import FOLDS, count_ratios
 from imdb_sentiment.model.lstm import HandwrittenLSTM
 from imdb_sentiment.model.network import TextNetwork, padded
 from imdb_sentiment.model.trained import load, network_probabilities, save_classes
@@ -157,15 +159,19 @@ def make_network(
     if config.init is not None:
         from imdb_sentiment.model.initial import network_from_run
 
-        names = data.classes(config.task)
-        return network_from_run(config, data.train.texts, names, say)
+        return network_from_run(config, data.train, data.classes(config.task), say)
     if config.model == "encoder":
         from imdb_sentiment.model.encoder import pretrained_encoder
 
         return pretrained_encoder(config, classes)
     codec = WordCodec.build(config, data.train.texts)
-    vectors = initial_vectors(config, codec, data, say)
-    return build_network(config, codec.vocabulary, classes=classes, vectors=vectors), codec
+    whole = codec.whole(data.train.texts)
+    vectors = initial_vectors(config, codec, whole, say)
+    ratios = count_ratios(config, codec.vocabulary, data.train, whole)
+    network = build_network(
+        config, codec.vocabulary, classes=classes, vectors=vectors, ratios=ratios
+    )
+    return network, codec
 
 
 def save_description(
@@ -198,9 +204,14 @@ def with_glove_file(config: TrainConfig) -> tuple[TrainConfig, str]:
 
 
 def initial_vectors(
-    config: TrainConfig, codec: WordCodec, data: Data, say: Callable[[str], object]
+    config: TrainConfig,
+    codec: WordCodec,
+    whole: Callable[[], list[Ids]],
+    say: Callable[[str], object],
 ) -> NDArray[np.float32] | None:
     """Return the pretrained vectors (V, D) of a configuration, or None for random ones.
+
+    `whole` gives the ids of whole training reviews, for `vectors: reviews`.
 
     Raises
     ------
@@ -209,12 +220,13 @@ def initial_vectors(
     """
     path = config.vectors
     if path == "reviews":
-        # Whole reviews, not only what the network will read of them.
-        whole = WordCodec(replace(config, max_tokens=1 << 30), codec.vocabulary)
         return vectors_of(
-            whole.encode(data.train.texts), codec.size, config.embedding_size, specials=len(SPECIALS),
+            whole(),
+            codec.size,
+            config.embedding_size,
+            specials=len(SPECIALS),
             seed=config.seed,
-        )  # fmt: skip
+        )
     if path is None:
         return None
     vectors, coverage = load_pretrained(path, codec.vocabulary, seed=config.seed, pad=PAD)
@@ -254,6 +266,7 @@ class Examples:
         self.sequences, self.targets = sequences, targets
         # 5 and 6, which no review of the publisher has, count as 7.
         self.ratings = np.searchsorted(RATINGS, reviews.ratings)
+        self.folds = folds_of(reviews, FOLDS) if config.log_count_ratios is not None else None
         longest = config.crop or config.max_tokens
         self.lengths = np.array([min(len(ids), longest) for ids in sequences])
 
@@ -262,14 +275,16 @@ class Examples:
         return Batches(self._batches)
 
     def fetch(self, shard: Shard) -> dict[str, Any]:
-        """Return a batch: ids (B, T), lengths, targets and ratings (B,)."""
+        """Return a batch: ids (B, T), lengths, targets and ratings (B,); with log-count ratios also folds (B,)."""
         chosen = [self._cropped(self.sequences[i]) for i in shard.indices.tolist()]
         ids, lengths = padded(chosen, self.config, self.pad_id)
+        folds = self.folds
         return {
             "ids": ids,
             "lengths": lengths,
             "targets": torch.from_numpy(self.targets[shard.indices]),
             "ratings": torch.from_numpy(self.ratings[shard.indices]),
+            **({} if folds is None else {"folds": torch.from_numpy(folds[shard.indices])}),
         }
 
     def padding(self) -> float:
@@ -314,7 +329,8 @@ class Loss:
         ids = self._with_dropped_words(batch["ids"])  # (B, T)
         targets = batch["targets"]  # (B,)
         shift = self._adversarial_shift(ids, batch) if self.config.adversarial else None
-        logits, ratings = wrapped(ids, batch["lengths"], shift)  # (B, C), (B, 8) or None
+        # (B, C), and (B, 8) or None
+        logits, ratings = wrapped(ids, batch["lengths"], shift, batch.get("folds"))
         loss = self._loss(logits, ratings, batch)
         with torch.no_grad():
             plain = F.cross_entropy(logits.float(), targets, reduction="sum")
@@ -342,10 +358,11 @@ class Loss:
         Miyato et al. 2017, arXiv 1605.07725, equations 3 to 5; epsilon is relative to the norm of the vectors here, so
         that larger vectors gain nothing.
         """
-        vectors = self.network.vectors(ids).detach()
+        vectors = self.network.vectors(ids, batch.get("folds")).detach()
         shift = torch.zeros_like(vectors, requires_grad=True)
-        logits, ratings = self.network(ids, batch["lengths"], shift)
+        logits, ratings = self.network.from_vectors(vectors + shift, batch["lengths"])
         (gradient,) = torch.autograd.grad(self._loss(logits, ratings, batch), shift)  # g, eq. 5
+        gradient[..., gradient.shape[-1] - self.network.counted :] = 0  # of words alone
         norms = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)  # ||g||, (B,)
         sizes = vectors.flatten(1).norm(dim=1) / norms
         return self.config.adversarial * sizes[:, None, None] * gradient  # epsilon g / ||g||

@@ -84,7 +84,12 @@ class PredictOptions(GivenColumns):
             problem(alone, "attention", self.attention, "two sentences before it")
             _check_page(problem, "attention", self.attention)
             values = list(self.label_values)
-            problem(bool(values), "label_values", values, "none: labels are not read, answers have training's")
+            problem(
+                bool(values),
+                "label_values",
+                values,
+                "none: labels are not read, answers have training's",
+            )
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,10 @@ def with_torchs_lstm(classifier: NetworkClassifier) -> nn.Module:
 
     from imdb_sentiment.data.text import WordCodec
     from imdb_sentiment.model.build import build_network
+    from imdb_sentiment.model.network import Network
 
     own = classifier.network
+    assert isinstance(own, Network)
     dimension = own.state_dict()["embedding.weight"].shape[1]
     config = replace(classifier.config, model="lstm")
     assert isinstance(classifier.codec, WordCodec)
@@ -134,6 +136,7 @@ def with_torchs_lstm(classifier: NetworkClassifier) -> nn.Module:
         classifier.codec.vocabulary,
         classes=len(classifier.classes),
         dimension=dimension,
+        ratios=own.ratios,
     )
     same.load_state_dict(own.state_dict())
     return same.eval()

@@ -35,7 +35,7 @@ def run(config: TrainConfig, options: InspectOptions) -> int:
     config, note = with_glove_file(config)
     if note:
         say(note)
-    vectors = initial_vectors(config, codec, data, say)
+    vectors = initial_vectors(config, codec, codec.whole(data.train.texts), say)
     if vectors is None:
         rng = np.random.default_rng(config.seed)
         vectors = rng.uniform(-0.1, 0.1, (len(vocabulary), config.embedding_size)).astype(

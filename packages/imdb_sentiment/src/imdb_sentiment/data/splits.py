@@ -58,7 +58,7 @@ def stratified_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
     bool array (N,)
         At least one review of each class that has two.
     """
-    hashes = [_hash(" ".join(text.lower().split())) for text in reviews.texts]
+    hashes = [_hash(_normalized(text)) for text in reviews.texts]
     mask = np.zeros(len(reviews), dtype=bool)
     for label in range(len(reviews.classes)):
         own = np.flatnonzero(reviews.labels == label).tolist()
@@ -75,6 +75,19 @@ def stratified_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
                 chosen += group
         mask[chosen or own[:wanted]] = True
     return mask
+
+
+def folds_of(reviews: Reviews, count: int) -> NDArray[np.int64]:
+    """Divide reviews into folds, in every run alike, with those of a film, or of one text, in the same.
+
+    Returns
+    -------
+    int64 array (N,)
+        The fold of each review, 0 to below `count`.
+    """
+    names = reviews.films if reviews.grouping == "film" else map(_normalized, reviews.texts)
+    hashes = [int.from_bytes(_hash(name)[:8], "big") for name in names]
+    return np.array([number % count for number in hashes], dtype=np.int64)
 
 
 def subset(reviews: Reviews, count: int, seed: int, flag: str = "--limit") -> Reviews:
@@ -111,6 +124,10 @@ def _equal_sizes(count: int, most: list[int]) -> list[int]:
             sizes[i] += added
             count -= added
     return sizes
+
+
+def _normalized(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def _hash(text: str) -> bytes:

@@ -6,9 +6,12 @@ N counts reviews, T tokens of one. Ids of `WordCodec` are those of a `Vocabulary
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +171,11 @@ class WordCodec(Codec):
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of each review; one without any word is a single `<unk>`."""
         return [self._encode(self._tokenize(text)) for text in texts]
+
+    def whole(self, texts: Sequence[str]) -> Callable[[], list[Ids]]:
+        """Return what encodes whole reviews, not only what the network will read of them, when it is first asked."""
+        codec = WordCodec(replace(self.config, max_tokens=sys.maxsize), self.vocabulary)
+        return cache(lambda: codec.encode(texts))
 
     def spans(self, text: str) -> list[Span] | None:
         """Return (start, end) of each id; None for tokenizers whose tokens have no known position."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.text import PAD, SPECIALS
 from imdb_sentiment.model.convolution import ConvolutionalClassifier
+from imdb_sentiment.model.log_count_ratios import LogCountRatios
 from imdb_sentiment.model.network import Network, Sizes
 from imdb_sentiment.model.recurrent import RecurrentClassifier
 from shared.text.vocabulary import Vocabulary
@@ -23,6 +24,7 @@ def build_network(
     classes: int = 2,
     dimension: int | None = None,
     vectors: NDArray[np.float32] | None = None,
+    ratios: LogCountRatios | None = None,
 ) -> Network:
     """Return an untrained network; its initial weights are drawn from torch's global generator.
 
@@ -37,6 +39,7 @@ def build_network(
         D; default: the configuration's, or that of `vectors`.
     vectors : float32 array (V, D), optional
         Pretrained word vectors.
+    ratios : LogCountRatios, optional
     """
     if vectors is not None:
         dimension = vectors.shape[1]
@@ -47,6 +50,7 @@ def build_network(
         dimension=dimension or config.embedding_size,
         classes=classes,
         prefix_of=None if letters is None else prefix_numbers(vocabulary.tokens, letters),
+        ratios=ratios,
     )
     family = ConvolutionalClassifier if config.model == "cnn" else RecurrentClassifier
     network = family(config, sizes)

@@ -26,7 +26,7 @@ class ConvolutionalClassifier(Network):
         pooled_size = parts * config.hidden_size * len(config.widths)
         super().__init__(config, sizes, pooled_size)
         self.filters = nn.ModuleList(
-            nn.Linear(width * sizes.dimension, config.hidden_size) for width in config.widths
+            nn.Linear(width * sizes.input, config.hidden_size) for width in config.widths
         )
 
     def pooled(self, vectors: Tensor, lengths: Tensor) -> Tensor:

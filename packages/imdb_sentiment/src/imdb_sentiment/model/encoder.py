@@ -167,7 +167,7 @@ class EncoderClassifier(TextNetwork):
         other.config = config
         return other
 
-    def vectors(self, ids: Tensor) -> Tensor:
+    def vectors(self, ids: Tensor, folds: Tensor | None = None) -> Tensor:
         """Return the vectors (B, T, D) of subwords, before positions are added."""
         return self.encoder.get_input_embeddings()(ids)
 

@@ -7,34 +7,36 @@ from collections.abc import Callable, Sequence
 import torch
 
 from imdb_sentiment.config import TrainConfig
+from imdb_sentiment.data.reviews import Reviews
 from imdb_sentiment.data.text import Codec, WordCodec
 from imdb_sentiment.model.build import build_network
 from imdb_sentiment.model.encoder import EncoderClassifier, EncoderCodec
+from imdb_sentiment.model.log_count_ratios import count_ratios
 from imdb_sentiment.model.network import TextNetwork
 from imdb_sentiment.model.trained import NetworkClassifier, load
 from shared.errors import UserError
 from shared.runs.run_directory import start_from
 from shared.text.vocabulary import Vocabulary
 
-HEAD = "head."
+HEAD, RATIOS = "head.", "ratios."
 
 
 def network_from_run(
     config: TrainConfig,
-    texts: Sequence[str],
+    reviews: Reviews,
     classes: tuple[str, ...],
     say: Callable[[str], object],
 ) -> tuple[TextNetwork, Codec]:
     """Return a network that starts from the run `config.init`, and its codec.
 
     Word vectors, layers and head are the run's. Words of the training reviews that it does not know get new vectors; a
-    head for other classes is new.
+    head for other classes is new; log-count ratios are counted anew.
 
     Parameters
     ----------
     config : TrainConfig
-    texts : sequence of str
-        The training reviews.
+    reviews : Reviews
+        For training.
     classes : tuple of str
     say : callable
         Takes a line that says what is new.
@@ -70,14 +72,24 @@ def network_from_run(
                 f"--init {run}: has --tokenizer {start.config.tokenizer}, not {config.tokenizer}."
             )
         # With other prefixes the rows of its table would mean other words.
-        if start.config.prefix_letters != config.prefix_letters:
+        # With other n-grams or classes the log-count ratios, one for each, would be inputs of other sizes.
+        for name in ("prefix_letters", "log_count_ratios"):
+            has, wanted = getattr(start.config, name), getattr(config, name)
+            if has != wanted:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"--init {run}: has {flag} {has}, not {wanted}.")
+        if config.log_count_ratios and len(start.classes) != len(classes):
             raise UserError(
-                f"--init {run}: has --prefix-letters {start.config.prefix_letters}, not {config.prefix_letters}."
+                f"--init {run}: has --log-count-ratios of {len(start.classes)} classes, not of {len(classes)}. "
+                "Train anew."
             )
-        vocabulary, new_words = _extended(codec.vocabulary, config, texts)
-        new_codec = WordCodec(config, vocabulary)
+        vocabulary, new_words = _extended(codec.vocabulary, config, reviews.texts)
+        new_codec = own_codec = WordCodec(config, vocabulary)
         size = old.state_dict()["embedding.weight"].shape[1]
-        network = build_network(config, vocabulary, classes=len(classes), dimension=size)
+        ratios = count_ratios(config, vocabulary, reviews, own_codec.whole(reviews.texts))
+        network = build_network(
+            config, vocabulary, classes=len(classes), dimension=size, ratios=ratios
+        )
     has_new_head = start.classes != classes
     _copy(old, network, run, has_new_head)
     head = f"a new head for {', '.join(classes)}" if has_new_head else "its head"
@@ -98,13 +110,15 @@ def _extended(old: Vocabulary, config: TrainConfig, texts: Sequence[str]) -> tup
 def _copy(old: TextNetwork, network: TextNetwork, run: str, has_new_head: bool) -> None:
     target = network.state_dict()
     new = HEAD if has_new_head else f"{HEAD}ratings"
-    missing = [n for n in target.keys() - old.state_dict().keys() if not n.startswith(new)]
+    missing = [
+        n for n in target.keys() - old.state_dict().keys() if not n.startswith((new, RATIOS))
+    ]
     if missing:
         raise UserError(
             f"--init {run}: lacks layers of this model ({min(missing)}). Take its settings: {start_from(run)}."
         )
     for name, weight in old.state_dict().items():
-        if has_new_head and name.startswith(HEAD):
+        if name.startswith(RATIOS) or (has_new_head and name.startswith(HEAD)):
             continue
         if name.startswith("head.ratings") and name not in target:
             continue  # an auxiliary loss that is not trained any more

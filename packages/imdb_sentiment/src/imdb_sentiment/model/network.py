@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.reviews import RATINGS
+from imdb_sentiment.model.log_count_ratios import LogCountRatios
 from shared.text.batching import pad
 from shared.torch.masking import masked_max, masked_mean
 
@@ -29,22 +30,32 @@ class TextNetwork(nn.Module):
     pad_id : int
     class_count : int
         C.
+    counted : int
+        Numbers at the end of a word's vector that are counted in the data, and not learned.
     """
 
     config: TrainConfig
     pad_id: int
     class_count: int
+    counted = 0
 
     @abstractmethod
-    def vectors(self, ids: Tensor) -> Tensor:
-        """Return the word vectors (B, T, D) of ids (B, T), without dropout: what saliency differentiates by."""
+    def vectors(self, ids: Tensor, folds: Tensor | None = None) -> Tensor:
+        """Return the word vectors (B, T, D) of ids (B, T), without dropout: what saliency differentiates by.
+
+        Training gives the folds of the reviews (B,), for inputs that are counted on reviews of other folds.
+        """
 
     @abstractmethod
     def from_vectors(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return logits (B, C), and logits of the ratings (B, 8) if `rating_weight` trains them too."""
 
     def forward(
-        self, ids: Tensor, lengths: Tensor, shift: Tensor | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        shift: Tensor | None = None,
+        folds: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the logits of a batch.
 
@@ -55,13 +66,15 @@ class TextNetwork(nn.Module):
             Number of tokens of each review.
         shift : float tensor (B, T, D), optional
             Added to the word vectors (adversarial training).
+        folds : int64 tensor (B,), optional
+            See `vectors`.
 
         Returns
         -------
         logits : float tensor (B, C)
         rating_logits : float tensor (B, 8) or None
         """
-        vectors = self.vectors(ids)
+        vectors = self.vectors(ids, folds)
         return self.from_vectors(vectors if shift is None else vectors + shift, lengths)
 
     def batch(self, sequences: list[NDArray[np.int32]]) -> tuple[Tensor, Tensor]:
@@ -126,6 +139,8 @@ class Sizes:
         C.
     prefix_of : int64 array (V,) or None
         Number of each word's prefix; `<pad>` has 0.
+    ratios : LogCountRatios or None
+        More inputs for each word, which stand behind its vector.
     """
 
     vocabulary: int
@@ -133,6 +148,17 @@ class Sizes:
     dimension: int
     classes: int
     prefix_of: NDArray[np.int64] | None = None
+    ratios: LogCountRatios | None = None
+
+    @property
+    def counted(self) -> int:
+        """Numbers of the ratios of a word."""
+        return 0 if self.ratios is None else self.ratios.size
+
+    @property
+    def input(self) -> int:
+        """Size of a word's vector with its ratios."""
+        return self.dimension + self.counted
 
 
 class Network(TextNetwork):
@@ -169,6 +195,7 @@ class Network(TextNetwork):
             for table in (self.embedding, self.prefixes):
                 if table is not None:
                     table.weight.requires_grad = False
+        self.ratios, self.counted = sizes.ratios, sizes.counted
         self.head = Head(config, pooled_size, sizes.classes)
         self.register_load_state_dict_pre_hook(_rename_former)
 
@@ -176,10 +203,17 @@ class Network(TextNetwork):
     def pooled(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """Return what the head reads (B, P) of word vectors (B, T, D)."""
 
-    def vectors(self, ids: Tensor) -> Tensor:
-        """Return word vectors (B, T, D); with `prefix_letters`, the sum of the word's and its prefix's."""
+    def vectors(self, ids: Tensor, folds: Tensor | None = None) -> Tensor:
+        """Return word vectors (B, T, D); with `prefix_letters`, the sum of the word's and its prefix's.
+
+        Behind them are the log-count ratios, if the configuration has them.
+        """
         vectors = self.embedding(ids)
-        return vectors if self.prefixes is None else vectors + self.prefixes(self.prefix_of[ids])
+        if self.prefixes is not None:
+            vectors = vectors + self.prefixes(self.prefix_of[ids])
+        if self.ratios is not None:
+            vectors = torch.cat([vectors, self.ratios(ids, folds)], -1)
+        return vectors
 
     def from_vectors(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return logits (B, C), and (B, 8) or None, of word vectors (B, T, D)."""

@@ -102,7 +102,7 @@ class RecurrentClassifier(Network):
         super().__init__(config, sizes, parts * directions * config.hidden_size)
         family = ReversingLSTM if config.model == "lstm" else HandwrittenLSTM
         self.lstm = family(
-            sizes.dimension,
+            sizes.input,
             config.hidden_size,
             config.layers,
             bidirectional=config.bidirectional,

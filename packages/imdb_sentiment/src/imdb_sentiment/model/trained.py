@@ -230,19 +230,25 @@ def _read(config: TrainConfig, folder: Path, device: str | torch.device) -> Clas
 
         from imdb_sentiment.data.text import WordCodec
         from imdb_sentiment.model.build import build_network
+        from imdb_sentiment.model.log_count_ratios import LogCountRatios
 
         codec = words = WordCodec.load(config, folder)
         path = folder / "model.safetensors"
         try:
             with safe_open(str(path), framework="np") as file:
-                shape = file.get_slice("embedding.weight").get_shape()
+                dimension = file.get_slice("embedding.weight").get_shape()[1]
+                shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"{path}: cannot be read as this model's ({error}). Restore it or train again."
             ) from None
         # Pretrained vectors have a dimension of their own, which no setting tells.
         network = build_network(
-            config, words.vocabulary, classes=len(classes), dimension=int(shape[1])
+            config,
+            words.vocabulary,
+            classes=len(classes),
+            dimension=dimension,
+            ratios=LogCountRatios.of_shapes(shapes),
         )
     load_weights(folder, network)
     return NetworkClassifier(config, classes, network.to(where).eval(), codec)
