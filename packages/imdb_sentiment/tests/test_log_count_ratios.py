@@ -16,6 +16,7 @@ from imdb_sentiment.data.reviews import Reviews
 from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.model.log_count_ratios import LogCountRatios
 from imdb_sentiment.model.trained import NetworkClassifier, load
+from shared.errors import UserError
 
 Caller = Callable[..., tuple[int, str, str]]
 V, N, FOLDS, LONGEST = 12, 120, 4, 3
@@ -108,6 +109,14 @@ def test_ngram_that_one_review_has_is_unknown_and_one_of_no_class_alone_is_even(
     )
     assert module(torch.tensor([[1, 2], [1, 3]]))[..., 1].abs().max() == 0
     assert module.sizes == (2, 1)  # words 1 and 2, and both together
+
+
+def test_reviews_without_a_word_in_common_are_refused() -> None:
+    sequences = [np.array([word], dtype=np.int32) for word in (1, 2, 3)]
+    with pytest.raises(UserError, match="in 2 of the 3 training reviews.*--log-count-ratios null"):
+        LogCountRatios.count(
+            sequences, np.array([0, 1, 1]), np.arange(3), longest=2, vocabulary="abcd", classes=2
+        )
 
 
 def test_folds_keep_films_and_equal_texts_together() -> None:

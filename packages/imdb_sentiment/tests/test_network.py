@@ -207,6 +207,14 @@ def test_adversarial_change_has_its_length_and_raises_the_loss() -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
+def test_adversarial_change_is_of_word_vectors_and_not_of_what_is_counted() -> None:
+    model = network(model="lstm", adversarial=0.05, log_count_ratios=2)
+    batch = of(model, sequences()) | {"folds": torch.arange(12) % 8}
+    shift = Loss(model.config, model, UNK)._adversarial_shift(batch["ids"], batch)
+    assert shift.shape[-1] == 14 and not shift[..., 12:].any()
+    assert (shift[..., :12].flatten(1).norm(dim=1) > 0.01).all()
+
+
 def test_word_vectors_have_their_own_learning_rate() -> None:
     model = network(
         model="cnn", pooling="max", learning_rate=0.01, vector_rate=0.1, prefix_letters=5

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from esim.data.labels import LABELS
 from shared.command.config import OnlyWith, Problems
 from shared.torch.config import MAY_CHANGE, LoopConfig
 
 Split = Literal["train", "dev", "dev_mismatched", "test"]
 BadLine = Literal["error", "skip"]
+
+LABELS = ("entailment", "neutral", "contradiction")
+"""The labels, in the order of a model's scores (that of the Hugging Face copies of SNLI)."""
 
 MAY_CHANGE_ON_RESUME = ("data", "cache", *MAY_CHANGE)
 """Settings that do not change what is trained: data may have moved, and its content is compared by checksum."""

@@ -1,4 +1,9 @@
-"""The three labels and their positions in a model's scores (the order of the Hugging Face copies of SNLI)."""
+"""The three labels and their positions in a model's scores."""
 
-LABELS = ("entailment", "neutral", "contradiction")
+from __future__ import annotations
+
+from esim.config import LABELS
+
+__all__ = ["CONTRADICTION", "ENTAILMENT", "LABELS", "NEUTRAL"]
+
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)

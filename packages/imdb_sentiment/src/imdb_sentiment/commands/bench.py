@@ -77,7 +77,7 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
     Parameters
     ----------
     config : TrainConfig
-        Model, batch size, precision; adversarial steps and crops are left out.
+        Model, batch size, precision; adversarial steps, crops and log-count ratios are left out.
     data : Data
     batches, rounds : int
         Updates in a round, and rounds.
@@ -89,7 +89,9 @@ def compare(config: TrainConfig, data: Data, *, batches: int, rounds: int) -> di
     """
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    plain = replace(config, adversarial=0.0, crop=None, max_tokens=COURSEWORK_TOKENS, model="lstm")
+    plain = replace(
+        config, adversarial=0.0, crop=None, log_count_ratios=None, max_tokens=COURSEWORK_TOKENS, model="lstm"
+    )  # fmt: skip
     front = replace(
         plain, padding="front", pooling="last_position", bucket=False, rating_weight=0.0
     )

@@ -27,6 +27,7 @@ from imdb_sentiment.data.reviews import Reviews, task_classes
 from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.data.text import Ids
 from imdb_sentiment.model.ngrams import NgramCounter, Tokens
+from shared.errors import UserError
 from shared.text.vocabulary import Vocabulary
 
 NONE = 0
@@ -101,11 +102,22 @@ class LogCountRatios(nn.Module):
         vocabulary : sequence of str (V,)
         classes : int
             C.
+
+        Raises
+        ------
+        UserError
+            No word is in two reviews.
         """
         ids = np.concatenate([np.zeros(0, np.int32), *sequences]).astype(np.int64)
         reviews = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
-        counter = NgramCounter(longest, min(MIN_REVIEWS, len(sequences)))
-        counts = counter.fit(Tokens(list(vocabulary), ids, reviews, len(sequences)))  # (N, F)
+        counter = NgramCounter(longest, MIN_REVIEWS)
+        try:
+            counts = counter.fit(Tokens(list(vocabulary), ids, reviews, len(sequences)))  # (N, F)
+        except UserError:
+            raise UserError(
+                f"No word is in {MIN_REVIEWS} of the {len(sequences)} training reviews. Give more reviews, or "
+                "--log-count-ratios null."
+            ) from None
         counts.data[:] = 1  # whether a review has an n-gram, not how often
         kinds = [1] if classes == 2 else range(classes)
         is_class = np.stack([targets == kind for kind in kinds])  # (K, N)
