@@ -21,17 +21,8 @@ from shared.errors import UserError
 Caller = Callable[..., tuple[int, str, str]]
 V, N, FOLDS, LONGEST = 12, 120, 4, 3
 LSTM = (
-    "--model",
-    "lstm",
-    "--log-count-ratios",
-    2,
-    "--embedding-size",
-    8,
-    "--hidden-size",
-    8,
-    "--steps",
-    2,
-)
+    "--model", "lstm", "--log-count-ratios", 2, "--embedding-size", 8, "--hidden-size", 8, "--steps", 2,
+)  # fmt: skip
 
 
 def reviews(seed: int = 0) -> list[np.ndarray]:
@@ -157,18 +148,22 @@ def test_run_keeps_its_ratios_and_starts_another(
     assert not torch.equal(again.network.vectors(ids)[..., 8:], expected(ids))  # of 100 reviews
 
 
-def test_onnx_has_the_ratios(imdb: Caller, sample_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", [(), ("--model", "cnn", "--pooling", "max")])
+def test_onnx_has_the_ratios(
+    family: tuple[str, ...], imdb: Caller, sample_folder: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     words = ("train", "--data", sample_folder, "--device", "cpu", *LSTM, "--log-count-ratios", 4)
-    assert imdb(*words, "--out", "run")[0] == 0
+    assert imdb(*words, *family, "--out", "run")[0] == 0
     assert imdb("export", "run", "--out", "onnx")[0] == 0
     session = onnxruntime.InferenceSession(
         str(tmp_path / "onnx" / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     classifier = load(tmp_path / "run").classifier
     assert isinstance(classifier, NetworkClassifier)
-    for texts in (["The story is superb . " * 9, "It is not superb", "word"], ["boring and dull"]):
+    long = ["The story is superb . " * 9, "It is not superb", "word"]
+    for texts in (long, ["boring and dull"], ["superb"]):
         ids, lengths = classifier.network.batch(classifier.codec.encode(texts))
         (found,) = session.run(None, {"ids": ids.numpy(), "lengths": lengths.numpy()})
         assert np.abs(found - classifier.probabilities(texts)).max() < 1e-5
