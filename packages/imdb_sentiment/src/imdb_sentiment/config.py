@@ -208,7 +208,7 @@ class TrainConfig(LoopConfig):
     handwritten_lstm, cnn) beside the words' own, >= 1; null: no."""
     log_count_ratios: int | None = None
     """Longest n-gram that has inputs beside the vector of its first word: how much more frequent it is in reviews of
-    a class than in the rest (NB-SVM's r; in training, of other films' reviews), 1 to 4; null: no."""
+    a class than in the rest (much as NB-SVM's r; in training, in reviews of other films), 1 to 4; null: no."""
     max_tokens: int = 400
     """Longer reviews are truncated, >= 1 (an encoder: special tokens included, >= 3)."""
     truncation: Literal["head", "tail", "head_tail"] = "head_tail"
