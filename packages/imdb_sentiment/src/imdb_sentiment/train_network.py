@@ -362,7 +362,8 @@ class Loss:
         shift = torch.zeros_like(vectors, requires_grad=True)
         logits, ratings = self.network.from_vectors(vectors + shift, batch["lengths"])
         (gradient,) = torch.autograd.grad(self._loss(logits, ratings, batch), shift)  # g, eq. 5
-        gradient[..., gradient.shape[-1] - self.network.counted :] = 0  # of words alone
+        # Word vectors alone: no change of a text is so small that it changes what was counted a little.
+        gradient[..., gradient.shape[-1] - self.network.counted :] = 0
         norms = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)  # ||g||, (B,)
         sizes = vectors.flatten(1).norm(dim=1) / norms
         return self.config.adversarial * sizes[:, None, None] * gradient  # epsilon g / ||g||
