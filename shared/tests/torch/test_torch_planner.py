@@ -234,6 +234,18 @@ def test_plan_that_was_changed_is_replayed_by_a_resumed_run_to_the_same_bits(tmp
     assert records_of(tmp_path / "again") == records
 
 
+def test_plan_is_looked_at_after_the_evaluation_that_is_due(tmp_path, monkeypatch):
+    """Before it, its time would count as time for updates: a steady machine would change its plan, and change back."""
+    events: list[object] = []
+    monkeypatch.setattr(Pace, "evaluated", lambda *a: events.append("evaluated"))
+    monkeypatch.setattr(
+        Pace, "proposal", lambda self, plan, step, until, *a: events.append((step, until))
+    )
+    done = train(tmp_path / "a", ToyConfig(device="cpu", minutes=MINUTES))
+    every = done.training.plan.evaluate_every or done.training.epoch_steps(0)
+    assert events[events.index((every, every)) - 1] == "evaluated"
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.03])
 def test_time_is_kept_within_five_percent_where_updates_get_slower(seconds, tmp_path, monkeypatch):
     slowed(monkeypatch, seconds, after=40)

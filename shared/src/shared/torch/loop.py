@@ -247,6 +247,7 @@ class Training:
             self._save(names, metric)
         if metric is not None:
             self._planner.evaluated(time.monotonic() - began)
+        self._planner.propose()
         if stop_signal and not self._is_done():
             raise Interrupted(
                 stop_signal,

@@ -114,20 +114,21 @@ class Planner:
         training.bar.update(training.at.step)
 
     def updated(self, progress: float) -> None:
-        """Note an update that was made at a progress; propose another plan where the time demands it."""
-        training, pace = self._training, self._pace
-        if pace is None:
+        """Note an update that was made at a progress."""
+        if self._pace is not None:
+            self._pace.updated(progress, self._training.seconds())
+
+    def propose(self) -> None:
+        """Propose another plan where the time demands it; an evaluation that is due now must have been made."""
+        training, pace, at = self._training, self._pace, self._training.at
+        if pace is None or not training.accelerator.is_main_process:
             return
-        now, at = training.seconds(), training.at
-        pace.updated(progress, now)
-        if not training.accelerator.is_main_process or self._is_proposed:
-            return
-        if at.step <= self._reached:
+        if self._is_proposed or at.step <= self._reached:
             return
         size = training.epoch_steps(at.epoch)
         every = training.plan.evaluate_every
         until = every - at.step % every if every else size - at.epoch_step
-        total = pace.proposal(training.plan, at.step, until, every or size, now)
+        total = pace.proposal(training.plan, at.step, until, every or size, training.seconds())
         if total is not None:
             total = max(total, self._least())  # rather late than of no use
             total = None if total == training.plan.total_steps else total
