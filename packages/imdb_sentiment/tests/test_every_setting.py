@@ -85,6 +85,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "term_frequency": ({"model": "tfidf"}, "raw"),
     "penalty_inverse": (NBSVM, 0.1),
     "smoothing": (NBSVM, 9.0),
+    "shared_weights": (NBSVM, True),
     "refit": (NBSVM, True),
 }
 """A setting: what it is tried with, and another value of it."""

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
 from imdb_sentiment.config import TrainConfig
 from imdb_sentiment.data.dataset import read_split
 from imdb_sentiment.data.reviews import Data, task_classes
+from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.measure import measure
 from imdb_sentiment.model import linear
 from imdb_sentiment.model.linear import (
     LinearClassifier,
     Weights,
     fit,
+    group_sums,
     make_counter,
     scale_of,
     term_frequency,
@@ -27,6 +31,19 @@ from imdb_sentiment.train_linear import fit_and_validate
 from shared.errors import UserError
 
 TEXTS = ["a b a b c", "b c d", "", "a b c d e a b", "c", "d e f", "a b"]
+
+
+def fitted(
+    config: TrainConfig,
+    counter: FeatureCounter,
+    counts: Any,
+    targets: np.ndarray,
+    classes: int = 2,
+    folds: np.ndarray | None = None,
+) -> Weights:
+    """Fit; by default the reviews are dealt to three folds."""
+    folds = np.arange(len(targets)) % 3 if folds is None else folds
+    return fit(config, counts, targets, classes, kinds=counter.kinds, folds=folds)
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3, 4])
@@ -114,7 +131,7 @@ def test_strongest_ngrams_have_a_row_each_with_the_sum_of_their_columns() -> Non
     counter = make_counter(config)
     texts = ["bad plot", "fun film", "bad acting", "fun acting", "fun plot"]
     counts = counter.fit(texts)
-    weights = fit(config, counts, np.array([0, 1, 0, 1, 1]), 2)
+    weights = fitted(config, counter, counts, np.array([0, 1, 0, 1, 1]))
     model = LinearClassifier(config, ("neg", "pos"), counter, weights)
     against, towards = model.strongest(3)
     effects = dict(against) | dict(towards)
@@ -140,6 +157,46 @@ def test_ratio_is_naive_bayes() -> None:
     assert words["bad"] == pytest.approx(np.log((1 / 8) / (2 / 6)))
 
 
+def test_group_sums_are_of_ratios_of_the_other_folds() -> None:
+    config = TrainConfig(model="nbsvm", smoothing=0.5)
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson(0.4, (60, 9)).astype(np.float32))
+    is_positive, folds = rng.random(60) < 0.4, rng.integers(0, 4, 60)
+    groups = np.array([0, 1, 2, 0, 1, 2, 2, 2, 0])
+    sums = group_sums(config, counts, is_positive, groups, folds)
+    has = counts.toarray() > 0
+    for i in range(60):
+        others = folds != folds[i]
+        p, q = (0.5 + has[others & (is_positive == sign)].sum(0) for sign in (True, False))
+        inputs = has[i] * np.log((p / p.sum()) / (q / q.sum()))
+        inputs /= np.linalg.norm(inputs) or 1
+        assert sums[i] == pytest.approx(np.bincount(groups, weights=inputs), abs=1e-5)
+    # The labels of a fold do not tell themselves.
+    flipped = np.where(folds == 1, ~is_positive, is_positive)
+    again = group_sums(config, counts, flipped, groups, folds)
+    assert np.allclose(again[folds == 1], sums[folds == 1])
+    assert not np.allclose(again[folds != 1], sums[folds != 1])
+
+
+def test_shared_weights_are_those_of_a_regression_that_also_has_the_sums_of_groups() -> None:
+    config = TrainConfig(model="nbsvm", shared_weights=True, penalty_inverse=3.0, seed=1)
+    rng = np.random.default_rng(1)
+    frequency = np.array([0.05, 0.06, 0.4, 0.5, 0.45, 0.06])
+    counts = sparse.csr_matrix((rng.random((200, 6)) < frequency).astype(np.float32))
+    targets, folds = rng.integers(0, 2, 200), rng.integers(0, 5, 200)
+    kinds = np.array([0, 0, 0, 0, 1, 1])
+    assert document_frequency(counts).tolist() == [10, 11, 85, 99, 84, 13]
+    groups = np.array([0, 0, 1, 1, 2, 3])  # 8 to 15 and 64 to 127 reviews, of two kinds
+    weights = fit(config, counts, targets, 2, kinds=kinds, folds=folds)
+    sums = group_sums(config, counts, targets == 1, groups, folds)
+    inputs = unit(counts, weights.scales[0]).toarray()
+    regression = LogisticRegression(C=3.0, solver="liblinear", dual=True, tol=0.1, random_state=1)
+    regression.fit(np.hstack([inputs, linear.SHARED_SCALE * sums]), targets)
+    grouped = np.stack([inputs[:, groups == g].sum(1) for g in range(4)], axis=1)
+    expected = regression.decision_function(np.hstack([inputs, linear.SHARED_SCALE * grouped]))
+    assert inputs @ weights.weights[0] + weights.biases[0] == pytest.approx(expected, abs=1e-5)
+
+
 def test_rows_have_length_one_and_empty_ones_stay_empty() -> None:
     counter = FeatureCounter(str.split, 2, 1)
     counts = counter.fit(TEXTS)
@@ -151,10 +208,10 @@ def test_rows_have_length_one_and_empty_ones_stay_empty() -> None:
 
 
 def test_saved_model_judges_as_before(tmp_path: Path, sample_folder: Path) -> None:
-    config = TrainConfig(model="nbsvm", prefix_letters=5, word_clusters=20)
+    config = TrainConfig(model="nbsvm", prefix_letters=5, word_clusters=20, shared_weights=True)
     reviews = read_split(sample_folder, "train")
     counter = make_counter(config)
-    weights = fit(config, counter.fit(reviews.texts), reviews.labels, 2)
+    weights = fitted(config, counter, counter.fit(reviews.texts), reviews.labels)
     model = LinearClassifier(config, ("bad", "good"), counter, weights)
     model.save(tmp_path)
     again = LinearClassifier.load(config, ("bad", "good"), tmp_path)
@@ -179,7 +236,7 @@ def test_ratings_give_eight_probabilities(sample_folder: Path) -> None:
     config = TrainConfig(model="tfidf", task="rating")
     reviews = read_split(sample_folder, "train")
     counter = make_counter(config)
-    weights = fit(config, counter.fit(reviews.texts), reviews.targets("rating"), 8)
+    weights = fitted(config, counter, counter.fit(reviews.texts), reviews.targets("rating"), 8)
     model = LinearClassifier(config, task_classes("rating"), counter, weights)
     chances = model.probabilities(reviews.texts)
     assert chances.shape == (800, 8)
@@ -192,19 +249,26 @@ def test_no_common_word_is_an_error_of_the_user() -> None:
         NgramCounter(2, 2).fit(Tokens.of([["a", "b"], ["c", "d"]]))
 
 
-@pytest.mark.parametrize("clusters", [None, 20])
+@pytest.mark.parametrize("clusters, shared", [(None, False), (20, False), (20, True)])
 def test_validation_is_that_of_a_model_which_has_never_seen_the_validation_reviews(
-    clusters: int | None, sample_folder: Path
+    clusters: int | None, shared: bool, sample_folder: Path
 ) -> None:
     """What only validation makes frequent enough must not enter the smoothing sums, nor the clusters."""
     reviews = read_split(sample_folder, "train")
     part = np.arange(800) % 20
     train, valid = reviews.take(np.flatnonzero(part < 1)), reviews.take(np.flatnonzero(part > 5))
     data = Data(train, valid, valid, True, {})
-    config = TrainConfig(model="nbsvm", prefix_letters=5, word_clusters=clusters, smoothing=3.0)
+    config = TrainConfig(
+        model="nbsvm",
+        prefix_letters=5,
+        word_clusters=clusters,
+        smoothing=3.0,
+        shared_weights=shared,
+    )
     _, together = fit_and_validate(config, data)
     counter = make_counter(config)
-    weights = fit(config, counter.fit(train.texts), train.labels, 2)
+    counts = counter.fit(train.texts)
+    weights = fitted(config, counter, counts, train.labels, folds=folds_of(train))
     alone = LinearClassifier(config, ("negative", "positive"), counter, weights)
     expected = measure(alone.probabilities(valid.texts), valid, config)
     assert together["loss"] == pytest.approx(expected["loss"], rel=1e-5)

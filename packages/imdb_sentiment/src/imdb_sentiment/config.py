@@ -24,7 +24,7 @@ _OF_MODELS: dict[str, tuple[str, ...]] = {
         ("ngrams", "min_reviews", "word_clusters", "penalty_inverse", "refit"), LINEAR
     ),
     "term_frequency": ("tfidf",),
-    "smoothing": ("nbsvm",),
+    **dict.fromkeys(("smoothing", "shared_weights"), ("nbsvm",)),
     **dict.fromkeys(
         ("min_count", "max_vocab_size", "vectors", "embedding_size", "hidden_size", "pooling", "input_dropout",
          "vector_rate"),
@@ -150,7 +150,7 @@ class TrainConfig(LoopConfig):
         ),
         "linear models": (
             *("ngrams", "min_reviews", "word_clusters", "term_frequency", "penalty_inverse"),
-            *("smoothing", "refit"),
+            *("smoothing", "shared_weights", "refit"),
         ),
     }
     RESETS: ClassVar[dict[str, str]] = {"epochs": "min_steps"}
@@ -304,6 +304,9 @@ class TrainConfig(LoopConfig):
     """C of scikit-learn's logistic regression (nbsvm, tfidf), > 0."""
     smoothing: float = 1.0
     """Added to counts before their log ratio (nbsvm), > 0."""
+    shared_weights: bool = False
+    """Add to a feature's weight one that all features share that are of its kind (words, prefixes, clusters) and in
+    about as many reviews, learned with ratios of reviews in other folds (nbsvm)."""
     refit: bool = True
     """After validation, fit again on train and valid together (nbsvm, tfidf)."""
 

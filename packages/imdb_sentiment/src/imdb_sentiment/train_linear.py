@@ -11,6 +11,7 @@ import numpy as np
 from imdb_sentiment.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from imdb_sentiment.data.dataset import load_data
 from imdb_sentiment.data.reviews import Data
+from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model import linear
 from imdb_sentiment.model.ngrams import document_frequency
@@ -92,13 +93,18 @@ def fit_and_validate(
     counts = counter.fit(texts, known)
     train_counts = counts[:known]
     valid_counts = counts[known:] if config.refit else counter.transform(data.valid.texts)
+    kinds, folds = counter.kinds, folds_of(data.train)
+    is_known = np.full(len(kinds), True)
     if config.refit:
         is_known = document_frequency(train_counts) >= counter.min_reviews
         train_counts, valid_counts = train_counts[:, is_known], valid_counts[:, is_known]
-    weights = linear.fit(config, train_counts, targets, len(classes))
+    weights = linear.fit(
+        config, train_counts, targets, len(classes), kinds=kinds[is_known], folds=folds
+    )
     probabilities = weights.probabilities(linear.term_frequency(config, valid_counts))
     valid = measure(probabilities, data.valid, config)
     if config.refit:
         targets = np.concatenate([targets, data.valid.targets(config.task)])
-        weights = linear.fit(config, counts, targets, len(classes))
+        folds = np.concatenate([folds, folds_of(data.valid)])
+        weights = linear.fit(config, counts, targets, len(classes), kinds=kinds, folds=folds)
     return linear.LinearClassifier(config, classes, counter, weights), valid

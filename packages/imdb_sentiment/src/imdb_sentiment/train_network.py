@@ -25,7 +25,7 @@ from imdb_sentiment.data.splits import folds_of
 from imdb_sentiment.data.text import PAD, SPECIALS, Codec, Ids, WordCodec
 from imdb_sentiment.measure import figures_for_summary, measure
 from imdb_sentiment.model.build import build_network
-from imdb_sentiment.model.log_count_ratios import FOLDS, count_ratios
+from imdb_sentiment.model.log_count_ratios import count_ratios
 from imdb_sentiment.model.lstm import HandwrittenLSTM
 from imdb_sentiment.model.network import TextNetwork, padded
 from imdb_sentiment.model.trained import load, network_probabilities, save_classes
@@ -266,7 +266,7 @@ class Examples:
         self.sequences, self.targets = sequences, targets
         # 5 and 6, which no review of the publisher has, count as 7.
         self.ratings = np.searchsorted(RATINGS, reviews.ratings)
-        self.folds = folds_of(reviews, FOLDS) if config.log_count_ratios is not None else None
+        self.folds = folds_of(reviews) if config.log_count_ratios is not None else None
         longest = config.crop or config.max_tokens
         self.lengths = np.array([min(len(ids), longest) for ids in sequences])
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from imdb_sentiment.data.reviews import Reviews
 from shared.errors import UserError
 
+FOLDS = 8
+"""Parts of the training reviews, where what is counted for one's reviews is counted on the others."""
+
 
 def validation_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
     """Choose reviews for validation, the same ones in every run.
@@ -77,7 +80,7 @@ def stratified_mask(reviews: Reviews, fraction: float) -> NDArray[np.bool_]:
     return mask
 
 
-def folds_of(reviews: Reviews, count: int) -> NDArray[np.int64]:
+def folds_of(reviews: Reviews, count: int = FOLDS) -> NDArray[np.int64]:
     """Divide reviews into folds, in every run alike, with those of a film, or of one text, in the same.
 
     Returns

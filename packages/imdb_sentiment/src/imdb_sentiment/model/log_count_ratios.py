@@ -34,8 +34,6 @@ NONE = 0
 """Number of all n-grams that were not counted; their ratios are 0."""
 MIN_REVIEWS = 2
 """Rarer n-grams are not counted: in training, no other review would tell of them."""
-FOLDS = 8
-"""Parts of the training reviews; the ratios of one's reviews are counted on the others."""
 
 
 class LogCountRatios(nn.Module):
@@ -169,7 +167,7 @@ def count_ratios(
     return LogCountRatios.count(
         sequences(),
         reviews.targets(config.task),
-        folds_of(reviews, FOLDS),
+        folds_of(reviews),
         longest=config.log_count_ratios,
         vocabulary=vocabulary.tokens,
         classes=len(task_classes(config.task, reviews.classes)),

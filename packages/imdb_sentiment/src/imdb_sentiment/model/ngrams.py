@@ -134,6 +134,11 @@ class FeatureCounter:
         """Reviews that each feature had to occur in, (F,)."""
         return np.concatenate([np.full(p.features, p.min_reviews) for p in self.parts.values()])
 
+    @property
+    def kinds(self) -> Ints:
+        """Which part each feature is of, words, prefixes or clusters, by number (F,)."""
+        return np.repeat(np.arange(len(self.parts)), [p.features for p in self.parts.values()])
+
     def fit(self, texts: Sequence[str], known: int | None = None) -> Any:
         """Choose the features; return the matrix that `transform` would.
 
