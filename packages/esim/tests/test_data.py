@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import json
+import lzma
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from esim.data.labels import LABELS
 from esim.data.pairs import Source, find_sources, parse_leaves, read_pairs
 from esim.data.tokens import token_pairs
 from esim.model.hypothesis_only import HypothesisOnly
+from shared.data.checksum import describe
 from shared.errors import UserError
 
 GOOD = {"gold_label": "neutral", "sentence1": "A man eats.", "sentence2": "He is hungry."}
@@ -128,6 +131,23 @@ def test_zip_is_read_without_unpacking_and_desktop_leavings_are_passed_over(
     assert zipped.vocabulary == whole.vocabulary
     for name in ("train", "dev", "test"):
         assert zipped.splits[name].facts() == whole.splits[name].facts()
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+)
+def test_packed_files_are_read_by_themselves_and_inside_a_zip(
+    ending: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    plain = write_lines(tmp_path / "train.jsonl", GOOD, GOOD | {"gold_label": "entailment"})
+    packed = tmp_path / f"Train.JSONL.{ending.upper()}"
+    packed.write_bytes(pack(plain.read_bytes()))
+    archive = tmp_path / "PAIRS.ZIP"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(packed, packed.name)
+    expected = read_pairs(Source(plain))
+    assert read_pairs(Source(packed)) == expected
+    assert read_pairs(find_sources(archive)["train"]) == expected
 
 
 def test_split_is_told_by_the_name_and_two_files_for_one_are_refused(
@@ -372,6 +392,57 @@ def test_file_that_the_run_was_trained_on_is_evaluated_on_its_dev_pairs_and_anot
         file.write(json.dumps(GOOD) + "\n")
     _, printed, told = esim("evaluate", "run", "--json", "--data", path)
     assert json.loads(printed)["pairs"] > 5 * own["pairs"] and told == ""
+
+
+def test_columns_are_refused_where_training_divided_the_file_by_its_own(tmp_path: Path) -> None:
+    rows = [
+        f"A dog {n}.,It runs {n}.,It {n}.,{('entailment', 'neutral')[n % 2]}" for n in range(20)
+    ]
+    path = write_lines(tmp_path / "own.csv", "premise,hypothesis,other,label", *rows)
+    config = TrainConfig(data=str(path))
+    vocabulary = load_data(config).vocabulary
+    other = Columns(hypothesis_column="other")
+    for given in (None, str(path)):
+        checksum = describe(path).sha256
+        _, pairs = load_split(given, None, vocabulary, config, Columns(), checksum)
+        assert len(pairs) == 2  # a tenth
+        for columns in (other, Columns(hypothesis_column="none"), Columns(separator=";")):
+            with pytest.raises(UserError, match="own columns. Leave --premise-column and the like"):
+                load_split(given, None, vocabulary, config, columns, checksum)
+    copy = write_lines(tmp_path / "copy.csv", "premise,hypothesis,other,label", *rows[1:])
+    _, pairs = load_split(str(copy), None, vocabulary, config, other, checksum)
+    assert len(pairs) == 19
+
+
+def test_data_of_a_run_that_has_changed_is_not_measured_unless_it_is_named(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tenth would be drawn as dev, most of which the model has been trained on."""
+    path = tmp_path / "own.jsonl"
+    shutil.copy(sample_folder / "snli_1.0_train.jsonl", path)
+    config = TrainConfig(data=str(path))
+    vocabulary, checksum = load_data(config).vocabulary, describe(path).sha256
+    assert load_split(None, None, vocabulary, config, None, checksum)[0] == "dev"
+    with path.open("a") as file:
+        file.write(json.dumps(GOOD) + "\n")
+    with pytest.raises(UserError, match=r"own.jsonl: is not, or no longer, the data .* --data"):
+        load_split(None, None, vocabulary, config, None, checksum)
+    assert load_split(str(path), None, vocabulary, config, None, checksum)[0] == "own.jsonl"
+    # So it is where SNLI has been downloaded since a run on the sample.
+    config = TrainConfig()
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    shutil.copytree(sample_folder, tmp_path / "snli")
+    write_lines(tmp_path / "snli" / "snli_1.0_test.jsonl", GOOD)
+    with pytest.raises(UserError, match="snli: is not, or no longer, the data"):
+        load_split(None, None, vocabulary, config, None, describe(sample_folder).sha256)
+
+
+def test_held_out_pairs_are_no_part_of_train_in_evaluation(sample_folder: Path) -> None:
+    config = TrainConfig(data=str(sample_folder), hold_out=100)
+    data, checksum = load_data(config), describe(sample_folder).sha256
+    for given in (None, config.data):
+        _, pairs = load_split(given, "train", data.vocabulary, config, None, checksum)
+        assert len(pairs) == len(data.splits["train"])
 
 
 def test_drawn_dev_premises_come_from_all_of_a_file_that_may_be_sorted(tmp_path: Path) -> None:

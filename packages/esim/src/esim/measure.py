@@ -116,9 +116,7 @@ def evaluate(
         The data cannot be read or has no labels.
     """
     config = replace(trained.config, on_bad_line=on_bad_line)
-    name, pairs = load_split(
-        data, split, trained.vocabulary, config, columns, trained.trained_on if data else None
-    )
+    name, pairs = load_split(data, split, trained.vocabulary, config, columns, trained.trained_on)
     size = scoring_batch(config)
     with progress_bar(len(pairs), label=name, unit="pair", quiet=quiet) as bar:
         scores = score_pairs(trained.model, pairs, batch_size=size, progress=bar.update)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from esim.data.dataset import Pairs, batch_of, encoder
-from esim.data.tokens import split_with
+from esim.data.tokens import split_typed
 from esim.measure import evaluate, probabilities, score_pairs, scoring_batch
 from esim.model.trained import TrainedModel, load_run
 from shared.errors import UserError
@@ -94,6 +94,13 @@ class LoadedModel(TrainedModel):
         """
         if isinstance(pairs, str):
             raise UserError("a single string is not a pair. Expected (premise, hypothesis).")
+        if hasattr(
+            pairs, "columns"
+        ):  # of pandas or polars, which would give the names of its columns
+            raise UserError(
+                "a table is not a list of pairs. Expected (premise, hypothesis) of each row: "
+                'zip(table["premise"], table["hypothesis"]).'
+            )
         is_many = isinstance(pairs, Iterable) and not isinstance(pairs, Mapping)
         pairs = list(pairs) if is_many else [pairs]
         if len(pairs) == 2 and all(isinstance(sentence, str) for sentence in pairs):
@@ -193,10 +200,7 @@ def predict_many(trained: TrainedModel, pairs: Iterable[tuple[str, str]]) -> lis
 
 def _tokens_of(trained: TrainedModel, *sentences: str) -> tuple[tuple[str, ...], ...]:
     """Return the tokens of premise and hypothesis, not truncated yet."""
-    name = trained.config.tokenizer
-    if name.startswith("parse"):  # a sentence that somebody types has no parse
-        name = "nltk_lower" if name == "parse_lower" else "nltk"
-    tokenize, _ = split_with(name)
+    tokenize = split_typed(trained.config.tokenizer)
     tokens = []
     for text, side in zip(sentences, ("premise", "hypothesis"), strict=True):
         if not isinstance(text, str):

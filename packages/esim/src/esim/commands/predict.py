@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from esim.commands.options import PredictOptions
 from esim.data.pairs import Source, read_pairs
+from esim.data.tokens import split_typed, with_tokens
 from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
 from shared.errors import UserError
@@ -39,7 +40,7 @@ def run(options: PredictOptions) -> int:
     batches = (
         _file_batches(trained, options)
         if options.file
-        else as_they_arrive(_pairs(standard_input()), BATCH)
+        else as_they_arrive(_pairs(standard_input(), split_typed(trained.config.tokenizer)), BATCH)
     )
     truncated = 0
     for batch in batches:
@@ -54,31 +55,31 @@ def run(options: PredictOptions) -> int:
 
 
 def _file_batches(trained: TrainedModel, options: PredictOptions) -> Iterator[list[Pair]]:
-    texts = read_pairs(
-        Source(Path(options.file or "")),
-        options.columns(trained.config),
-        on_bad_line=options.on_bad_line,
-        labels="ignored",
-    )
-    if texts.bad:
-        lines = f"{texts.bad:,} bad line{'s' * (texts.bad != 1)}"
+    source = Source(Path(options.file or ""))
+    columns, on_bad_line = options.columns(trained.config), options.on_bad_line
+    texts = read_pairs(source, columns, on_bad_line=on_bad_line, labels="ignored")
+    kept = with_tokens(texts, split_typed(trained.config.tokenizer), source, on_bad_line)
+    if bad := texts.bad + len(texts) - len(kept):
+        lines = f"{bad:,} bad line{'s' * (bad != 1)}"
         print(f"{options.file}: {lines} skipped, so they have no answer.", file=sys.stderr)
-    if not texts.premises:
+    if not kept:
         print(f"{options.file}: holds no pair.", file=sys.stderr)
-    pairs = zip(texts.premises, texts.hypotheses, strict=True)
+    pairs = ((texts.premises[number], texts.hypotheses[number]) for number in kept)
     while batch := list(islice(pairs, BATCH)):
         yield batch
 
 
-def _pairs(lines: Iterable[str]) -> Iterator[Pair]:
+def _pairs(lines: Iterable[str], split: Callable[[str], list[str]]) -> Iterator[Pair]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         cells = line.rstrip("\r\n").split("\t")
-        if len(cells) != 2 or not all(cell.strip() for cell in cells):
+        if len(cells) != 2:
             raise UserError(
                 f"standard input:{number}: has {len(cells)} column{'s' * (len(cells) != 1)}. {EXPECTED}"
             )
+        if empty := [cell for cell in cells if not split(cell)]:
+            raise UserError(f"standard input:{number}: {empty[0][:40]!r} has no words. {EXPECTED}")
         yield cells[0], cells[1]
 
 

@@ -19,7 +19,7 @@ from esim.data import sample
 from esim.data.labels import LABELS
 from esim.data.pairs import Labels, PairTexts, Source, find_sources, read_pairs
 from esim.data.stems import Encode, ids_by_stem
-from esim.data.tokens import TokenPairs, Tokens, split_with, token_pairs
+from esim.data.tokens import TokenPairs, Tokens, columns_of, split_with, token_pairs
 from shared.data.checksum import describe
 from shared.data.samples import data_or_sample
 from shared.errors import UserError
@@ -171,7 +171,7 @@ def load_split(
     columns : Columns, optional
         Default: those of the configuration.
     trained_on : str, optional
-        Checksum of the training data: if `data` is that, its splits are those of training.
+        Checksum of the training data: if `data` is that, its splits are those of training. None: not known.
 
     Returns
     -------
@@ -182,16 +182,27 @@ def load_split(
     Raises
     ------
     UserError
-        As for `load_data`.
+        As for `load_data`; the training data is asked for and has changed, or its parts with other columns.
     """
     if data is None and config.data is not None and not Path(config.data).expanduser().exists():
         raise UserError(f"{config.data}: the run's data is not there. Name data with --data.")
     path, is_sample = data_or_sample(DATA_SET, data or config.data, sample.write)
+    is_own = data is None if trained_on is None else describe(path).sha256 == trained_on
+    if data is None and not is_own:
+        raise UserError(
+            f"{path}: is not, or no longer, the data that the run was trained on. "
+            "Name data with --data; a file's pairs are then measured as they are."
+        )
     sources = find_sources(path)
-    # Training drew dev out of train: the rest of that file is what the model has been trained on.
-    is_drawn = "dev" not in sources and (data is None or describe(path).sha256 == trained_on)
+    # Parts of train: the rest of the file, or all of it, is what the model has been trained on.
+    divided = ("train", "dev") if "dev" not in sources else ("train",) if config.hold_out else ()
     for name in [split] if split else ["test", "dev", "all", *sources]:
-        if is_drawn and name in ("train", "dev"):
+        if is_own and name in divided:
+            if columns is not None and columns_of(columns) != columns_of(config):
+                raise UserError(
+                    f"{path}: training divided it into train and dev, by its own columns. "
+                    "Leave --premise-column and the like out."
+                )
             texts, _ = _split_texts(config, path, sources, is_sample)
             return name, encode(texts[name], vocabulary, config)
         if name not in sources:

@@ -1,4 +1,4 @@
-"""Pairs of sentences in files: SNLI's and MultiNLI's own, JSONL, CSV and TSV; plain, .gz, or inside a zip.
+"""Pairs of sentences in files: SNLI's and MultiNLI's own, JSONL, CSV and TSV; plain or packed, or inside a zip.
 
 A line that cannot be read is named with its number. Pairs without a gold label (`-`: the annotators did not agree; -1)
 are left out and counted, as is usual: of SNLI's 550,152 training lines 549,367 stay.
@@ -6,6 +6,7 @@ are left out and counted, as is usual: of SNLI's 550,152 training lines 549,367 
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
@@ -15,11 +16,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
 from esim.config import Columns
 from esim.data.labels import LABELS
@@ -48,6 +49,7 @@ _WITHOUT_HEADER = {"label": "1", "premise": "2", "hypothesis": "3"}
 _HEADER_HINT = (
     ". Name the columns of a header with --premise-column, --hypothesis-column and --label-column"
 )
+_UNPACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -62,10 +64,14 @@ class Source:
         return f"{self.path}/{self.member}" if self.member else str(self.path)
 
     @property
+    def name(self) -> Path:
+        """File name in lower case."""
+        return Path((self.member or self.path.name).lower())
+
+    @property
     def suffix(self) -> str:
-        """Suffix of the file name in lower case, without .gz."""
-        name = (self.member or self.path.name).lower()
-        return Path(name.removesuffix(".gz")).suffix
+        """Suffix of the file name in lower case, without that of a packed file (.gz, .bz2, .xz)."""
+        return (self.name.with_suffix("") if self.name.suffix in _UNPACKED else self.name).suffix
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -77,15 +83,16 @@ class Source:
             There is no such file, or it is damaged; raised in the `with` block too.
         """
         try:
-            if self.member is not None:
-                with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                    yield file
-            elif self.path.suffix.lower() == ".gz":
-                with gzip.open(self.path) as gz:
-                    yield cast(IO[bytes], gz)
-            else:
-                with self.path.open("rb") as file:
-                    yield file
+            with ExitStack() as opened:
+                file: IO[bytes]
+                if self.member is None:
+                    file = opened.enter_context(self.path.open("rb"))
+                else:
+                    archive = opened.enter_context(zipfile.ZipFile(self.path))
+                    file = opened.enter_context(archive.open(self.member))
+                if unpacked := _UNPACKED.get(self.name.suffix):
+                    file = opened.enter_context(unpacked(file))
+                yield file
         except FileNotFoundError:
             raise UserError(f"{self}: not found. Expected a file with pairs.") from None
         except NotImplementedError as error:
@@ -141,7 +148,7 @@ def find_sources(path: Path) -> dict[str, Source]:
     UserError
         There is no such file, or a split has several of them.
     """
-    if path.is_file() and path.suffix != ".zip":
+    if path.is_file() and path.suffix.lower() != ".zip":
         return {"all": Source(path)}
     sources = [source for source in _listed(path) if source.suffix in SEPARATORS]
     splits: dict[str, Source] = {}
@@ -258,7 +265,7 @@ def _open_table(
     separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
     if len(separator) > 1 or separator in ("\n", "\r", '"'):
         raise UserError(f"--separator is {separator!r}, expected one character or tab.")
-    lines = _text_lines(file, columns.encoding)
+    lines = _text_lines(file, str(source), columns.encoding)
     if not separator:
         return Table(lines, str(source), ""), names
     head: list[str] = []  # blank lines, and the first that is not
@@ -340,7 +347,7 @@ def _first_value(row: dict[str, Any], names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _text_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
+def _text_lines(file: IO[bytes], source: str, encoding: str) -> Iterator[str]:
     """Yield lines with their line feeds; bytes that are not in the encoding become lone surrogates."""
     try:
         name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
@@ -351,7 +358,7 @@ def _text_lines(file: IO[bytes], encoding: str) -> Iterator[str]:
         try:
             yield from text
         except UnicodeDecodeError as error:
-            raise UserError(f"{file.name}: is not {encoding} ({error.reason}).") from None
+            raise UserError(f"{source}: is not {encoding} ({error.reason}).") from None
 
 
 def _cells(line: str, separator: str) -> list[str]:

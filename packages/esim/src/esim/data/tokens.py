@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from esim.config import Columns
 from esim.data import pairs as reader
-from esim.data.pairs import Labels, Source, read_pairs
+from esim.data.pairs import Labels, PairTexts, Source, read_pairs
 from shared.data import tables
 from shared.data.datasets import data_root
 from shared.errors import UserError
@@ -61,6 +61,34 @@ def split_with(name: str) -> tuple[Callable[[str], list[str]], bool]:
     return tokenizer(name), False
 
 
+def split_typed(name: str) -> Callable[[str], list[str]]:
+    """Return the function behind `--tokenizer` for sentences that somebody types, which have no parse."""
+    return tokenizer({"parse": "nltk", "parse_lower": "nltk_lower"}.get(name, name))
+
+
+def with_tokens(
+    texts: PairTexts, split: Callable[[str], Sequence[str]], source: Source, on_bad_line: str
+) -> list[int]:
+    """Return the numbers of the pairs whose sentences both have tokens.
+
+    Raises
+    ------
+    UserError
+        A sentence has none, and such lines are not to be skipped.
+    """
+    kept = []
+    for number, pair in enumerate(zip(texts.premises, texts.hypotheses, strict=True)):
+        empty = [text for text in pair if not split(text)]
+        if empty and on_bad_line == "error":
+            raise UserError(
+                f"{source}: {empty[0][:40]!r} has no tokens. Mend or delete the pair, or skip such lines with "
+                "--on-bad-line skip."
+            )
+        if not empty:
+            kept.append(number)
+    return kept
+
+
 def token_pairs(
     source: Source,
     tokenizer_name: str,
@@ -92,9 +120,7 @@ def token_pairs(
     columns = columns or Columns()
     path = None
     if is_cached:
-        path = _cache_path(
-            source, (tokenizer_name, on_bad_line, labels, repr(_columns_of(columns)))
-        )
+        path = _cache_path(source, (tokenizer_name, on_bad_line, labels, repr(columns_of(columns))))
     if path is not None and path.exists():
         cached = _read(path)
         if cached is not None:
@@ -106,16 +132,7 @@ def token_pairs(
     def tokens(text: str) -> Tokens:
         return tuple(split(text))
 
-    kept = []
-    for number, pair in enumerate(zip(texts.premises, texts.hypotheses, strict=True)):
-        empty = [text for text in pair if not tokens(text)]
-        if empty and on_bad_line == "error":
-            raise UserError(
-                f"{source}: {empty[0][:40]!r} has no tokens. Mend or delete the pair, or skip such lines with "
-                "--on-bad-line skip."
-            )
-        if not empty:
-            kept.append(number)
+    kept = with_tokens(texts, tokens, source, on_bad_line)
     pairs = TokenPairs(
         [tokens(texts.premises[i]) for i in kept],
         [tokens(texts.hypotheses[i]) for i in kept],
@@ -140,7 +157,7 @@ def _cache_path(source: Source, settings: tuple[str, ...]) -> Path | None:
     return data_root() / "tokens" / f"{digest.hexdigest()[:32]}.txt"
 
 
-def _columns_of(columns: Columns) -> list[Any]:
+def columns_of(columns: Columns) -> list[Any]:
     """Return the settings of the columns alone: a whole TrainConfig may stand in for them."""
     return [getattr(columns, item.name) for item in fields(Columns)]
 
