@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,25 @@ def test_predictions_of_a_file_and_of_standard_input_are_those_of_the_pair(
         assert error.count("\n") == 1
 
 
+def test_pair_without_words_is_named_by_line_or_skipped_and_said(
+    esim: Caller, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    shutil.copytree(small_run, tmp_path / "run")
+    file = tmp_path / "run" / "config.yaml"
+    file.write_text(file.read_text().replace("tokenizer: nltk_lower", "tokenizer: unicode"))
+    (tmp_path / "p.csv").write_text("premise,hypothesis\nA dog.,A cat.\n?!,A cat.\nA cat.,...\n")
+    code, printed, error = esim("predict", "run", "--file", "p.csv")
+    assert (code, printed, error.count("\n")) == (2, "", 1)
+    assert "p.csv: '?!' has no tokens" in error and "--on-bad-line skip" in error
+    code, printed, error = esim("predict", "run", "--file", "p.csv", "--on-bad-line", "skip")
+    assert (code, printed.count("\n")) == (0, 1) and "p.csv: 2 bad lines skipped" in error
+    monkeypatch.setattr("sys.stdin", io.StringIO("A dog.\tA cat.\n\nA dog.\t?!\n"))
+    code, printed, error = esim("predict", "run")
+    assert (code, printed.count("\n")) == (2, 1) and "standard input:3: '?!' has no words" in error
+
+
 def test_attention_page_shows_both_directions_and_escapes_words(
     esim: Caller, small_run: Path, tmp_path: Path
 ) -> None:
@@ -322,8 +341,16 @@ def test_loaded_model_gives_what_the_command_line_gives(esim: Caller, small_run:
     assert "ESIM" in repr(model) and {"predict", "attention", "evaluate"} <= set(dir(model))
     assert {"load", "Esim"} <= set(dir(package))
     one_by_name = {"premise": PAIR[0], "hypothesis": PAIR[1]}
+
+    class Table:  # as of pandas: iterating gives the names of the columns
+        columns = ("premise", "hypothesis")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.columns)
+
     for bad in (
         "one string",
+        Table(),
         [("a",)],
         [PAIR, "b"],
         3,
@@ -419,6 +446,32 @@ def test_ablation_compares_variants_and_goes_on_where_it_was(
     assert config.batch_axis and not config.relu
     page = (tmp_path / "ab" / "ablation.html").read_text()
     assert "coursework" in page and "±" not in page  # one seed has no deviation
+
+
+def test_random_vectors_of_an_ablation_have_the_size_of_the_file_and_variants_the_seed(
+    esim: Caller, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from esim.model.trained import load_run
+
+    monkeypatch.setenv("DLTASKS_DATA", str(tmp_path))
+    words = (
+        "ablate", "--data", sample_folder, "--device", "cpu", "--threads", 1, "--steps", 1, "--hidden-size", 4,
+        "--without", "full,vectors", "--seed", 7, "--json",
+    )  # fmt: skip
+    assert set(json.loads(esim(*words, "--vectors", "auto", "--out", "none")[1])) == {"full"}
+    (tmp_path / "glove").mkdir()
+    file = tmp_path / "glove" / "glove.txt"
+    file.write_text("dog 1 2 3\ncat 4 5 6\n")
+    for vectors in ("auto", file):
+        out = tmp_path / f"with-{Path(vectors).stem}"
+        assert set(json.loads(esim(*words, "--vectors", vectors, "--out", out)[1])) == {
+            "full",
+            "vectors",
+        }
+        full, random = (load_run(out / f"{name}-7").config for name in ("full", "vectors"))
+        assert (full.vectors, random.vectors) == (str(file), None)
+        assert full.embedding_size == random.embedding_size == 3
+        assert full.seed == random.seed == 7
 
 
 def test_study_measures_every_epoch_and_dev_alone_chooses_one(

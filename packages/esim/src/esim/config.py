@@ -103,7 +103,7 @@ class TrainConfig(Columns, LoopConfig):
     """Lexical relations (same word, same stem, cosine of the word vectors) in the attention scores and comparisons; not
     in the paper."""
     stem_backoff: bool = False
-    """Give an unknown word the vector of the most frequent known word with its stem, and match it by spelling; not in
+    """Give an unknown word the vector of the most frequent known word with its stem, and match it by its stem; not in
     the paper."""
     relu: bool = True
     """ReLU after the projection, as in the paper."""

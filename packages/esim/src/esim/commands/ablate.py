@@ -16,11 +16,13 @@ from typing import Any
 from esim.commands.options import AblateOptions
 from esim.commands.report import mean_and_deviation, read_summary
 from esim.config import TrainConfig
+from esim.data.vectors import resolve
 from esim.train import train
 from shared.command.options import RunOptions
 from shared.files import write_json
 from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
+from shared.text.vector_files import sniff
 
 CHANGES: dict[str, dict[str, Any]] = {
     "full": {},
@@ -68,9 +70,10 @@ def run(config: TrainConfig, options: AblateOptions) -> int:
     """Train all variants and print a table."""
     out = Path(options.out or "runs/esim/ablation")
     quiet = options.quiet or options.json
-    table = ablate(config, out, options.without, options.seeds, quiet=quiet)
-    write_json(out / "ablation.json", {"variants": table, "seeds": list(options.seeds)})
-    count = len(options.seeds)
+    seeds = options.seeds_of(config)
+    table = ablate(config, out, options.without, seeds, quiet=quiet)
+    write_json(out / "ablation.json", {"variants": table, "seeds": list(seeds)})
+    count = len(seeds)
     page = Report("esim: ablation", f"dev accuracy, {count} seed{'s' * (count > 1)}")
     add_ablation(page, table, count)
     path = page.save(out / "ablation.html")
@@ -114,15 +117,20 @@ def ablate(
         seconds of training.
     """
     table = {}
+    resolved, _ = resolve(config)  # without a file, `vectors: auto` is random already
     for name in variants:
-        if name != "full" and replace(config, **CHANGES[name]) == config:
+        changes = CHANGES[name]
+        if name != "full" and replace(resolved, **changes) == resolved:
             continue
+        if name == "vectors" and resolved.vectors not in (None, "train"):
+            # Of the file's size, so that nothing but the values differs.
+            changes = changes | {"embedding_size": sniff(str(resolved.vectors), None).dimension}
         summaries = []
         for seed in seeds:
             path = (trained or {}).get((name, seed))
             if path is None:
                 path = out / f"{name}-{seed}"
-                changed = replace(config, seed=seed, **CHANGES[name])
+                changed = replace(config, seed=seed, **changes)
                 train(changed, RunOptions(out=str(path), resume=True, quiet=quiet))
             summaries.append(read_summary(RunDirectory.read(path, task="esim")))
         mean, deviation = mean_and_deviation([s["metrics"]["valid_accuracy"] for s in summaries])

@@ -39,7 +39,7 @@ OPSET, IR = 17, 9
 LOWEST = -1e30
 _UNKNOWN_BY_STEM = (
     "id 0; give a word that is not in vocab.txt the id of a known one with its stem, if any. This is nearly what "
-    "`esim predict` does, which also matches unknown words of both sentences by their spelling"
+    "`esim predict` does, which also matches unknown words of both sentences by their stems"
 )
 
 

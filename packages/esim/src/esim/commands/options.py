@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
-from esim.config import BadLine, Columns, Split
+from esim.config import BadLine, Columns, Split, TrainConfig
 from shared.command import options as shared_options
 from shared.command.config import OnlyWith, Problems, positional
 
@@ -134,8 +134,8 @@ class AblateOptions:
     """Variants. full: nothing left out; vectors: random instead of --vectors; axis: LSTMs read across the batch;
     relu_axis: the same without ReLU; coursework: relu_axis with its dropout, classifier and initialization; the others
     are named after their option. Those that change nothing are passed over."""
-    seeds: tuple[int, ...] = (1,)
-    """Seeds of each variant."""
+    seeds: tuple[int, ...] | None = None
+    """Seeds of each variant; default: that of --seed."""
     quiet: bool = False
     """No output while training."""
     json: bool = False
@@ -147,8 +147,13 @@ class AblateOptions:
         """Check all values."""
         with Problems() as problem:
             problem(not self.without, "without", list(self.without), "one or more")
-            is_bad = not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds)
-            problem(is_bad, "seeds", list(self.seeds), "different numbers >= 0")
+            seeds = (0,) if self.seeds is None else self.seeds
+            is_bad = not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)
+            problem(is_bad, "seeds", list(seeds), "different numbers >= 0")
+
+    def seeds_of(self, config: TrainConfig) -> tuple[int, ...]:
+        """Return the seeds of each variant."""
+        return (config.seed,) if self.seeds is None else self.seeds
 
 
 @dataclass(frozen=True)

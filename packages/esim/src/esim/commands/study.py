@@ -33,8 +33,9 @@ def run(config: TrainConfig, options: StudyOptions) -> int:
     # The first part's run is the variant from which nothing is left out, unless that ends earlier.
     is_whole = config.steps is None and config.minutes is None
     trained = {("full", config.seed): out / "epochs"} if is_whole else {}
-    variants = ablate(config, out, options.without, options.seeds, quiet=quiet, trained=trained)
-    result = {"epochs": epochs, "variants": variants, "seeds": list(options.seeds)}
+    seeds = options.seeds_of(config)
+    variants = ablate(config, out, options.without, seeds, quiet=quiet, trained=trained)
+    result = {"epochs": epochs, "variants": variants, "seeds": list(seeds)}
     write_json(out / "study.json", result)
     page = write_page(out / "study.html", result)
     if options.json:

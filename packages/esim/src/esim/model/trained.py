@@ -77,7 +77,7 @@ def load_run(
 
 
 def current_names(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's figures under today's names: runs before version 0.2 called `valid_*` `dev_*`."""
+    """Return a run's figures under today's names: older runs call `valid_*` `dev_*`."""
     return {
         f"valid_{name.removeprefix('dev_')}" if name.startswith("dev_") else name: value
         for name, value in figures.items()
