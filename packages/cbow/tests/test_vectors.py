@@ -236,6 +236,22 @@ def test_a_word_with_a_tab_is_refused_by_the_projector_format(tmp_path):
         WordVectors(["a\tb"], np.ones((1, 2))).export(tmp_path, "projector")
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_counts_of_any_memory_layout_are_saved(tmp_path, suffix):
+    counts = np.array([[9, 0], [5, 0], [2, 0]])[:, 0]
+    WordVectors(["a", "b", "c"], np.eye(3), counts).save(tmp_path / f"v{suffix}")
+    assert WordVectors.load(tmp_path / f"v{suffix}").counts.tolist() == [9, 5, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("v", "npz"), ("v.bin", "safetensors"), ("v.npz", "word2vec-text")]
+)
+def test_a_name_that_would_be_read_as_another_format_is_refused(tmp_path, vectors, name, format):
+    with pytest.raises(UserError, match=rf"{name}: .* goes with {format}"):
+        vectors.export(tmp_path / name, format)
+    assert not (tmp_path / name).exists()
+
+
 def test_unknown_formats_are_named_with_the_known_ones(tmp_path, vectors):
     with pytest.raises(UserError, match="csv.*projector"):
         vectors.export(tmp_path / "x", "csv")

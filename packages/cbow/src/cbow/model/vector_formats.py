@@ -49,8 +49,14 @@ def write(
     Raises
     ------
     UserError
-        The format is unknown, or cannot hold one of the words.
+        The format is unknown, cannot hold one of the words, or is not what `read` would take a file of this name for.
     """
+    ending = f".{format}"
+    if path.suffix != ending and {path.suffix, ending} & {".npz", ".safetensors"}:
+        raise UserError(
+            f"{path}: a name that ends in .npz or .safetensors is read as that format, and no other name is. "
+            f"Give one that goes with {format}, or another format."
+        )
     if format == "npz":
         with whole_file(path, "wb") as file:
             arrays: dict[str, Any] = _arrays(tokens, matrix, counts)

@@ -61,7 +61,7 @@ class WordVectors:
     ) -> None:
         self.tokens = list(tokens)
         self.matrix: Floats = np.ascontiguousarray(matrix, dtype=np.float32)
-        self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
+        self.counts = None if counts is None else np.ascontiguousarray(counts, dtype=np.int64)
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.tokens):
             raise ValueError(f"{len(self.tokens)} words, but a matrix of shape {self.matrix.shape}")
         if self.counts is not None and self.counts.shape != (len(self.tokens),):
