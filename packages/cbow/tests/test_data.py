@@ -127,6 +127,25 @@ def test_files_that_are_no_text_are_named(cbow: Caller, tmp_path: Path) -> None:
     assert "1 file that is no text is ignored: b.csv" in printed
 
 
+def test_synonym_list_beside_the_texts_is_not_called_ignored(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a line\n")
+    (tmp_path / "synonyms.json").write_text('[["a", ["line"]]]')
+    (tmp_path / "b.csv").write_text("b,line\n")
+    corpus = find_corpus(replace(CONFIG, data=str(tmp_path)))
+    assert corpus.synonyms == tmp_path / "synonyms.json"
+    assert corpus.ignored == (tmp_path / "b.csv",)
+
+
+@pytest.mark.parametrize("data", ["texts", "texts/a.txt"])
+def test_corpus_that_is_not_there_is_named(data: str, cbow: Caller, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a line\n")
+    words = ("train", "--data", data, "--epochs", 1)
+    assert "there is no b.txt (--corpus)" in cbow(*words, "--corpus", "b.txt", "--out", "one")[1]
+    for number, given in enumerate([(), ("--corpus", "a.txt")]):
+        assert "--corpus" not in cbow(*words, *given, "--out", f"run{number}")[1]
+
+
 def test_run_in_the_folder_of_its_texts_is_no_text_and_no_change_of_them(
     cbow: Caller, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from cbow import train as training
 from cbow.config import TrainConfig
 from cbow.data import dataset
 from cbow.kernels.build import build_engine
+from cbow.model.trained import VOCABULARY, load
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import initial_weights
 from cbow.processes.team import Team
@@ -145,6 +148,18 @@ def test_resumed_run_is_measured_by_the_list_it_has_kept(folder: Path) -> None:
     assert "list.json: is another list" in Path("run/log.txt").read_text()
 
 
+def test_run_that_never_trained_is_resumed_with_the_words_of_its_data(folder: Path) -> None:
+    config = TrainConfig(data="data", **SMALL)
+    run = train(config, RunOptions(out="run", quiet=True))
+    for path in run.iterdir():  # as after a kill before the first checkpoint
+        if path.is_file() and path.name not in ("config.yaml", "environment.json", VOCABULARY):
+            path.unlink()
+    shutil.rmtree(run / "checkpoints")
+    Path("data/treebank.txt").write_text("quite other words\nother words\n")
+    train(config, RunOptions(out="run", resume=True, quiet=True))
+    assert load("run").tokens == ["<unk>", "other", "words", "quite"]
+
+
 def test_threads_are_the_engines() -> None:
     config = TrainConfig(threads=3, **SMALL)
     engine = build_engine(config, np.ones(9, dtype=np.int64), *initial_weights(9, 4, 1))
@@ -175,6 +190,17 @@ def test_minutes_too_few_for_an_epoch_are_refused(
     assert not (folder / "run").exists()
 
 
+def test_minutes_count_what_an_epoch_of_a_tiny_text_takes_besides_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "EPOCH_SECONDS", 6.0)
+    config = TrainConfig(data="data", minutes=1, **SMALL)
+    corpus = dataset.find_corpus(config)
+    vocabulary = dataset.count_words(corpus, config)
+    planned = schedule.epochs_that_fit(config, corpus, vocabulary, Team(), time.monotonic())
+    assert planned.epochs < 10
+
+
 def test_minutes_leave_time_for_the_second_encoding_and_for_recalls(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +214,7 @@ def test_minutes_leave_time_for_the_second_encoding_and_for_recalls(
         return slowed
 
     monkeypatch.setattr(schedule.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(schedule, "EPOCH_SECONDS", 0.0)
     monkeypatch.setattr(schedule, "encode", slow(10, schedule.encode))
     monkeypatch.setattr(schedule, "synonym_recall", slow(2, schedule.synonym_recall))
     monkeypatch.setattr(schedule, "wait", slow(3, lambda works, timeout: works[0].result()))

@@ -78,7 +78,8 @@ def train(config: TrainConfig, options: RunOptions, team: Team | None = None) ->
         config = replace(config, minutes=None, epochs=epochs)
     team = team or Team()
     corpus = find_corpus(config)
-    if resumed and (resumed / VOCABULARY).is_file():
+    has_trained = resumed is not None and any((resumed / "checkpoints").glob("step-*"))
+    if resumed and has_trained and (resumed / VOCABULARY).is_file():
         vocabulary = Vocabulary.load(resumed / VOCABULARY)
     else:
         known = check_source(config) if config.init is not None else None
@@ -321,6 +322,11 @@ class _Training:
         if data["is_sample"]:
             self.run.say(sample_notice("cbow", self.config.data))
         self.run.say(f"{data['name']}: {data['tokens']:,} tokens, {data['vocabulary']:,} words")
+        named = self.config.corpus
+        if named != TrainConfig.corpus and Path(named).name not in {
+            p.name for p in self.corpus.files
+        }:
+            self.run.say(f"there is no {named} (--corpus): all text that was given is trained on")
         if self.corpus.ignored:
             count = len(self.corpus.ignored)
             names = ", ".join(path.name for path in self.corpus.ignored[:3])
@@ -356,8 +362,7 @@ class _Training:
 
     def _encoded(self) -> EncodedCorpus:
         path = self.run.path / IDS
-        if not (self.run.path / VOCABULARY).exists():
-            self.vocabulary.save(self.run.path / VOCABULARY)
+        self.vocabulary.save(self.run.path / VOCABULARY)
         return encode(self.corpus, self.vocabulary, path, quiet=self.run.quiet)
 
     def _who(self) -> str:

@@ -138,6 +138,7 @@ def find_corpus(config: TrainConfig) -> Corpus:
     chosen = Path(config.synonyms) if config.synonyms else beside if beside.is_file() else None
     if chosen is not None and not chosen.is_file():
         raise UserError(f"--synonyms {chosen}: not found. Expected a JSON file, or leave it out.")
+    ignored = tuple(path for path in ignored if path != chosen)
     listing = describe(files[0] if len(files) == 1 else folder).as_dict()
     tokenize = tokenizer(config.tokenizer)
     return Corpus(
