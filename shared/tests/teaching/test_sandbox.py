@@ -166,6 +166,9 @@ def test_stand_in_is_not_called_with_a_size_that_would_fill_the_memory(student: 
         assert calls.value("ask", 8000) == 2
         with pytest.raises(CallFailed):
             calls.value("ask", 10**9)  # None + 1
+        for size in (np.array(10**9), [10**9], np.zeros(10**4)):
+            with pytest.raises(CallFailed):
+                calls.value("ask", size)
     assert asked == [8000]
 
 
@@ -209,6 +212,26 @@ def test_bytes_that_are_no_frame_cost_one_check(student: Student) -> None:
     assert failure(student, "talk") in ("Unreadable", "Died", "Timeout")
     with student.check() as calls:
         assert calls.value("remember", 1) == 1
+
+
+@pytest.mark.parametrize("value", ["0", '{"array": ["int8", [1]]}', '{"tuple": []}'])
+def test_forged_answer_while_a_file_is_loaded_costs_that_file(sandbox: Sandbox, value: str) -> None:
+    code = f"""
+import os, struct
+class Forged:
+    for fd in range(3, 32):
+        try:
+            os.write(fd, struct.pack(">II", {len(value)}, 1) + {value.encode()!r} + b"x")
+        except OSError:
+            pass
+"""
+    with Student.of_code(sandbox, "", code) as student:
+        assert student.lost is not None
+
+
+def test_not_every_line_that_fails_is_told(sandbox: Sandbox) -> None:
+    with Student.of_code(sandbox, "", "x = 1 / 0\n" * 1000) as student:
+        assert [problem.line for problem in student.problems] == list(range(1, 101))
 
 
 def descendants(process: int) -> list[int]:

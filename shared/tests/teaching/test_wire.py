@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
 import time
 
 import numpy as np
@@ -75,11 +76,24 @@ def test_any_bytes_are_a_value_or_an_error_of_ours(text: bytes, body: bytes) -> 
         b'{"dict": [[[1], 2]]}',
         b'{"tensor": [[1], [1, 2]]}',
         b'{"array": ["float64", [0, 1180591620717411303424]]}',
+        b'{"object": -1}',
+        b'{"object": 9223372036854775808}',
+        b"-9223372036854775808",
+        b'{"dict": [[{"tuple": [1, 2]}, 3]]}',
     ],
 )
 def test_malformed_frames_are_refused(text: bytes) -> None:
     with pytest.raises(wire.WireError):
         wire.decode(text, b"\0" * 8)
+
+
+def test_keys_that_have_one_hash_take_no_time() -> None:
+    modulus = sys.hash_info.modulus
+    pairs = ", ".join(f"[{number * modulus}, 0]" for number in range(1, 20_000))
+    began = time.process_time()
+    with pytest.raises(wire.WireError):
+        wire.decode(f'{{"dict": [{pairs}]}}'.encode(), b"")
+    assert time.process_time() - began < 4
 
 
 def test_objects_of_other_classes_are_refused_or_kept() -> None:

@@ -31,8 +31,10 @@ _START = 60.0
 """Seconds in which a file must be loaded; importing torch is most of it."""
 _LONGEST = 4
 """Limits of one answer that a call may take in all, with the stand-ins that it calls."""
+_MOST_PROBLEMS = 100
+"""Lines of a file that are told to have failed while it was loaded."""
 _LARGEST = 1 << 13
-"""Whole number that a stand-in is called with at most."""
+"""What a stand-in is called with at most: a whole number, and numbers in an array."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,8 @@ class Student:
         try:
             self._process.send({"given": self.given, "code": self.code}, _START)
             reply = self._process.receive(_START)
-            self.problems = [_failure(entry) for entry in reply["loaded"]]
-        except (wire.Closed, wire.WireError, wire.Silence, OSError, KeyError, TypeError) as error:
+            self.problems = [_failure(entry) for entry in reply["loaded"][:_MOST_PROBLEMS]]
+        except (wire.Closed, wire.WireError, wire.Silence, OSError, LookupError, TypeError) as error:
             self.lost = f"{type(error).__name__} while the file was loaded"
             self._stop()
 
@@ -274,13 +276,22 @@ class _RemoteCalls(Calls):
         try:
             function = self.stand_ins[question["ask"]]
             arguments, options = question["arguments"], question["options"]
-            if any(
-                type(value) is int and value > _LARGEST for value in (*arguments, *options.values())
-            ):
+            if _is_large([*arguments, *options.values()]):
                 return None  # it may be a size, whose memory would be this process's
             return function(*arguments, **options)
         except Exception:
             return None
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a plain value holds a whole number or an array above `_LARGEST`."""
+    if isinstance(value, wire.Tensor):
+        value = value.array
+    if isinstance(value, np.ndarray):
+        return value.size > _LARGEST or (value.dtype.kind in "iu" and _is_large(value.tolist()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_large, value))
+    return type(value) is int and value > _LARGEST
 
 
 class LocalStudent:
