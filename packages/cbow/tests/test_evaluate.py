@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cbow import measure
 from cbow.data.evaluation_sets import load_analogies, load_word_pairs
 from cbow.measure import (
     analogy_accuracy,
@@ -88,6 +89,23 @@ def test_more_queries_than_one_table_holds_are_all_counted(monkeypatch, vectors)
     whole = synonym_recall(vectors, synonyms, k=2)
     monkeypatch.setattr("cbow.measure._QUERIES_AT_ONCE", 2)
     assert synonym_recall(vectors, synonyms, k=2) == whole and whole.hits == 4
+
+
+def test_table_of_cosines_does_not_grow_with_the_vocabulary(monkeypatch):
+    words = [f"w{i}" for i in range(64)]
+    vectors = WordVectors(words, np.random.default_rng(1).normal(size=(64, 8)))
+    synonyms = {word: words[:9] for word in words[9:]}
+    questions = {"": [(*words[i : i + 3], words[i + 3]) for i in range(60)]}
+    whole = synonym_recall(vectors, synonyms, k=9), analogy_accuracy(vectors, questions)
+    monkeypatch.setattr("cbow.measure._TABLE", 64 * 3)  # three queries
+    sizes = []
+    ranks = measure._ranks
+    monkeypatch.setattr(
+        "cbow.measure._ranks", lambda c, *rest: sizes.append(len(c.base)) or ranks(c, *rest)
+    )
+    parts = synonym_recall(vectors, synonyms, k=9), analogy_accuracy(vectors, questions)
+    assert parts == whole
+    assert max(sizes) == 3
 
 
 def test_the_bootstrap_interval_is_seeded_and_holds_the_recall():

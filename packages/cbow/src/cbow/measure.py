@@ -25,7 +25,8 @@ NEIGHBORS = 40
 BANDS = (1, 15, 50, 200)
 """Lower ends of the frequency bands of `SynonymRecall.bands`, in occurrences of the query word."""
 
-_QUERIES_AT_ONCE = 512  # bounds the table of cosines to 512 rows
+_QUERIES_AT_ONCE = 512
+_TABLE = 1 << 25  # cosines held at once, 128 MB: fewer queries with many words
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,9 @@ def synonym_recall(
     hits_of = np.zeros(len(rows), dtype=np.int64)
     reachable = 0
     queries = [(i, row) for i, row in enumerate(rows) if row is not None]
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        batch = queries[start : start + _QUERIES_AT_ONCE]
+    at_once = _queries_at_once(vectors)
+    for start in range(0, len(queries), at_once):
+        batch = queries[start : start + at_once]
         table = vectors.unit[[row for _, row in batch]] @ vectors.unit.T  # (Q, V)
         for (i, query), cosines in zip(batch, table, strict=True):
             hits_of[i] = (_ranks(cosines, query, listed_rows[i]) < k).sum()
@@ -178,14 +180,14 @@ def analogy_accuracy(
     ----------
     Mikolov et al. 2013, arXiv 1301.3781, section 4. 3CosAdd: Levy & Goldberg 2014, equation 1.
     """
-    same_word = vectors.case_groups
+    same_word, at_once = vectors.case_groups, _queries_at_once(vectors)
     sections = []
     for name, asked in questions.items():
         all_rows = [[vectors.find(word) for word in question] for question in asked]
         rows = [question for question in all_rows if None not in question]
         correct = 0
-        for start in range(0, len(rows), _QUERIES_AT_ONCE):
-            a, b, c, d = np.array(rows[start : start + _QUERIES_AT_ONCE]).T  # (Q,) each
+        for start in range(0, len(rows), at_once):
+            a, b, c, d = np.array(rows[start : start + at_once]).T  # (Q,) each
             unit = vectors.unit
             # argmax over cosines: the target's length does not matter
             scores = (unit[b] - unit[a] + unit[c]) @ unit.T  # (Q, V)
@@ -286,6 +288,10 @@ def correlation_line(pairs: PairCorrelation) -> str:
         for name, value in (("Spearman", pairs.spearman), ("Pearson", pairs.pearson))
     )
     return f"{figures} on {pairs.pairs} pairs, {pairs.skipped} skipped"
+
+
+def _queries_at_once(vectors: WordVectors) -> int:
+    return max(1, min(_QUERIES_AT_ONCE, _TABLE // max(1, len(vectors))))
 
 
 def _ranks(cosines: NDArray[Any], query: int, wanted: Sequence[int]) -> NDArray[np.int64]:
