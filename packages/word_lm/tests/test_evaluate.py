@@ -19,6 +19,7 @@ from word_lm.measures.protocols import (
     sliding_window_perplexity,
     token_nll,
 )
+from word_lm.model.trained import load_run
 
 PROTOCOLS = [examples_perplexity, batch_1_perplexity, sliding_window_perplexity]
 
@@ -286,6 +287,19 @@ def test_a_model_that_forgets_is_measured_in_the_segments_it_learned(
     assert "segments of 17" in figures[4]["protocol"]
     starts = [figure["cold_starts"] for figure in figures]
     assert starts[1] == starts[3] == starts[4] > starts[2] == 1
+
+
+@pytest.mark.parametrize("family", ["transformer", "modern_transformer"])
+def test_transformer_that_forgets_keeps_no_more_words_than_it_learned_to_read(
+    family, word_lm, sample_folder
+):
+    """Trained on segments of 6 words, it would generate from distances that it never met."""
+    size = ["--model", family, "--embedding-size", 8, "--hidden-size", 8, "--heads", 1, "--bptt", 6]
+    for out, more in (("forgets", ["--no-carry"]), ("carries", [])):
+        run = ["--data", sample_folder, "--out", out, "--steps", 1, "--evaluate-every", 1, *more]
+        assert word_lm("train", "--quiet", "--device", "cpu", *size, *run)[0] == 0
+    assert load_run("forgets").model.memory == 6
+    assert load_run("carries").model.memory == load_run("forgets").config.memory == 256
 
 
 def test_transformer_is_measured_at_no_position_that_it_has_not_learned(

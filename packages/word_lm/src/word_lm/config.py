@@ -103,7 +103,8 @@ class TrainConfig(LoopConfig):
     kernel: int = 4
     """Kernel size of the convolutions in words (gated_cnn), >= 2."""
     memory: int = 256
-    """Past words in a Transformer's cache of keys and values, at most, >= 1."""
+    """Past words in a Transformer's cache of keys and values, at most, >= 1; without `carry` a trained model keeps no
+    more than `bptt`."""
     carry: bool = True
     """Carry the hidden state over from one segment to the next; the coursework's Transformer does not."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -106,6 +106,8 @@ def load_run(run: str | Path, *, device: torch.device | str = "cpu") -> TrainedM
     config = configuration.load(TrainConfig, folder.path / "config.yaml")
     checkpoint = folder.chosen(highest=False).folder
     vocabulary = Vocabulary.load(checkpoint / VOCABULARY)
-    model = build_model(config, len(vocabulary))
+    # Trained on segments from an empty state, a Transformer knows no word further back than a segment is long.
+    memory = config.memory if config.carry else min(config.memory, config.bptt)
+    model = build_model(replace(config, memory=memory), len(vocabulary))
     load_weights(checkpoint, model)
     return TrainedModel(model.to(device).eval(), vocabulary, config, folder.path)
