@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,3 +208,23 @@ def test_start_from_other_decay_rates_is_refused(tmp_path: Path) -> None:
     other = build_model(replace(config, context_decays=(0.1, 0.2)), 2)
     with pytest.raises(UserError, match="context.decays does not fit"):
         copy_weights(other, start)
+
+
+@pytest.mark.parametrize(
+    "own, other, name",
+    [
+        ({"model": "rnn_tanh"}, {"model": "rnn_relu"}, "kind"),
+        ({"model": "transformer", "heads": 2}, {"heads": 4}, "heads"),
+        ({"model": "modern_transformer", "heads": 2}, {"heads": 4}, "heads"),
+        ({"softmax": "adaptive", "cutoffs": (2, 4)}, {"cutoffs": (3, 5)}, "cutoffs"),
+    ],
+)
+def test_start_from_settings_that_no_weight_shows_is_refused(
+    own: dict[str, Any], other: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    config = TrainConfig(embedding_size=4, hidden_size=4, **own)
+    vocabulary = Vocabulary(["<unk>", *"abcde"], [1] * 6)
+    start = TrainedModel(build_model(config, 6), vocabulary, config, tmp_path)
+    assert copy_weights(build_model(config, 9), start) == 3
+    with pytest.raises(UserError, match=f"{name} does not fit"):
+        copy_weights(build_model(replace(config, **other), 9), start)

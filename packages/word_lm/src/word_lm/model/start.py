@@ -67,6 +67,13 @@ def copy_weights(model: LanguageModel, trained: TrainedModel) -> int:
             weight.shape[1:] != theirs[name].shape[1:] or len(weight) < len(theirs[name])
         ):
             odd.append(name)
+    odd += [
+        name
+        for (name, value), (_, other) in zip(
+            _settings(model), _settings(trained.model), strict=False
+        )
+        if value != other
+    ]
     buffers = dict(trained.model.named_buffers())
     # The decay rates of slow context: the weights show only how many there are.
     for name, values in model.named_buffers():
@@ -80,3 +87,16 @@ def copy_weights(model: LanguageModel, trained: TrainedModel) -> int:
     for name, weight in theirs.items():
         own[name][: len(weight)].copy_(weight.to(own[name].device))
     return model.vocabulary_size - trained.model.vocabulary_size
+
+
+def _settings(model: LanguageModel) -> list[tuple[str, object]]:
+    """Return the settings that no weight's shape shows: kinds of layers, attention heads, first words of clusters."""
+    found = [
+        (name, getattr(part, name))
+        for part in model.modules()
+        for name in ("kind", "heads")
+        if hasattr(part, name)
+    ]
+    if isinstance(model.head, AdaptiveSoftmax):
+        found.append(("cutoffs", model.head.bounds[:-1]))
+    return found
