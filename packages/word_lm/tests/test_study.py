@@ -120,3 +120,6 @@ def test_inspect_shows_the_ids_of_a_run_to_start_from(
     known = load_run(small_run).vocabulary
     assert facts["id"] == len(known) and facts["vocabulary"] == len(known) + 1
     assert facts["inputs"][0][0] == len(known) and facts["inputs"][1][0] == known.id("the")
+    # `the` is too rare for the new words, but keeps its id and is counted.
+    printed = word_lm("inspect", *wanted, "--word", "the", "--min-count", 61)[1]
+    assert "= 'the', 60 occurrences" in printed

@@ -108,15 +108,16 @@ def load_text(config: TrainConfig, start: Vocabulary | None = None) -> Text:
         notes = (*notes, f"split 90 / 5 / 5 into train, valid and test, {where}")
     if has_phrases(table):
         notes = (*notes, PHRASES)
-    counts = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
+    numbers = np.bincount(np.concatenate(list(splits.values())), minlength=len(table))
+    counts = dict(zip(table, numbers.tolist(), strict=True))
     vocabulary = Vocabulary.from_counts(
-        dict(zip(table, counts.tolist(), strict=True)),
+        counts,
         max_size=config.max_vocab_size,
         min_count=config.min_count,
         specials=(UNKNOWN, END_OF_LINE),
     )
     if start is not None:
-        vocabulary = _continued(start, vocabulary)
+        vocabulary = _continued(start, vocabulary, counts)
     final = vocabulary.ids(table)
     return Text(
         vocabulary,
@@ -251,11 +252,11 @@ def _text_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     return files, tuple(notes)
 
 
-def _continued(start: Vocabulary, new: Vocabulary) -> Vocabulary:
-    """Return a vocabulary that begins with the words of one and adds those of another."""
-    counts = dict(zip(new.tokens, new.counts.tolist(), strict=True))
-    known = [counts.pop(token, 0) for token in start.tokens]
-    return Vocabulary([*start.tokens, *counts], [*known, *counts.values()], unknown=start.unknown)
+def _continued(start: Vocabulary, new: Vocabulary, counts: Mapping[str, int]) -> Vocabulary:
+    """Return a vocabulary that begins with the words of one and adds those of another, with counts of the new text."""
+    added = dict(zip(new.tokens, new.counts.tolist(), strict=True))
+    known = [added.pop(token, counts.get(token, 0)) for token in start.tokens]
+    return Vocabulary([*start.tokens, *added], [*known, *added.values()], unknown=start.unknown)
 
 
 def _split(path: Path, ids: NDArray[np.int32], end_of_line: int) -> dict[str, NDArray[np.int32]]:
