@@ -387,6 +387,20 @@ def test_generate_streams_the_prompt_then_the_text_and_names_unknown_words(word_
     assert code == 0 and out.startswith("the <unk>") and '"zebraX"' in error
 
 
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        (["--temperature", 0, "--seed", 3], "--seed is 3"),
+        (["--temperature", 0, "--top-k", 3], "--top-k is 3"),
+        (["--temperature", 0, "--top-p", 0.5], "--top-p is 0.5"),
+        (["--beams", 2, "--seed", 3], "--seed is 3"),
+    ],
+)
+def test_settings_of_sampling_are_refused_where_nothing_is_drawn(word_lm, options, name):
+    code, out, error = word_lm("generate", "run", *options)
+    assert (code, out) == (2, "") and name in error and "draws nothing" in error
+
+
 def test_generate_as_json_has_text_and_figures(word_lm, small_run):
     code, out, _ = word_lm("generate", small_run, "--words", 20, "--beams", 2, "--json")
     found = json.loads(out)

@@ -60,8 +60,7 @@ class GenerateOptions:
     seed: int = 1
     """Seed of sampling, >= 0."""
     temperature: float = 1.0
-    """Sampling temperature, >= 0; below 1 prefers probable words; 0: greedy decoding, the same with any top-k, top-p
-    and seed."""
+    """Sampling temperature, >= 0; below 1 prefers probable words; 0: greedy decoding, without top-k, top-p and seed."""
     top_k: int | None = None
     """Sample from this many most probable words, >= 1."""
     top_p: float | None = None
@@ -89,6 +88,12 @@ class GenerateOptions:
             problem(top_p is not None and not 0 < top_p <= 1, "top_p", top_p, "above 0, at most 1")
             penalty = self.repetition_penalty
             problem(not 1 <= penalty < 1e6, "repetition_penalty", penalty, ">= 1")
+            is_greedy = self.temperature == 0
+            for name in ("seed", "top_k", "top_p"):
+                value, default = getattr(self, name), getattr(GenerateOptions, name)
+                is_idle = value != default and (is_greedy or (name == "seed" and self.beams > 1))
+                sampling = "--temperature 0" if is_greedy else "--beams"
+                problem(is_idle, name, value, f"its default with {sampling}, which draws nothing")
 
 
 @dataclass(frozen=True)
