@@ -62,6 +62,13 @@ def test_next_words_are_probabilities_and_greedy_decoding_takes_the_first(
         model.next_words("the", -1)
 
 
+def test_unknown_words_of_a_prompt_are_warned_of(model: LoadedModel) -> None:
+    for use in (lambda: model.generate("the zzz", 1), lambda: model.next_words("the zzz", 1)):
+        with pytest.warns(UserWarning, match='lacks "zzz"') as warned:
+            use()
+        assert [one.filename for one in warned] == [__file__]
+
+
 def test_perplexity_is_that_of_the_summary(model: LoadedModel, small_run: Path) -> None:
     metrics = json.loads((small_run / "summary.json").read_text())["metrics"]
     assert model.evaluate().perplexity == pytest.approx(metrics["test_ppl"], rel=1e-6)

@@ -10,6 +10,7 @@ The figures are those of the command line: the same tokens, protocols and seeds.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from shared.torch.device import choose_device
 from shared.torch.evaluation import evaluating
 from word_lm.config import TrainConfig
 from word_lm.data.dataset import END_OF_LINE, UNKNOWN
-from word_lm.data.prompt import read_prompt
+from word_lm.data.prompt import Prompt, read_prompt
 from word_lm.generate import Generated, generate, next_words, store_by_columns
 from word_lm.measures.protocols import Evaluation, nll_of_texts, perplexity
 from word_lm.measures.surprisal import Surprise, surprisal
@@ -103,7 +104,7 @@ class LoadedModel:
         return generate(
             self.model,
             self.vocabulary,
-            read_prompt(self.vocabulary, prompt, tokenizer_name=self.config.tokenizer),
+            self._prompt(prompt),
             words,
             seed=seed,
             temperature=temperature,
@@ -116,9 +117,11 @@ class LoadedModel:
         )
 
     def next_words(self, prompt: str = "", count: int = 10) -> list[tuple[str, float]]:
-        """Return the most probable next words after a prompt, with their probabilities, falling."""
-        read = read_prompt(self.vocabulary, prompt, tokenizer_name=self.config.tokenizer)
-        return next_words(self.model, self.vocabulary, read, count)
+        """Return the most probable next words after a prompt, with their probabilities, falling.
+
+        Words of the prompt that the vocabulary lacks become `<unk>`, with a `UserWarning`.
+        """
+        return next_words(self.model, self.vocabulary, self._prompt(prompt), count)
 
     @overload
     def score(self, texts: str) -> Score: ...  # type: ignore[overload-overlap]
@@ -166,6 +169,12 @@ class LoadedModel:
         if split not in splits:
             raise UserError(f"The split is {split!r}. Expected one of: {', '.join(splits)}.")
         return evaluate(self.model, self.config, splits[split], self.vocabulary)
+
+    def _prompt(self, prompt: str) -> Prompt:
+        read = read_prompt(self.vocabulary, prompt, tokenizer_name=self.config.tokenizer)
+        if read.notice:
+            warnings.warn(read.notice, stacklevel=3)
+        return read
 
     def _tokens(self, text: str) -> tuple[str, ...]:
         tokens = read_prompt(self.vocabulary, text, tokenizer_name=self.config.tokenizer).tokens
