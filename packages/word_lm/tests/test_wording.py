@@ -56,6 +56,7 @@ def test_streaming_gives_the_same_text_piece_by_piece():
         ('"Yes", he said', '" Yes " , he said'),
         ("already @-@ tokenized , with <unk>", "already @-@ tokenized , with <unk>"),
         ("U.S. is known", "U.S. is known"),
+        ("हिन्दी, cafe\u0301-bar", "हिन्दी , cafe\u0301 @-@ bar"),  # marks belong to their letters
     ],
 )
 def test_a_typed_prompt_becomes_wikitext(plain, tokens):

@@ -6,9 +6,10 @@ inside a word or number: `well @-@ known`, `1 @,@ 000`, `3 @.@ 5`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+
+import regex
 
 from shared.text.tokenizers import has_unspaced, tokenizer
 from word_lm.data.dataset import END_OF_LINE, UNKNOWN
@@ -16,8 +17,9 @@ from word_lm.data.dataset import END_OF_LINE, UNKNOWN
 _JOINTS = {"@-@": "-", "@,@": ",", "@.@": "."}
 _CLOSING = frozenset([*",.;:!?)]}%", "'", "’", "”", "n't", "..."])
 _OPENING = frozenset("([{$£€“")
-_JOINT = re.compile(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)")
-_PIECES = re.compile(r"@.@|'\w+|\w+|[^\w\s]")
+# `\w` of `regex` has the combining marks too, with which Hindi and a decomposed é are written, but not ² and ½.
+_JOINT = regex.compile(r"(?<=[\w\p{N}])-(?=[\w\p{N}])|(?<=\d)[.,](?=\d)")
+_PIECES = regex.compile(r"@.@|'?[\w\p{N}]+|[^\w\s]\p{M}*")
 
 
 class Detokenizer:
