@@ -77,6 +77,36 @@ def sockets():
                 opened.append(str(error))
     socket.socketpair()
     return opened
+def hidden_memory():
+    import ctypes, os
+    libc = ctypes.CDLL(None, use_errno=True)
+    allowed = [name for name in ("shmget", "semget", "msgget") if getattr(libc, name)(0, 4096, 0o600) >= 0]
+    if hasattr(os, "memfd_create"):
+        try:
+            os.close(os.memfd_create("x"))
+            allowed.append("memfd_create")
+        except OSError:
+            pass
+    libc.unshare(0x10020000)  # a user and a mount namespace, where some systems allow it
+    if libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None) == 0:
+        allowed.append("mount")
+    return allowed
+def writable():
+    import os
+    found = []
+    for line in open("/proc/self/mounts"):
+        folder = line.split()[1]
+        try:
+            with open(os.path.join(folder, "written"), "w"):
+                found.append(folder)
+        except OSError:
+            pass
+    return found
+def nest():
+    import os
+    for _ in range(2000):
+        os.mkdir("d")
+        os.chdir("d")
 def tasks():
     found = []
     for name in ("cbow", "shared", "dltasks_shared"):
@@ -183,6 +213,25 @@ def test_no_socket_is_opened_where_the_network_is_that_of_the_machine(student: S
         pytest.skip("has a network of its own, with nothing in it")
     with student.check() as calls:
         assert calls.value("sockets") == []
+
+
+def test_no_memory_is_had_that_no_limit_counts(student: Student) -> None:
+    with student.check() as calls:
+        assert calls.value("hidden_memory") == []
+
+
+def test_nothing_is_written_but_to_small_folders(student: Student) -> None:
+    if student.sandbox.tier != "bubblewrap":
+        pytest.skip("sees the folders of the machine")
+    with student.check() as calls:
+        assert calls.value("writable") == ["/tmp", "/dev/shm"]
+
+
+def test_folders_in_each_other_are_removed(sandbox: Sandbox) -> None:
+    before = sorted(sandbox.path.iterdir())
+    with Student.of_code(sandbox, "", CODE) as student, student.check() as calls:
+        calls.value("nest")
+    assert sorted(sandbox.path.iterdir()) == before
 
 
 def test_task_packages_cannot_be_imported(student: Student) -> None:

@@ -114,6 +114,12 @@ _BODIES = {
         os.setsid()
         time.sleep(1000)
 """,
+    "folders in each other": """
+    import os
+    for _ in range(2000):
+        os.mkdir('d')
+        os.chdir('d')
+""",
     "deep recursion": """
     import sys
     sys.setrecursionlimit(10 ** 9)
@@ -143,10 +149,10 @@ def {name}(*arguments, **options):
 _FORGED = """
 class Forged:
     import os, struct
-    text = b'{"tensor": [[1], [1, 2]]}'
+    text = b'{"array": ["int8", [1]]}'
     for fd in range(3, 32):
         try:
-            os.write(fd, struct.pack('>II', len(text), 0) + text)
+            os.write(fd, struct.pack('>II', len(text), 1) + text + b'x')
         except OSError:
             pass
 """

@@ -37,7 +37,7 @@ from typing import Any
 
 from shared import locks
 from shared.errors import UserError
-from shared.teaching import landlock, wire
+from shared.teaching import landlock, seccomp, wire
 
 TIERS = ("bubblewrap", "landlock", "user", "trust")
 _FIRST_UID = 61_000
@@ -175,7 +175,7 @@ class Sandbox:
             "file_size": self.limits.file_size,
             "uid": None,
             "landlock": False,
-            "seccomp": False,
+            "seccomp": (),
             "folder": "/tmp",
             "path": [],
             "imports": ["torch"] if "torch" in self.distributions else [],
@@ -212,24 +212,20 @@ class Sandbox:
         if python != prefix:
             words += ["--ro-bind", str(prefix), str(python)]
         for folder in _package_folders(prefix, python):
-            words += ["--tmpfs", str(folder)]
+            words += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
         words += ["--perms", "0755", "--dir", "/site", "--ro-bind", str(self.worker), "/worker"]
         for name, path in self.site.items():
             words += ["--ro-bind", str(path), f"/site/{name}"]
         words += ["--proc", "/proc", "--dev", "/dev"]
         words += ["--perms", "1777", "--size", str(self.limits.file_size), "--tmpfs", "/tmp"]
-        words += [
-            "--perms",
-            "1777",
-            "--size",
-            "1048576",
-            "--tmpfs",
-            "/dev/shm",
-            "--chdir",
-            "/tmp",
-            "--",
-        ]
-        settings = self._settings(path=["/site"], uid=_FIRST_UID + number if is_root else None)
+        words += ["--perms", "1777", "--size", "1048576", "--tmpfs", "/dev/shm"]
+        # Without root these are the submission's own, and as large as half of the memory.
+        words += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--"]
+        settings = self._settings(
+            path=["/site"],
+            uid=_FIRST_UID + number if is_root else None,
+            seccomp=seccomp.HIDDEN_MEMORY,
+        )
         return [*words, *_python(python / "bin", "/worker/worker.py", settings)], None
 
     def _user(self, number: int) -> tuple[list[str], Path | None]:
@@ -258,7 +254,7 @@ class Sandbox:
         settings = self._settings(
             uid=uid,
             landlock=has_landlock,
-            seccomp=True,
+            seccomp=seccomp.SOCKETS + seccomp.HIDDEN_MEMORY,
             readable=readable,
             writable=[str(folder), "/dev/null"],
             path=[str(site)],
@@ -315,8 +311,13 @@ def _remove_abandoned() -> None:
             # A new folder's lock may be there and not yet be taken.
             if time.time() - (folder / _LOCK).stat().st_mtime > _NEW_SECONDS:
                 lock = locks.acquire(folder / _LOCK)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 lock.release()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; `shutil.rmtree` gives up where a submission has made a thousand folders in each other."""
+    subprocess.run(["rm", "-rf", "--", folder], check=False, capture_output=True)
 
 
 class Process:
@@ -375,7 +376,7 @@ class Process:
                 command, user=uid, group=uid, extra_groups=[], check=False, capture_output=True
             )
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
         self.sandbox.release(self.number)
 
 

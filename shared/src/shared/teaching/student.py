@@ -225,7 +225,14 @@ class Student:
             self._process.send({"given": self.given, "code": self.code}, _START)
             reply = self._process.receive(_START)
             self.problems = [_failure(entry) for entry in reply["loaded"][:_MOST_PROBLEMS]]
-        except (wire.Closed, wire.WireError, wire.Silence, OSError, LookupError, TypeError) as error:
+        except (
+            wire.Closed,
+            wire.WireError,
+            wire.Silence,
+            OSError,
+            LookupError,
+            TypeError,
+        ) as error:
             self.lost = f"{type(error).__name__} while the file was loaded"
             self._stop()
 

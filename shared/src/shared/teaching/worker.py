@@ -154,6 +154,8 @@ class LightDynamo(types.ModuleType):
 
 
 _PARENT_DEATH_SIGNAL = 1
+_MOST_FILES = 1024
+"""Files, pipes and pairs of sockets that a process holds open at a time: no limit counts their buffers."""
 
 
 def limit(settings: dict[str, Any]) -> None:
@@ -162,6 +164,8 @@ def limit(settings: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings["file_size"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     if settings["uid"] is not None:
         os.setgroups([])
         os.setgid(settings["uid"])
@@ -185,7 +189,7 @@ def main() -> None:
         landlock.restrict(settings["readable"], settings["writable"])
     limit(settings)
     if settings["seccomp"]:
-        seccomp.forbid_sockets()
+        seccomp.forbid(settings["seccomp"])
     end_with_parent()
     os.chdir(settings["folder"])
     for name in settings["imports"]:
