@@ -94,7 +94,7 @@ def test_more_queries_than_one_table_holds_are_all_counted(monkeypatch, vectors)
 def test_table_of_cosines_does_not_grow_with_the_vocabulary(monkeypatch):
     words = [f"w{i}" for i in range(64)]
     vectors = WordVectors(words, np.random.default_rng(1).normal(size=(64, 8)))
-    synonyms = {word: words[:9] for word in words[9:]}
+    synonyms = dict.fromkeys(words[9:], words[:9])
     questions = {"": [(*words[i : i + 3], words[i + 3]) for i in range(60)]}
     whole = synonym_recall(vectors, synonyms, k=9), analogy_accuracy(vectors, questions)
     monkeypatch.setattr("cbow.measure._TABLE", 64 * 3)  # three queries

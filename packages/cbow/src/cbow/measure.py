@@ -270,11 +270,10 @@ def analogy_lines(score: AnalogyScore) -> list[str]:
     """Return the accuracy of each section and of all as lines of text."""
     lines = []
     for section in (*score.sections, score.total):
-        is_asked = section.accuracy is not None
-        accuracy = (
-            f"{100 * section.accuracy:6.2f} %" if section.accuracy is not None else f"{'-':>8}"
-        )
-        counted = f"{section.correct}/{section.total}" if is_asked else "none asked"
+        accuracy, counted = f"{'-':>8}", "none asked"
+        if section.accuracy is not None:
+            accuracy = f"{100 * section.accuracy:6.2f} %"
+            counted = f"{section.correct}/{section.total}"
         lines.append(f"{accuracy}  {counted}  {section.skipped} skipped  {section.name}")
     if score.total.accuracy is None:
         lines.append("no question has a vector for each of its four words: nothing was measured")

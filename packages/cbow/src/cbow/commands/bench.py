@@ -29,6 +29,7 @@ from cbow.data.synonyms import load_synonyms
 from cbow.kernels import SAMPLES, stream_key
 from cbow.kernels.build import build_engine, compile_engine
 from cbow.measure import synonym_recall
+from cbow.model.reference import loss as cross_entropy
 from cbow.model.reference import one_hot, softmax, windows
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import initial_weights
@@ -232,9 +233,7 @@ def _numpy_step(
     """Return loss, error (V,) and gradient of the hidden layer (D,)."""
     scores = hidden @ V
     error = softmax(scores) - one_hot(len(scores), target)
-    largest = scores.max()
-    loss = largest + np.log(np.exp(scores - largest).sum()) - scores[target]
-    return float(loss), error, V @ error
+    return cross_entropy(scores, target), error, V @ error
 
 
 def gensim_model(config: TrainConfig) -> Any:

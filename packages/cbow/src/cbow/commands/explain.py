@@ -43,8 +43,7 @@ def explain(options: ExplainOptions) -> list[str]:
     vocabulary = Vocabulary.build(tokens)
     samples = list(reference.windows(vocabulary.ids(tokens), options.window))
     context, target = samples[options.position]
-    first = initial_weights(len(vocabulary), options.dimension, options.seed)
-    U, V = first[0].astype(np.float64), first[1].astype(np.float64)
+    U, V = initial_weights(len(vocabulary), options.dimension, options.seed)
 
     hidden, scores = reference.forward(U, V, context)
     probabilities = reference.softmax(scores)

@@ -39,7 +39,7 @@ def run(options: InspectOptions) -> int:
                 "target": [vocabulary.tokens[target], target],
             }
             for context, target in itertools.islice(
-                _samples(folder, config, vocabulary, options.samples), options.samples
+                _samples(folder, config, vocabulary), options.samples
             )
         ],
         "token_to_idx": {word: vectors.row(word) for word in words},
@@ -50,11 +50,9 @@ def run(options: InspectOptions) -> int:
 
 
 def _samples(
-    folder: RunDirectory, config: TrainConfig, vocabulary: Vocabulary, number: int
+    folder: RunDirectory, config: TrainConfig, vocabulary: Vocabulary
 ) -> Iterator[tuple[list[int], int]]:
     """Yield the samples in the order of training; subsampling and shrinking windows would draw from them."""
-    if number == 0:
-        return
     samples = pairs if config.architecture == "skipgram" else windows
     for line in _corpus(folder, config).lines():
         yield from samples(vocabulary.ids(line), config.window)

@@ -77,10 +77,8 @@ class Corpus:
                     return
                 done += is_whole
                 tokens = self.tokenize(text)
-                if len(tokens) > LONGEST_LINE:
-                    yield from _pieces(tokens)
-                elif tokens:
-                    yield tokens
+                for start in range(0, len(tokens), LONGEST_LINE):
+                    yield tokens[start : start + LONGEST_LINE]
 
 
 @dataclass(frozen=True)
@@ -286,11 +284,6 @@ def _text_files(folder: Path, corpus: str) -> tuple[tuple[Path, ...], tuple[Path
             f"{folder}: holds neither {corpus} nor any text file ({endings}). Expected text to train on."
         )
     return tuple(files), tuple(ignored)
-
-
-def _pieces(tokens: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(tokens), LONGEST_LINE):
-        yield tokens[start : start + LONGEST_LINE]
 
 
 def _batches(lines: Iterator[list[str]]) -> Iterator[list[list[str]]]:

@@ -159,13 +159,13 @@ def _reader(folder: Path | str | None) -> Iterator[Any]:
             return None
 
     allowed = list(nltk.data.path)
-    if folder is None and not _has_nltk_wordnet() and DEBIAN_WORDNET.is_dir():
+    root = _nltk_wordnet() if folder is None else None
+    if root is None and folder is None:
+        if not DEBIAN_WORDNET.is_dir():
+            raise UserError(f"NLTK has no WordNet data. {_GET_WORDNET}.")
         folder = DEBIAN_WORDNET
-    if folder is None:
-        root = _nltk_wordnet()
-        where = str(root)
-    else:
-        where = str(folder)
+    where = str(folder or root)
+    if folder is not None:
         root = str(Path(folder).resolve())
         missing = [name for name in WORDNET_FILES if not (Path(root) / name).is_file()]
         if missing:
@@ -189,14 +189,8 @@ def _reader(folder: Path | str | None) -> Iterator[Any]:
             stream.close()
 
 
-def _has_nltk_wordnet() -> bool:
-    try:
-        return bool(_nltk_wordnet())
-    except UserError:
-        return False
-
-
 def _nltk_wordnet() -> Any:
+    """Return where NLTK has WordNet, or None."""
     import nltk.data
 
     for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
@@ -204,7 +198,7 @@ def _nltk_wordnet() -> Any:
             return nltk.data.find(name)
         except LookupError:
             continue
-    raise UserError(f"NLTK has no WordNet data. {_GET_WORDNET}.")
+    return None
 
 
 def read_text(path: Path) -> str:

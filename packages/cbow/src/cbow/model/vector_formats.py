@@ -12,7 +12,7 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,6 @@ _FIRST_FORMAT = "dltasks-vectors-1"  # its .safetensors have the words in the me
 _DAMAGE = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile
 )  # fmt: skip
-_NO_SAFETENSORS = "Reading or writing .safetensors needs safetensors: pip install safetensors."
 
 
 def write(
@@ -62,8 +61,10 @@ def write(
             arrays: dict[str, Any] = _arrays(tokens, matrix, counts)
             np.savez(file, format=np.array(_FORMAT), **arrays)
     elif format == "safetensors":
+        from safetensors.numpy import save
+
         with whole_file(path, "wb") as file:
-            _write_safetensors(file, _arrays(tokens, matrix, counts))
+            file.write(save(_arrays(tokens, matrix, counts), metadata={"format": _FORMAT}))
     elif format in ("word2vec-text", "word2vec-binary"):
         from shared.text.vectors import write_word2vec
 
@@ -110,14 +111,6 @@ def _arrays(
     return arrays if counts is None else {**arrays, "counts": counts}
 
 
-def _write_safetensors(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
-    try:
-        from safetensors.numpy import save
-    except ImportError as problem:
-        raise UserError(_NO_SAFETENSORS) from problem
-    file.write(save(arrays, metadata={"format": _FORMAT}))
-
-
 def _write_projector(
     folder: Path,
     tokens: Sequence[str],
@@ -161,10 +154,8 @@ def _refuse_false_headers(file: Any) -> None:
 
 
 def _read_safetensors(path: Path) -> Table:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as problem:
-        raise UserError(_NO_SAFETENSORS) from problem
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -251,11 +251,6 @@ def unit_rows(matrix: NDArray[Any]) -> Floats:
     return cast(Floats, (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32))
 
 
-def centered(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Subtract the mean row from every row: what all words have in common tells none apart."""
-    return cast(NDArray[Any], matrix - matrix.mean(axis=0, keepdims=True))
-
-
 def joined(parts: Sequence[NDArray[Any]], weights: Sequence[float]) -> Floats:
     """Put several tables of the same words side by side, each centered, with rows of one length.
 
@@ -273,7 +268,11 @@ def joined(parts: Sequence[NDArray[Any]], weights: Sequence[float]) -> Floats:
     -------
     float32 array (V, sum of D_i)
     """
-    scaled = [w * unit_rows(centered(part)) for part, w in zip(parts, weights, strict=True)]
+    # Without the mean row: what all words have in common tells none apart.
+    scaled = [
+        w * unit_rows(part - part.mean(axis=0, keepdims=True))
+        for part, w in zip(parts, weights, strict=True)
+    ]
     return np.concatenate(scaled, axis=1).astype(np.float32, copy=False)
 
 
