@@ -91,7 +91,8 @@ def first_batch(config: TrainConfig, images: Images) -> tuple[dict[str, Any], Te
 def grid(images: Tensor) -> Image.Image:
     """Return normalized images (B, 3, S, S) side by side, as they were before normalization."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    pixels = ((images * std + mean).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    bytes_ = ((images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+    pixels = bytes_.permute(0, 2, 3, 1).numpy()
     count, side = len(pixels), pixels.shape[1]
     rows = -(-count // COLUMNS)
     page = np.full((rows * side, COLUMNS * side, 3), 255, dtype=np.uint8)
