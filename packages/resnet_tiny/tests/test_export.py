@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_tiny.commands.export import export_weights
+from resnet_tiny.commands.export import TOLERANCE, export, export_weights
 from resnet_tiny.commands.model_card import model_card
 from resnet_tiny.config import Stem, TrainConfig
 from resnet_tiny.data.decode import decode
@@ -44,6 +44,15 @@ def test_onnx_file_takes_bytes_and_answers_as_predict_does(
     best = found["classes"][0]
     assert names[int(chances.argmax())] == best["name"]
     assert float(chances.max()) == pytest.approx(best["probability"], abs=1e-3)
+
+
+def test_huge_logits_are_compared_by_their_size(own_run: Path, tmp_path: Path) -> None:
+    trained = load_run(own_run)
+    with torch.no_grad():
+        list(trained.model.parameters())[-2].mul_(
+            1e7
+        )  # as of a model after a few steps of batch norm
+    assert export(trained, tmp_path / "onnx") > TOLERANCE
 
 
 @pytest.fixture(scope="session")
