@@ -215,6 +215,19 @@ def test_evaluating_a_folder_without_val_says_that_a_fifth_is_measured(
     assert code == 0 and said not in printed and "(100 images" in printed
 
 
+def test_model_of_the_first_classes_is_evaluated_on_val_alone(
+    photos: Path, resnet_tiny: Caller, tmp_path: Path
+) -> None:
+    words = ("--resize", "--image-size", 32, "--arch", "shufflenet_v2_x0_5", "--batch-size", 16)
+    words += ("--only-classes", 3, "--steps", 1, "--device", "cpu", "--quiet", "--out", "run")
+    assert resnet_tiny("train", "--data", photos, *words)[0] == 0
+    shutil.copytree(photos, tmp_path / "other" / "val")
+    code, printed, error = resnet_tiny("evaluate", "run", "--data", tmp_path / "other", "--json")
+    assert (code, error) == (0, "") and json.loads(printed)["images"] == 60  # 20 of each class
+    code, _, error = resnet_tiny("train", "--data", tmp_path / "other", "--out", "none")
+    assert code == 2 and "train/ is missing. Add it, or name a folder that holds" in error
+
+
 def test_public_names_are_listed() -> None:
     assert {"load", "build_model", "ImageClassifier"} <= set(dir(package))
     assert package.load is load

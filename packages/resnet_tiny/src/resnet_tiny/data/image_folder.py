@@ -34,9 +34,11 @@ def folder_classes(root: Path) -> Classes:
     UserError
         There are fewer than two.
     """
-    folder = root / "train" if has_split(root) else root
-    if not folder.is_dir():
-        raise UserError(f"{root}: train/ is missing. Expected train/<class>/*.jpg.")
+    folder = root
+    if has_split(
+        root
+    ):  # to evaluate on, val/ alone is enough; `folder_images` names a train/ that is missed
+        folder = next(root / name for name in ("train", *VAL_NAMES) if (root / name).is_dir())
     names = tuple(subfolders(folder))
     if len(names) < 2:
         held = f"{len(names)} folder{'s' * (len(names) != 1)}"
