@@ -57,6 +57,9 @@ class TrainConfig(PackSettings, LoopConfig):
         "crop_padding": {"crop": ("pad",)},
         "crop_area": {"crop": ("resized",)},
         "holdout_per_class": {"selection": ("holdout",)},
+        "evaluate_every": {"selection": ("holdout", "val")},
+        "patience": {"selection": ("holdout", "val")},
+        "asgd_window": {"selection": ("holdout", "val")},
         "mix_probability": {("mixup", "cutmix"): ...},
         "mix_until": {("mixup", "cutmix"): ...},
         "size_fractions": {"sizes": ...},
@@ -205,6 +208,12 @@ class TrainConfig(PackSettings, LoopConfig):
             "holdout_per_class",
             0,
             ">= 1 unless --selection is val or last",
+        )
+        problem(
+            self.selection == "last" and self.schedule == "plateau",
+            "schedule",
+            self.schedule,
+            "another one with --selection last, which evaluates nothing in training",
         )
         problem(
             self.init is not None and self.weights is not None,
