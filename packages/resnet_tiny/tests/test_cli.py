@@ -88,6 +88,21 @@ BAD_TRAINING = {
     "nothing to stop": (["--mix-until", "0.5", "--mixup", "0"], "--mix-until has no effect without --mixup or"),
     "no number": (["--learning-rate", "fast"], "--learning-rate is fast, expected a number"),
     "muon 0": (["--muon-learning-rate", "0"], "--muon-learning-rate is 0.0, expected > 0"),
+    "size too small for the model": (
+        ["--arch", "squeezenet1_1", "--sizes", "[16,64]"], "--arch squeezenet1_1 does not take images of 16x16 pixels",
+    ),
+    "patience without evaluations": (
+        ["--selection", "last", "--patience", "1"], "--patience has no effect with --selection last",
+    ),
+    "averaging without evaluations": (
+        ["--selection", "last", "--asgd-window", "1"], "--asgd-window has no effect with --selection last",
+    ),
+    "evaluations without images": (
+        ["--selection", "last", "--evaluate-every", "1"], "--evaluate-every has no effect with --selection last",
+    ),
+    "plateau without evaluations": (
+        ["--selection", "last", "--schedule", "plateau"], "--schedule is plateau, expected another one with",
+    ),
     "fp16": (["--precision", "fp16"], "--precision is fp16"),
     "unknown flag": (["--batchsize", "3"], "--batchsize is not known to `resnet-tiny train`"),
     "unknown recipe": (["--recipe", "laptp"], "--recipe laptp does not exist (did you mean laptop"),

@@ -308,6 +308,11 @@ def test_training_starts_from_a_run(tmp_path: Path, sample_folder: Path) -> None
     old, new = (dict(train.load_run(out).model.named_parameters()) for out in (first, second))
     assert all(torch.allclose(old[name], new[name], atol=1e-6) for name in old)
     assert f"starts from {first}" in (second / "log.txt").read_text()
+    # It continues from its own checkpoint: the run that it started from may be gone by then.
+    shutil.rmtree(first)
+    (second / "summary.json").unlink()
+    assert train.train(config, RunOptions(out=str(second), resume=True, quiet=True)) == second
+    assert (second / "summary.json").exists()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_tiny.config import TrainConfig
+from resnet_tiny.data.dataset import Subset
 from resnet_tiny.model.resnet import build_model
 from resnet_tiny.model.whitening import whiten_first_convolution
+from resnet_tiny.train import _sample_of
 
 
 def smooth_images(count: int, side: int = 32) -> Tensor:
@@ -60,6 +67,14 @@ def test_first_convolution_of_other_models_is_found(arch: str) -> None:
     whiten_first_convolution(model, smooth_images(50))
     assert not torch.equal(first.weight, former)
     assert bool(first.weight.isfinite().all())
+
+
+@pytest.mark.parametrize("size, most", [(32, 2000), (64, 2000), (128, 500), (224, 163)])
+def test_large_images_are_looked_at_in_a_bounded_memory(size: int, most: int) -> None:
+    images = np.broadcast_to(np.zeros(3, dtype=np.uint8), (5000, size, size, 3))
+    pack: Any = SimpleNamespace(images=images)
+    sampled = _sample_of(Subset(pack, np.arange(5000)), TrainConfig(image_size=size))
+    assert sampled.shape == (most, 3, size, size)
 
 
 def test_random_numbers_are_left_alone() -> None:

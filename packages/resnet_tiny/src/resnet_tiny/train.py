@@ -16,7 +16,7 @@ from resnet_tiny.data.transforms import apply, size_at
 from resnet_tiny.epoch_means import EpochMeans
 from resnet_tiny.measure import evaluation_of, measure, measure_with_flip, write_evaluation
 from resnet_tiny.model.loss import BatchLoss, stage_of
-from resnet_tiny.model.resnet import model_of
+from resnet_tiny.model.resnet import model_of, require_sizes
 from resnet_tiny.model.small_maps import use_small_maps
 from resnet_tiny.model.trained import load_run, save_classes
 from resnet_tiny.model.weights import load_initial, load_pretrained
@@ -37,7 +37,9 @@ from shared.torch.summary import write_summary
 ENOUGH_HELD_OUT = 30
 """Images; with fewer, one more correct image is a jump of three points and more."""
 WHITENING_IMAGES = 2000
-"""Images whose patches `--whiten-stem` looks at; they have 32,000 patches of 7x7 at 32x32 pixels."""
+"""Images whose patches `--whiten-stem` looks at, at most; they have 32,000 patches of 7x7 at 32x32 pixels."""
+WHITENING_SIZE = 64
+"""Of images of more pixels a side fewer are looked at, with as many patches in all, or they would not fit in memory."""
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
@@ -63,17 +65,13 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     order = Shuffled(len(images.train), config.batch_size, config.seed)
     seed_everything(config.seed)  # the initial weights are the same in all processes
     model = use_small_maps(model_of(config, len(images.classes)))
-    if start := config.init or config.weights:
-        load = load_initial if config.init else load_pretrained
-        loaded = load(model, config.arch, start, images.classes)
-        if accelerator.is_main_process:
-            say(f"starts from {start}: {loaded.text()}")
-    elif config.whiten_stem:
-        whiten_first_convolution(model, _sample_of(images.train, config))
+    require_sizes(model, config.arch, config.sizes)
     with start_run(accelerator, "resnet_tiny", config, options, MAY_CHANGE_ON_RESUME) as folder:
         if folder.has_ended():
             return folder.path if accelerator.is_main_process else None
         _say_start(folder, config, images, model, lines)
+        if folder.checkpoints.last() is None:  # else their weights take the place of these
+            _initialize(model, config, images, folder.say)
         chooser = {"holdout": images.holdout, "val": images.val, "last": None}[config.selection]
         means = EpochMeans(folder, accelerator)
 
@@ -116,6 +114,17 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
         return folder.path if accelerator.is_main_process else None
 
 
+def _initialize(
+    model: nn.Module, config: TrainConfig, images: Images, say: Callable[[str], None]
+) -> None:
+    """Fill a new model with the weights that the configuration names, or whiten its first convolution."""
+    if start := config.init or config.weights:
+        load = load_initial if config.init else load_pretrained
+        say(f"starts from {start}: {load(model, config.arch, start, images.classes).text()}")
+    elif config.whiten_stem:
+        whiten_first_convolution(model, _sample_of(images.train, config))
+
+
 def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
     """Return the optimizers of a model; with Muon, convolutions have their own.
 
@@ -156,9 +165,11 @@ def _make_optimizer(config: TrainConfig, weights: list[nn.Parameter]) -> torch.o
 
 
 def _sample_of(train: Subset, config: TrainConfig) -> torch.Tensor:
-    """Return training images of all classes as the model first gets them, float32 (N, 3, S, S)."""
-    rows = np.linspace(0, len(train) - 1, min(len(train), WHITENING_IMAGES)).astype(np.int64)
+    """Return training images from all of the classes as the model first gets them, float32 (N, 3, S, S)."""
     size = size_at(config.sizes, config.size_fractions, 0.0, config.image_size)
+    side = max(size, config.image_size, WHITENING_SIZE)
+    most = max(1, WHITENING_IMAGES * WHITENING_SIZE**2 // side**2)
+    rows = np.linspace(0, len(train) - 1, min(len(train), most)).astype(np.int64)
     return apply(train.pixels(rows), {}, size)
 
 

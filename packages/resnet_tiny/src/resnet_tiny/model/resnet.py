@@ -15,6 +15,8 @@ He et al. 2016, arXiv 1512.03385.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 from resnet_tiny.config import Stem, TrainConfig
 from shared.command.config import near
 from shared.errors import UserError
+from shared.torch.evaluation import evaluating
 from shared.torch.torchvision_guard import make_torchvision_importable
 
 
@@ -75,7 +78,7 @@ def build_model(
         more["zero_init_residual"] = zero_init_residual
     if stem != "7x7" and (stem != "3x3" or not is_resnet):
         raise UserError(f"--stem is {stem}, expected 7x7, or 3x3 where --arch is a ResNet.")
-    try:
+    with _size_errors(arch, image_size):
         model = constructor(num_classes=classes, **more)
         if is_resnet and stem == "3x3":
             model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
@@ -83,16 +86,22 @@ def build_model(
             model.maxpool = nn.Identity()
         if arch.startswith("mnasnet"):
             model.__class__ = _readable_mnasnet(type(model))  # type: ignore[arg-type]
-        if not is_resnet:
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                model.eval()(torch.zeros(1, 3, image_size, image_size))
-            model.train()
-    except (RuntimeError, ValueError, AssertionError) as error:
-        detail = " ".join(str(error).split())[:100]
-        raise UserError(
-            f"--arch {arch} does not take images of {image_size}x{image_size} pixels ({detail}). Choose another --arch."
-        ) from None
+    if not is_resnet:
+        require_sizes(model, arch, [image_size])
     return model
+
+
+def require_sizes(model: nn.Module, arch: str, sizes: Sequence[int]) -> None:
+    """Refuse sizes of images that a model does not take.
+
+    Raises
+    ------
+    UserError
+        Naming the first of them.
+    """
+    for size in sizes:
+        with _size_errors(arch, size), evaluating(model):
+            model(torch.zeros(1, 3, size, size))
 
 
 def shape_options(arch: str, image_size: int) -> dict[str, Any]:
@@ -127,6 +136,18 @@ def memory_format(images: Tensor, config: TrainConfig) -> Tensor:
     return images.contiguous(
         memory_format=torch.channels_last if is_last else torch.contiguous_format
     )
+
+
+@contextmanager
+def _size_errors(arch: str, size: int) -> Iterator[None]:
+    """Turn what a model raises at images of a size that it does not take into a message."""
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError) as error:
+        detail = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"--arch {arch} does not take images of {size}x{size} pixels ({detail}). Choose another --arch or size."
+        ) from None
 
 
 @cache
