@@ -239,6 +239,28 @@ def test_flipped_bits_are_noticed(tmp_path: Path) -> None:
     assert_refused(archive, "damaged")
 
 
+def test_flipped_bits_in_a_compressed_tar_are_noticed(tmp_path: Path) -> None:
+    """The checksum is behind the mark that ends the tar, where tarfile stops reading."""
+    tar = make_tar(tmp_path / "x.tar", {"a": bytes(range(256)) * 40}).read_bytes()
+    (tmp_path / "x.tar").unlink()
+    raw = bytearray(gzip.compress(tar, compresslevel=0))
+    raw[2000] ^= 0xFF  # in the file's content
+    (tmp_path / "x.tar.gz").write_bytes(raw)
+    assert_refused(tmp_path / "x.tar.gz", "damaged")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:1024], lambda raw: raw[:1100], lambda raw: raw.replace(b"b.txt", b"c.txt")],
+    ids=["cut between members", "cut in a header", "header that is not its checksum's"],
+)  # fmt: skip
+def test_tar_with_a_member_that_cannot_be_read_is_not_taken_for_a_shorter_one(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    archive = make_tar(tmp_path / "x.tar", {"a.txt": b"one", "b.txt": b"two"})
+    archive.write_bytes(damage(archive.read_bytes()))
+    assert_refused(archive, "damaged")
+
+
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.xz", "x.tar", "x.gz"])
 def test_web_page_named_as_an_archive_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"<!DOCTYPE html><html>" + b"log in " * 500)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
@@ -240,7 +240,7 @@ def _zip_members(archive: Path, max_bytes: int) -> Generator[_Member, None, None
 def _tar_members(archive: Path, opener: Any) -> Generator[_Member, None, None]:
     with opener(archive, "rb") as raw:
         source: Any = _Metered(raw)
-        with tarfile.open(fileobj=source, mode="r|") as opened:
+        with tarfile.open(fileobj=source, mode="r|", tarinfo=_StrictTarInfo) as opened:
             for info in opened:
                 if not (info.isreg() or info.isdir()):
                     raise _not_plain(archive, info.name)
@@ -248,6 +248,21 @@ def _tar_members(archive: Path, opener: Any) -> Generator[_Member, None, None]:
                 content = partial(opened.extractfile, info) if info.isreg() else None
                 yield _Member(info.name, info.size, content)
                 opened.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
+        while source.read(_CHUNK):
+            pass  # up to the checksum behind the last member
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """A header that cannot be read is an error; tarfile takes it for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the mark at the end
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
 
 
 def _gz_members(archive: Path) -> Generator[_Member, None, None]:
