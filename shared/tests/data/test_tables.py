@@ -117,6 +117,8 @@ def test_separator_encoding_packing_and_byte_order_mark(tmp_path: Path) -> None:
     ]
     with pytest.raises(UserError, match="--separator is ';;', expected one character"):
         table(tmp_path, "a.csv", text, separator=";;")
+    with pytest.raises(UserError, match="--separator is '', expected one character"):
+        table(tmp_path, "a.csv", text, separator="")
     with pytest.raises(UserError, match=r"is not a table by its name.*\.csv.*--separator"):
         table(tmp_path, "a.txt", text)
     assert [is_table(Path(name)) for name in ("a.csv", "b.JSONL.gz", "c.txt")] == [

@@ -106,6 +106,7 @@ BAD = {
     "cut": ("a b\nc\ncafé".encode()[:-1], "utf-8", "a.txt:3: is not utf-8"),
     "gb18030": (b"a\nb \xff\xff c", "gb18030", "a.txt:2: is not gb18030"),
     "encoding": (b"a", "utf-99", "--encoding utf-99 is not known"),
+    "no text": (b"a", "hex", "--encoding hex is not known"),
 }
 
 

@@ -92,9 +92,10 @@ class Table:
                     f"{', '.join(PACKED)}), or name the --separator."
                 )
             separator = SUFFIXES[suffix]
-        separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
-        if len(separator) > 1 or separator in ("\n", "\r", '"'):
-            raise UserError(f"--separator is {separator!r}, expected one character or `tab`.")
+        else:
+            separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+            if len(separator) != 1 or separator in ("\n", "\r", '"'):
+                raise UserError(f"--separator is {separator!r}, expected one character or `tab`.")
         pieces = read_pieces(path, encoding, expected="a CSV, TSV or JSONL file")
         return cls(_lines_of(pieces), str(path), separator)
 

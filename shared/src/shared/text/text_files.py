@@ -57,7 +57,8 @@ def read_pieces(
         # utf-8-sig is UTF-8 that drops a byte order mark.
         name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
         decoder = codecs.getincrementaldecoder(name)()
-    except LookupError:
+        "a".encode(encoding)  # a codec such as hex, which is known but has no text, refuses
+    except (LookupError, UnicodeError):
         raise UserError(
             f"--encoding {encoding} is not known. Expected utf-8, latin-1, gb18030 or the like."
         ) from None
