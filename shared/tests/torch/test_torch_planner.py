@@ -15,6 +15,7 @@ from shared.errors import UserError
 from shared.testing import records_of
 from shared.torch import plan as plan_module
 from shared.torch.plan import Costs, Pace, Plan, evaluation_interval, stage_ends, steps_that_fit
+from shared.torch.planner import Planner
 from shared.torch.timing import time_stages
 
 MINUTES = 0.04
@@ -237,13 +238,15 @@ def test_plan_that_was_changed_is_replayed_by_a_resumed_run_to_the_same_bits(tmp
 def test_plan_is_looked_at_after_the_evaluation_that_is_due(tmp_path, monkeypatch):
     """Before it, its time would count as time for updates: a steady machine would change its plan, and change back."""
     events: list[object] = []
+    monkeypatch.setattr(Planner, "_costs", lambda *a: Costs(((1.0, 0.5),), 0.0))
     monkeypatch.setattr(Pace, "evaluated", lambda *a: events.append("evaluated"))
     monkeypatch.setattr(
         Pace, "proposal", lambda self, plan, step, until, *a: events.append((step, until))
     )
-    done = train(tmp_path / "a", ToyConfig(device="cpu", minutes=MINUTES))
-    every = done.training.plan.evaluate_every or done.training.epoch_steps(0)
-    assert events[events.index((every, every)) - 1] == "evaluated"
+    done = train(tmp_path / "a", ToyConfig(device="cpu", minutes=0.1))
+    epoch = done.training.epoch_steps(0)
+    assert done.outcome.steps > epoch
+    assert events[events.index((epoch, epoch)) - 1] == "evaluated"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03])
