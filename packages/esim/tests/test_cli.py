@@ -263,10 +263,16 @@ def test_attention_page_shows_both_directions_and_escapes_words(
 
 
 def test_attend_shows_pairs_of_dev(esim: Caller, small_run: Path, tmp_path: Path) -> None:
+    from esim.commands.attend import examples
+    from esim.model.trained import load_run
+
     assert esim("attend", small_run, "--pairs", 2, "--out", "some.html")[0] == 0
     page = (tmp_path / "some.html").read_text()
     assert page.count("<h2>") == 2 and page.count('<table class="heat">') == 4
     assert page.count("✓ right") == page.count("✗ wrong") == 1
+    # As many as are asked for, of the 596 with a label.
+    trained = load_run(small_run)
+    assert [len(examples(trained, count)) for count in (110, 1000)] == [110, 596]
 
 
 def test_attention_is_shaded_on_one_scale_from_0_to_1(

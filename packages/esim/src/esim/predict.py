@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from esim.data.dataset import Pairs, batch_of, encoder
-from esim.data.tokens import split_typed
+from esim.data.dataset import Pairs, batch_of, encode
+from esim.data.tokens import TokenPairs, split_typed
 from esim.measure import evaluate, probabilities, score_pairs, scoring_batch
 from esim.model.trained import TrainedModel, load_run
 from shared.errors import UserError
@@ -226,6 +226,6 @@ def _prediction(
 
 
 def _as_pairs(trained: TrainedModel, tokens: Sequence[tuple[tuple[str, ...], ...]]) -> Pairs:
-    ids_of, longest = encoder(trained.vocabulary, trained.config), trained.config.max_length
-    premises, hypotheses = ([ids_of(pair[side][:longest]) for pair in tokens] for side in (0, 1))
-    return Pairs(premises, hypotheses, np.zeros(len(tokens), dtype=np.int64))
+    premises, hypotheses = ([pair[side] for pair in tokens] for side in (0, 1))
+    texts = TokenPairs(premises, hypotheses, [0] * len(tokens), 0, 0)  # no label is read
+    return encode(texts, trained.vocabulary, trained.config)

@@ -5,7 +5,7 @@ Shapes: Tp words of the premise, Th words of the hypothesis. Each row of a map i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esim.commands.options import AttendOptions
-from esim.config import TrainConfig
 from esim.data.dataset import split_sentences
 from esim.model.trained import TrainedModel, load_run
 from esim.predict import Prediction, classify, predict_many
@@ -25,7 +24,7 @@ from shared.pages.report import Report
 from shared.torch.device import choose_device
 
 CANDIDATES = 100
-"""Dev pairs of which examples are chosen."""
+"""Dev pairs of which examples are chosen, if not more are asked for."""
 LONGEST = 60
 """Words of a sentence in an image; the page has them all."""
 LETTERS = 24
@@ -100,7 +99,9 @@ def heat_maps(one: Prediction) -> list[str]:
 
 def examples(trained: TrainedModel, count: int) -> list[Example]:
     """Return dev pairs, half of them predicted right and half wrong as far as there are, in the order of the file."""
-    pairs = list(islice(_dev_pairs(trained.config), CANDIDATES))
+    sentences = islice(split_sentences(trained.config, "dev"), max(CANDIDATES, count))
+    names = trained.config.label_names
+    pairs = [(premise, hypothesis, names[label]) for premise, hypothesis, label in sentences]
     predictions = predict_many(trained, [pair[:2] for pair in pairs])
     is_right = [one.label == label for one, (_, _, label) in zip(predictions, pairs, strict=True)]
     right = [number for number, is_so in enumerate(is_right) if is_so]
@@ -182,9 +183,3 @@ def _hundredths(value: float) -> str:
 def _shown(word: str) -> str:
     """Return a word for an image, without formulas, which matplotlib would typeset."""
     return (word if len(word) <= LETTERS else f"{word[: LETTERS - 1]}…").replace("$", r"\$")
-
-
-def _dev_pairs(config: TrainConfig) -> Iterator[Example]:
-    """Yield the pairs that dev is made of: premise, hypothesis, label."""
-    for premise, hypothesis, label in split_sentences(config, "dev"):
-        yield premise, hypothesis, config.label_names[label]

@@ -13,7 +13,7 @@ def run(options: FetchOptions) -> int:
     if not options.glove:
         return fetch_and_say(DATA_SET, "esim train --recipe laptop", options)
     folder = fetch_dataset("glove.840B.300d", options.out, quiet=options.quiet)
-    file = next(iter(sorted(folder.glob("*.txt"))), folder)
+    file = min(folder.glob("*.txt"), default=folder)
     print(
         f"The vectors are in {folder}. `esim train --recipe paper --vectors {shell_quoted(file)}` uses them."
     )

@@ -24,9 +24,8 @@ class GivenColumns(Columns):
 
     def columns(self, trained: Columns) -> Columns:
         """Return the columns of the file, those of the training data where none are given."""
-        given = {item.name: getattr(self, item.name) or None for item in fields(Columns)}
-        as_trained = {item.name: getattr(trained, item.name) for item in fields(Columns)}
-        return Columns(**(as_trained | {n: v for n, v in given.items() if v is not None}))
+        names = [item.name for item in fields(Columns)]
+        return Columns(**{name: getattr(self, name) or getattr(trained, name) for name in names})
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,11 @@ def run(options: PredictOptions) -> int:
             truncated += prediction.truncated > 0
         sys.stdout.flush()
     if truncated:
-        pairs = f"{truncated:,} pair{'s' * (truncated != 1)}"
-        print(f"{pairs}: {_beyond(trained)}", file=sys.stderr)
+        print(
+            f"{truncated:,} pair{'s' * (truncated != 1)}: words beyond the first {trained.config.max_length} of a "
+            "sentence were not read (the model's --max-length)",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -81,13 +84,6 @@ def _pairs(lines: Iterable[str], split: Callable[[str], list[str]]) -> Iterator[
         if empty := [cell for cell in cells if not split(cell)]:
             raise UserError(f"standard input:{number}: {empty[0][:40]!r} has no words. {EXPECTED}")
         yield cells[0], cells[1]
-
-
-def _beyond(trained: TrainedModel) -> str:
-    longest = trained.config.max_length
-    return (
-        f"words beyond the first {longest} of a sentence were not read (the model's --max-length)"
-    )
 
 
 def _print_one(prediction: Prediction, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,10 +95,7 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float]:
     """Return the mean and the sample's standard deviation (0 of a single value)."""
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def other_seeds(path: Path, config: TrainConfig) -> dict[int, dict[str, Any]]:

@@ -360,7 +360,9 @@ def _hold_out(texts: TokenPairs, count: int) -> tuple[TokenPairs, TokenPairs]:
     while 0 < cut < total and texts.premises[cut] == texts.premises[cut - 1]:
         cut -= 1
     if cut < 1:
-        raise UserError(f"--hold-out is {count}, but train has {total} pairs. Take fewer.")
+        raise UserError(
+            f"--hold-out is {count}, but train has {total} pairs, and those of a premise stay together. Take fewer."
+        )
     return _split(texts, np.arange(total) >= cut)
 
 

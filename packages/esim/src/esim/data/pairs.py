@@ -336,7 +336,9 @@ def _sentence(row: dict[str, Any], names: Sequence[str], side: str, parses: bool
     if _SURROGATE.search(value):
         raise _BadRow(f"the {side} holds half of a surrogate pair, which is no character")
     if "\0" in value:
-        raise _BadRow(f"the {side} holds a NUL byte, so it is not text")
+        raise _BadRow(
+            f"the {side} holds a NUL byte, so it is not text, or is UTF-16. Name its --encoding"
+        )
     text = " ".join(parse_leaves(value)) if parses else value
     if not text.strip():
         raise _BadRow(f"the {side} is empty. Expected a sentence")
