@@ -41,7 +41,7 @@ def test_surprisals_add_up_to_the_nll_of_batch_1(vocabulary, segment):
     tokens = ["the", "cat", "sat", "<eos>"] * 12
     model = GruModel(len(WORDS))
     rows = surprisal(model, vocabulary, tokens, segment=segment)
-    measured = batch_1_perplexity(model, vocabulary.ids(tokens), start=1)
+    measured = batch_1_perplexity(model, vocabulary.ids(["<eos>", *tokens]))
     assert [row.token for row in rows] == tokens
     assert sum(row.bits for row in rows) * math.log(2) == pytest.approx(measured.nll, rel=1e-6)
 
@@ -113,6 +113,9 @@ def test_surprisal_writes_a_page_of_the_runs_text_or_of_a_file(word_lm, small_ru
     code, out, _ = word_lm("surprisal", small_run, "--words", 50, "--out", tmp_path / "a.html")
     assert code == 0 and "50 words" in out
     assert (tmp_path / "a.html").read_text(encoding="utf-8").count("data-n=") == 50
+    assert word_lm("surprisal", small_run, "--words", 1, "--out", "c.html")[1].startswith(
+        "1 word, "
+    )
     (tmp_path / "text.txt").write_text("the zebraX\nthe\n", encoding="utf-8")
     word_lm("surprisal", small_run, "--text", tmp_path / "text.txt", "--out", tmp_path / "b.html")
     page = (tmp_path / "b.html").read_text(encoding="utf-8")

@@ -56,7 +56,8 @@ def run(options: SurprisalOptions) -> int:
     link_page(page)
     unknown = sum(row.is_unknown for row in rows) / len(rows)
     print(
-        f"{len(rows):,} words, {bits / len(rows):.2f} bits per word, {100 * unknown:.1f} % <unk>. The page is {page}."
+        f"{len(rows):,} word{'s' * (len(rows) != 1)}, {bits / len(rows):.2f} bits per word, "
+        f"{100 * unknown:.1f} % <unk>. The page is {page}."
     )
     warning = unknown_warning(unknown)
     if warning:
