@@ -36,7 +36,6 @@ class _Order:
     backoff: (
         Floats  # (G of the order below, or 1) interpolation weight of the order below, per history
     )
-    discounts: tuple[float, float, float]
 
 
 class KneserNey:
@@ -79,16 +78,6 @@ class KneserNey:
         self.order = order
         self._orders = _estimate(words, vocabulary_size, order)
 
-    @property
-    def discounts(self) -> list[tuple[float, float, float]]:
-        """Discounts of counts of 1, of 2, and of 3 or more, for each order from 1 on."""
-        return [order.discounts for order in self._orders]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Number of distinct n-grams, for each order from 1 on."""
-        return [len(order.keys) for order in self._orders]
-
     def log_probs(self, ids: NDArray[Any]) -> Floats:
         """Return the log-probability of each token given up to `order` - 1 tokens before it.
 
@@ -114,37 +103,6 @@ class KneserNey:
             probability[known] += order.discounted[indices[known]]
             history = np.concatenate([[-1], indices[:-1]])  # n-grams that end one word earlier
         return np.log(probability)
-
-    def distribution(self, context: NDArray[Any]) -> Floats:
-        """Return the probability of every word given a context.
-
-        Parameters
-        ----------
-        context : int array (C,)
-            The words before, possibly none; only the last `order` - 1 matter.
-
-        Returns
-        -------
-        float64 array (V,)
-            Its sum is 1.
-        """
-        words = _checked(context, self.vocabulary_size)
-        size = self.vocabulary_size
-        probability = np.full(size, 1 / size)
-        for length, order in enumerate(self._orders):
-            if length > len(words):
-                break
-            history = 0
-            for below, word in zip(self._orders, words[len(words) - length :], strict=False):
-                history = int(_find(below.keys, np.array([history]), word[None], size)[0])
-                if history < 0:
-                    break
-            if history < 0:
-                break  # longer contexts were not seen either
-            first, last = np.searchsorted(order.keys, [history * size, (history + 1) * size])
-            probability *= order.backoff[history]
-            probability[order.keys[first:last] % size] += order.discounted[first:last]
-        return probability
 
     def evaluate(self, ids: NDArray[Any]) -> Evaluation:
         """Measure the perplexity of a text as one column; the first token is not predicted.
@@ -217,14 +175,13 @@ def _estimate(words: Ints, vocabulary_size: int, order: int) -> list[_Order]:
 
 
 def _smooth(keys: Ints, counts: Ints, histories: int, vocabulary_size: int) -> _Order:
-    discounts = _discounts(counts)
-    discount = np.array([0.0, *discounts])[np.minimum(counts, 3)]
+    discount = np.array([0.0, *_discounts(counts)])[np.minimum(counts, 3)]
     history = keys // vocabulary_size
     totals = np.bincount(history, weights=counts, minlength=histories)
     free = np.bincount(history, weights=discount, minlength=histories)
     # A history that no word follows, the end of the text, backs off completely.
     backoff = np.divide(free, totals, out=np.ones(histories), where=totals > 0)
-    return _Order(keys, (counts - discount) / totals[history], backoff, discounts)
+    return _Order(keys, (counts - discount) / totals[history], backoff)
 
 
 def _discounts(counts: Ints) -> tuple[float, float, float]:
