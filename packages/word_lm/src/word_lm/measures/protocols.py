@@ -194,7 +194,6 @@ def batch_1_perplexity(
     ids: Ids,
     *,
     segment: int = SEGMENT,
-    start: int | None = None,
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
@@ -206,9 +205,6 @@ def batch_1_perplexity(
     ids : int array or tensor (N,)
     segment : int
         Tokens read at once. With a carried state it changes the speed only.
-    start : int, optional
-        Id of a token to read before the text (`<eos>`), so that the first token is predicted too. Without it, N - 1
-        tokens are.
     is_state_carried : bool
         False: each segment starts from an empty state, for models trained that way.
     progress : callable, optional
@@ -217,22 +213,19 @@ def batch_1_perplexity(
     Raises
     ------
     UserError
-        The text has fewer than two tokens (with `start`: none).
+        The text has fewer than two tokens.
     """
     total, predicted, cold_starts = 0.0, 0, 0
     with evaluating(model):
-        for part in read_column(
-            model, ids, segment=segment, start=start, is_state_carried=is_state_carried
-        ):
+        for part in read_column(model, ids, segment=segment, is_state_carried=is_state_carried):
             total += _sum(part.nll)
             predicted += len(part.nll)
             cold_starts += part.is_cold
             if progress:
                 progress(len(part.nll))
-    before = "" if start is None else ", a start token before the text"
     carried = "carried" if is_state_carried and cold_starts == 1 else "reset at each segment"
     return Evaluation(
-        protocol=f"batch-1: one column, segments of {segment}, state {carried}{before}",
+        protocol=f"batch-1: one column, segments of {segment}, state {carried}",
         perplexity=perplexity(total, predicted),
         nll=total,
         predicted=predicted,
@@ -246,25 +239,22 @@ def token_nll(
     ids: Ids,
     *,
     segment: int = SEGMENT,
-    start: int | None = None,
     is_state_carried: bool = True,
 ) -> NDArray[np.float64]:
     """Return the negative log-likelihood of each token, as `batch_1_perplexity` scores them.
 
     Parameters
     ----------
-    model, ids, segment, start, is_state_carried
+    model, ids, segment, is_state_carried
         See `batch_1_perplexity`.
 
     Returns
     -------
-    float64 array (N - 1,), or (N,) with `start`
+    float64 array (N - 1,)
         In nats.
     """
     with evaluating(model):
-        column = read_column(
-            model, ids, segment=segment, start=start, is_state_carried=is_state_carried
-        )
+        column = read_column(model, ids, segment=segment, is_state_carried=is_state_carried)
         parts = [part.nll for part in column]
     return torch.cat(parts).cpu().double().numpy()
 
@@ -418,12 +408,20 @@ def read_column(
 
     Parameters
     ----------
-    model, ids, segment, start, is_state_carried
+    model, ids, segment, is_state_carried
         See `batch_1_perplexity`.
+    start : int, optional
+        Id of a token to read before the text (`<eos>`), so that the first token is predicted too. Without it, N - 1
+        tokens are.
 
     Yields
     ------
     Segment
+
+    Raises
+    ------
+    UserError
+        The text has fewer than two tokens (with `start`: none).
     """
     tokens = as_tokens(model, ids)
     if start is not None:
