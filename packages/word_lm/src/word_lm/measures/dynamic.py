@@ -191,10 +191,10 @@ def tune_dynamic(
     ids: Ids,
     rms: Sequence[Tensor],
     *,
-    learning_rates: Sequence[float] = (1.5e-5, 3e-5, 6e-5, 1.2e-4),
-    decays: Sequence[float] = (0.004, 0.016),
-    start: DynamicSettings | None = None,
-    max_tokens: int | None = 30_000,
+    learning_rates: Sequence[float],
+    decays: Sequence[float],
+    start: DynamicSettings,
+    max_tokens: int | None = None,
     is_state_carried: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[DynamicSettings, list[tuple[DynamicSettings, float]]]:
@@ -209,10 +209,10 @@ def tune_dynamic(
         From `gradient_rms` on the training text.
     learning_rates, decays : sequences of float
         Rates that are too high give a huge or infinite perplexity; models trained for a short time need lower ones.
-    start : DynamicSettings, optional
+    start : DynamicSettings
         The other settings.
-    max_tokens : int or None
-        Tokens of the text to read; the authors' fast search reads 30,000 too. None: all.
+    max_tokens : int, optional
+        Tokens of the text to read; the authors' fast search reads 30,000. Default: all.
     is_state_carried : bool
         See `word_lm.measures.protocols.batch_1_perplexity`.
     progress : callable, optional
@@ -223,7 +223,6 @@ def tune_dynamic(
     best : DynamicSettings
     tried : list of (DynamicSettings, perplexity)
     """
-    start = start or DynamicSettings()
     tried = []
     for rate, decay in product(learning_rates, decays):
         settings = replace(start, learning_rate=rate, decay=decay)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from shared.errors import UserError
 from shared.torch.evaluation import evaluating
+from word_lm.measures.mixture import interpolated
 from word_lm.measures.protocols import SEGMENT, Evaluation, perplexity, read_column
 from word_lm.model.base import Ids, LanguageModel
 
@@ -182,8 +183,7 @@ def _cache_log_probs(
 def _mix(own: Floats, cached: Floats, weight: float) -> Floats:
     """Interpolate the model's and the cache's probabilities, given and returned as logarithms."""
     cached = np.where(np.isnan(cached), own, cached)  # an empty cache has no distribution
-    with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf is right here
-        return np.logaddexp(np.log1p(-weight) + own, np.log(weight) + cached)
+    return interpolated(own, cached, weight)
 
 
 def _joined(parts: list[Tensor]) -> Floats:
