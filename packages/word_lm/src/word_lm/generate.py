@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from shared.torch.evaluation import evaluating
 from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import Prompt, read_prompt
 from word_lm.data.wording import detokenize
-from word_lm.model.base import LanguageModel, as_tokens
+from word_lm.model.base import LanguageModel, as_tokens, each_tensor
 
 PENALTY_WINDOW = 64
 """Last words that the repetition penalty applies to. Over the whole text it would apply to `the` nearly always."""
@@ -264,7 +265,8 @@ def _beam_search(
         totals = best[:, None]
         steps.append((parents, chosen))
         if position + 1 < words:
-            state = _reordered(state, parents.to(hidden.device))
+            order = parents.to(hidden.device)
+            state = each_tensor(state, partial(torch.index_select, dim=1, index=order))
             hidden, state = model(chosen[None].to(hidden.device), state)
             hidden = hidden[-1]
     beam, ids = 0, []  # topk returns the best first
@@ -272,13 +274,6 @@ def _beam_search(
         ids.append(int(chosen[beam]))
         beam = int(parents[beam])
     return ids[::-1], float(totals[0, 0])
-
-
-def _reordered(state: Any, order: Tensor) -> Any:
-    """Return the states of the given beams; the batch is dimension 1 of every tensor."""
-    if isinstance(state, Tensor):
-        return state.index_select(1, order)
-    return state if state is None else tuple(_reordered(part, order) for part in state)
 
 
 def _check(

@@ -30,7 +30,7 @@ from word_lm.data.dataset import Text, load_text
 from word_lm.data.segments import Segments
 from word_lm.measures.protocols import finite, perplexity, unknown_warning
 from word_lm.measures.training import evaluate
-from word_lm.model.base import LanguageModel, State, detach, state_to
+from word_lm.model.base import LanguageModel, State, detach, each_tensor
 from word_lm.model.build import build_model
 from word_lm.model.start import copy_vectors, copy_weights
 from word_lm.model.trained import VOCABULARY, load_run
@@ -163,7 +163,7 @@ class SegmentLoss:
         inputs, targets = batch["inputs"], batch["targets"]  # (T, B)
         if batch["is_first"] or not self.config.carry:
             self.carried.state = self.model.init_state(inputs.shape[1])
-        state = state_to(self.carried.state, inputs.device)
+        state = each_tensor(self.carried.state, lambda part: part.to(inputs.device))
         nll, penalty, state = wrapped(inputs, state, targets)
         # Truncated back-propagation through time: the next segment starts from this state as a constant.
         self.carried.state = detach(state) if self.config.carry else None

@@ -10,6 +10,7 @@ vocabulary, N predictions. Time comes first, as in pytorch/examples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -190,18 +191,16 @@ def has_sparse_gradient(config: TrainConfig) -> bool:
     return not config.tied and (config.optimizer == "adamw" or config.weight_decay == 0)
 
 
+def each_tensor(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    """Return a state of the same nesting with each of its tensors changed."""
+    if isinstance(state, Tensor):
+        return change(state)
+    return None if state is None else tuple(each_tensor(part, change) for part in state)
+
+
 def detach(state: State) -> State:
     """Return a state that gradients do not flow back through (truncated back-propagation through time)."""
-    if isinstance(state, Tensor):
-        return state.detach()
-    return state if state is None else tuple(detach(part) for part in state)
-
-
-def state_to(state: State, device: torch.device) -> State:
-    """Return a state on a device."""
-    if isinstance(state, Tensor):
-        return state.to(device)
-    return state if state is None else tuple(state_to(part, device) for part in state)
+    return each_tensor(state, Tensor.detach)
 
 
 def as_tokens(model: nn.Module, ids: Ids) -> Tensor:
