@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import chain, count
 from pathlib import Path
@@ -62,7 +62,7 @@ def run(options: ContextOptions) -> int:
                 progress=bar.update,
             )
     if options.json:
-        print(json_text(_as_dict(curves)))
+        print(json_text(as_dict(curves)))
     else:
         header, rows = table(curves)
         for row in (header, *rows):
@@ -112,7 +112,8 @@ def add_to(page: Report, curves: Mapping[str, ContextCurve], png: Path) -> None:
     for name, curve in curves.items():
         if curve.max_words is not None and curve.max_words < first.lengths[-1]:
             caption += f" {name} has learned to read {curve.max_words} at once and reads no more."
-    page.lines(_TITLE, _X, _Y, _plotted(curves), caption, log_x=True, png=png)
+    plotted = {name: (curve.lengths, curve.perplexity) for name, curve in curves.items()}
+    page.lines(_TITLE, _X, _Y, plotted, caption, log_x=True, png=png)
     header, (*rows, _) = table(curves)
     page.table(header, rows)
     enough = ", ".join(f"{curve.enough} ({name})" for name, curve in curves.items())
@@ -144,24 +145,19 @@ def write(curves: Mapping[str, ContextCurve], folder: str | Path) -> Path:
     folder : str or Path
     """
     folder = Path(folder)
-    write_json(folder / "context.json", _as_dict(curves))
+    write_json(folder / "context.json", as_dict(curves))
     page = Report(_TITLE, ", ".join(curves))
     add_to(page, curves, png=folder / "context.png")
     return page.save(folder / "context.html")
 
 
-def _as_dict(curves: Mapping[str, ContextCurve]) -> dict[str, Any]:
+def as_dict(curves: Mapping[str, ContextCurve]) -> dict[str, Any]:
+    """Return the curves as JSON can hold them."""
     return {
         name: asdict(curve)
         | {"enough": curve.enough, "perplexity": [finite(value) for value in curve.perplexity]}
         for name, curve in curves.items()
     }
-
-
-def _plotted(
-    curves: Mapping[str, ContextCurve],
-) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-    return {name: (curve.lengths, curve.perplexity) for name, curve in curves.items()}
 
 
 def _unused_name(trained: TrainedModel, curves: Mapping[str, ContextCurve]) -> str:

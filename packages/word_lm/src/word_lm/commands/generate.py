@@ -12,7 +12,7 @@ from shared.torch.device import choose_device
 from word_lm.commands.options import GenerateOptions
 from word_lm.data.dataset import UNKNOWN
 from word_lm.data.prompt import read_prompt
-from word_lm.data.wording import Detokenizer, Quality, quality
+from word_lm.data.wording import Detokenizer, quality
 from word_lm.generate import Generated, generate, store_by_columns
 from word_lm.model.trained import load_run
 
@@ -56,14 +56,12 @@ def run(options: GenerateOptions) -> int:
 
 
 def _facts(text: Generated, options: GenerateOptions, seconds: float) -> dict[str, Any]:
-    figures: Quality = quality(text.tokens)
-    shown = Detokenizer()
     return {
-        "text": "".join(shown.feed(token) for token in (*text.prompt.tokens, *text.tokens)),
+        "text": str(text),
         "tokens": text.tokens,
         "unknown": text.prompt.unknown,
         "log_prob": text.log_prob,
         "seed": options.seed,
         "words_per_second": len(text.tokens) / max(seconds, 1e-9),
-        "quality": asdict(figures),
+        "quality": asdict(quality(text.tokens)),
     }

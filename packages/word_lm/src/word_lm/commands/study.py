@@ -17,7 +17,7 @@ from shared.files import json_text, write_json
 from shared.pages.report import Report
 from shared.runs.run_directory import RunDirectory
 from shared.torch.device import choose_device
-from word_lm.commands.context import add_to, table
+from word_lm.commands.context import add_to, as_dict, table
 from word_lm.commands.options import StudyConfig, StudyOptions
 from word_lm.config import TrainConfig
 from word_lm.measures.context import ContextCurve, context_curve
@@ -59,10 +59,7 @@ def run(config: StudyConfig, options: StudyOptions) -> int:
         )
         if isinstance(trained.model, GatedConvolution):
             figures[name]["receptive_field"] = trained.model.receptive_field
-    result = {
-        name: figures[name] | {"context": asdict(curve) | {"enough": curve.enough}}
-        for name, curve in curves.items()
-    }
+    result = {name: figures[name] | {"context": curve} for name, curve in as_dict(curves).items()}
     write_json(out / "study.json", result)
     page = write_page(out / "study.html", figures, curves)
     if options.json:
@@ -150,25 +147,16 @@ def _explanation(name: str, figures: Mapping[str, Any], curve: ContextCurve) -> 
             "each layer widens it."
         )
     if name == "transformer":
-        limit = (
-            ""
-            if curve.max_words is None
-            else f" It was trained on segments of {curve.max_words} words from an "
-        )
-        limit += "" if curve.max_words is None else "empty state, so its curve ends there."
         return (
             "Attention reaches every word of its segment in one step, near or far, at a cost that grows with the "
-            f"square of the segment.{limit} Order reaches it only through position encodings."
+            f"square of the segment. It was trained on segments of {curve.max_words} words from an empty state, so its "
+            "curve ends there. Order reaches it only through position encodings."
         )
-    far = [
-        (n, gain, error)
-        for n, gain, error in zip(curve.lengths, curve.gain, curve.gain_error, strict=True)
-    ]
-    half = far[len(far) // 2]
+    half = len(curve.lengths) // 2
     return (
         "A recurrent state has no limit of length, but everything must fit into it, and each step rewrites it: order "
-        f"and nearness are built in, and distant words fade. Words further back than {half[0]} are worth "
-        f"{half[1]:.3f} ± {half[2]:.3f} nats per token to it."
+        f"and nearness are built in, and distant words fade. Words further back than "
+        f"{curve.lengths[half]} are worth {curve.gain[half]:.3f} ± {curve.gain_error[half]:.3f} nats per token to it."
     )
 
 
