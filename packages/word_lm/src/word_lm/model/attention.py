@@ -100,7 +100,7 @@ def rotate(vectors: Tensor, first: int) -> Tensor:
     """
     time, size = vectors.shape[-2:]
     half = size // 2
-    frequencies = 10000.0 ** (-torch.arange(half, device=vectors.device) / max(1, half))  # theta_i
+    frequencies = 10000.0 ** (-torch.arange(half, device=vectors.device) / half)  # theta_i
     positions = torch.arange(first, first + time, device=vectors.device)
     angles = positions[:, None] * frequencies  # m * theta_i, (T, D / 2)
     cos, sin = angles.cos(), angles.sin()
