@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared.teaching import wire
 from shared.teaching.assignment import Assignment, Check, Score
-from shared.teaching.compare import Way, judge
+from shared.teaching.compare import Way, close, judge
 from shared.teaching.student import LocalStudent
 
 WAYS = (Way(0, None, lambda x: abs(x)), Way(1, "size_sign", lambda x: x))
@@ -49,3 +50,10 @@ def test_check_whose_inputs_never_tell_apart_still_ends(monkeypatch: pytest.Monk
     assignment = assignment_of(draws)
     scores = assignment.run(assignment.checks[1], LocalStudent({"size": np.abs}), 0)
     assert scores["never"].points == 1 and len(draws) == 20
+
+
+@pytest.mark.parametrize("expected", [0, True, None, "a", [0, 0]])
+def test_an_object_or_an_array_in_place_of_a_value_is_wrong(expected: object) -> None:
+    """An object that stays in the worker is known by its number, which is no value of the student's."""
+    for answer in (wire.Handle(0), wire.Handle(1), np.zeros(3), np.ones(3), 10**400):
+        assert not close(answer, expected)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.teaching.assignment import COMMON
+from shared.teaching.loading import load, place
 from shared.teaching.submissions import (
     MOST_BYTES,
     UnreadableError,
@@ -35,6 +38,9 @@ def write_notebook(path: Path, *cells: object) -> None:
         ("hw2-3200105678", "3200105678"),
         ("alice", "alice"),
         ("alice smith", "alice-smith"),
+        ("a\x1b[31mb\n\udcff", "a-31mb"),
+        ("第" * 83, "第" * 66),  # names of files are 255 bytes at most
+        ("7" * 250, "7" * 200),
     ],
 )
 def test_ids_are_found_in_the_names_that_course_systems_give(name: str, expected: str) -> None:
@@ -69,6 +75,63 @@ def test_files_that_are_no_submission_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_text("", encoding="utf-8")
     assert [s.student for s in find_submissions(tmp_path)] == ["10001"]
     assert left_out(tmp_path) == ["10002_li.rar", "10003_report.pdf"]
+
+
+def test_names_that_cannot_be_printed_are_written_to_pages_and_terminals(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    os.mkdir(folder + b"/10001")
+    for name in (b"10001/a\xff.ipynb", b"10001/b\x1b[31m.ipynb", b"10002\xff\n.pdf"):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(b"{}")
+    (submission,) = find_submissions(tmp_path)
+    assert submission.problem is not None
+    assert submission.problem.values["names"] == "a\ufffd.ipynb, b\ufffd[31m.ipynb"
+    assert left_out(tmp_path) == ["10002\ufffd\ufffd.pdf"]
+
+
+def test_pipe_is_no_submission(tmp_path: Path) -> None:
+    (tmp_path / "10001.py").touch()
+    os.mkfifo(tmp_path / "10002.py")
+    assert [s.student for s in find_submissions(tmp_path)] == ["10001"]
+    assert left_out(tmp_path) == ["10002.py"]
+
+
+def test_folder_of_grades_among_the_submissions_is_none(tmp_path: Path) -> None:
+    (tmp_path / "10001.py").touch()
+    (tmp_path / "grades").mkdir()
+    found = find_submissions(tmp_path, out=tmp_path / "x" / ".." / "grades")
+    assert [s.student for s in found] == ["10001"]
+
+
+def test_line_of_one_file_of_several_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "10001.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hw/a.py", "x = 1\ny = 2")
+        archive.writestr("hw/b.py", "z = 3\n\nw = 1 / 0\nv = (\n")
+    code = read_code(path)
+    namespace, problems = load("", code)
+    assert [namespace[name] for name in "xyz"] == [1, 2, 3]
+    assert [place(code, problem["line"]) for problem in problems] == [
+        {"file": "hw/b.py", "line": 4},
+        {"file": "hw/b.py", "line": 3},
+    ]
+    assert place(code, 1 + code[: code.index("y = 2")].count("\n")) == {
+        "file": "hw/a.py",
+        "line": 2,
+    }
+    assert place("x = 1\n", 1) == {}
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archive_that_is_unpacked_at_once_is_not_read(tmp_path: Path, compression: int) -> None:
+    path = tmp_path / "10001.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.py", b"#" * (40 << 20))
+    tracemalloc.start()
+    with pytest.raises(UnreadableError, match="compression"):
+        read_code(path)
+    assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
+    tracemalloc.stop()
 
 
 def test_one_file_in_place_of_a_folder_is_told_what_to_do(tmp_path: Path) -> None:

@@ -231,7 +231,8 @@ class Assignment:
         texts = self.remarks.get(remark.key) or COMMON[remark.key]
         values = dict(remark.values)
         if "line" in values:
-            values["where"] = _WHERE[language]["cell" in values].format(**values)
+            kind = next((kind for kind in ("cell", "file") if kind in values), "line")
+            values["where"] = _WHERE[language][kind].format(**values)
         return texts[language].format(**values)
 
 
@@ -249,10 +250,18 @@ def call(
 
 
 _WHERE = {
-    "en": ("line {line}", "code cell {cell}, line {line}"),
-    "zh": ("第 {line} 行", "第 {cell} 个代码单元第 {line} 行"),
+    "en": {
+        "line": "line {line}",
+        "cell": "code cell {cell}, line {line}",
+        "file": "{file}, line {line}",
+    },
+    "zh": {
+        "line": "第 {line} 行",
+        "cell": "第 {cell} 个代码单元第 {line} 行",
+        "file": "{file} 第 {line} 行",
+    },
 }
-"""In a file, and in a notebook."""
+"""In a file, in a notebook, and in one file of several."""
 
 COMMON: Remarks = {
     "gap": {"en": "not done yet", "zh": "尚未完成"},
@@ -307,8 +316,8 @@ COMMON: Remarks = {
         "zh": "无法读取：压缩包内文件超过 {most} 个",
     },
     "bad_archive": {
-        "en": "cannot be read: the archive is damaged, or has a password",
-        "zh": "无法读取：压缩包已损坏或设有密码",
+        "en": "cannot be read: the archive is damaged, has a password or an unusual compression",
+        "zh": "无法读取：压缩包已损坏、设有密码，或用了不常见的压缩方式",
     },
     "many_notebooks": {
         "en": "cannot be read: it holds {count} notebooks: {names}",

@@ -300,10 +300,10 @@ def _note(problem: Failure) -> Remark:
 
 
 def _placed(remark: Remark, code: str) -> Remark:
-    """Name the code cell and the line within it, where a remark has a line of a notebook's code."""
+    """Name the code cell or the file and the line within it, where a remark has a line of one of several."""
     line = str(remark.values.get("line"))
-    cell, within = place(code, int(line)) if line.isdecimal() else (0, 0)
-    return Remark(remark.key, {**remark.values, "cell": cell, "line": within}) if cell else remark
+    within = place(code, int(line)) if line.isdecimal() else {}
+    return Remark(remark.key, {**remark.values, **within})
 
 
 def _pairs(remarks: Sequence[Remark]) -> list[list[Any]]:

@@ -10,6 +10,9 @@ from typing import Any
 FILE = "submission.py"
 CELL = "# code cell "
 """With its number after it, the line above each cell of a notebook, whose cells are one file here."""
+SOURCE = "# file of the submission: "
+"""With its name after it, the line above each file, where there are several."""
+_MARK = re.compile(rf"^(?:{CELL}\d+|{SOURCE}.+)$", re.MULTILINE)
 
 
 def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -46,12 +49,13 @@ def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
-    """Return the statements of a submission, of a notebook cell by cell, and what is not valid Python."""
+    """Return the statements of a submission, cell by cell or file by file, and what is not valid Python."""
     statements: list[ast.stmt] = []
     problems: list[dict[str, Any]] = []
     start = 0
-    for number, part in enumerate(re.split(rf"^{CELL}\d+\n", code, flags=re.MULTILINE)):
-        start += number > 0  # the line that it was split at
+    for part in _MARK.split(
+        code
+    ):  # the first line of all but the first part is the rest of a mark's: empty
         nodes, wrong = _parse_part(part.rstrip())
         statements += [ast.increment_lineno(node, start) for node in nodes]
         problems += [{**entry, "line": entry["line"] and start + entry["line"]} for entry in wrong]
@@ -59,11 +63,18 @@ def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
     return statements, problems
 
 
-def place(code: str, line: int) -> tuple[int, int]:
-    """Return the code cell of a line, 0 where there are no cells, and the line within it."""
-    lines = code.split("\n")[:line]
-    cells = [number for number, text in enumerate(lines, 1) if re.fullmatch(rf"{CELL}\d+", text)]
-    return len(cells), line - max(cells, default=0)
+def place(code: str, line: int) -> dict[str, str | int]:
+    """Return the code cell or the file of a line and the line within it; nothing where there are none."""
+    marks = [
+        (number, text)
+        for number, text in enumerate(code.split("\n")[:line], 1)
+        if _MARK.fullmatch(text)
+    ]
+    if not marks:
+        return {}
+    number, text = marks[-1]
+    key, mark = ("cell", CELL) if text.startswith(CELL) else ("file", SOURCE)
+    return {key: text.removeprefix(mark), "line": line - number}
 
 
 def _parse_part(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:

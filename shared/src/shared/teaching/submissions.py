@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import re
 import zipfile
 import zlib
@@ -19,14 +18,13 @@ from typing import cast
 
 from shared.errors import UserError
 from shared.teaching.assignment import COMMON, Remark
-from shared.teaching.loading import CELL
+from shared.teaching.loading import CELL, SOURCE
 
 MOST_BYTES = 5 << 20
 """Bytes of a notebook, outputs included, or of all Python files together."""
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     NotImplementedError,
     RuntimeError,
     OSError,
@@ -36,12 +34,19 @@ _DAMAGED = (
 """What reading a damaged archive, or one with a password, raises."""
 _MOST_MEMBERS = 1000
 _ENDINGS = (".ipynb", ".py")
+_LONGEST_ID = 200
+"""Bytes of an id, which is in the names of files."""
 
 
 class UnreadableError(Exception):
     """A submission that cannot be graded; `remark` says why, the message says it in English."""
 
     def __init__(self, key: str, **values: object) -> None:
+        # Names in archives are what students made them.
+        values = {
+            name: shown(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
         self.remark = Remark(key, values)
         super().__init__(COMMON[key]["en"].format(**values))
 
@@ -73,8 +78,8 @@ class Submission:
         return hashlib.sha256(self.code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def find_submissions(folder: Path) -> list[Submission]:
-    """Read every submission in a folder.
+def find_submissions(folder: Path, *, out: Path | None = None) -> list[Submission]:
+    """Read every submission in a folder, unless it is `out`, where the grades are.
 
     A file is one submission; so is a subfolder, by the notebook or Python file in it. Ids come from the names as Moodle
     (`name_12345_assignsubmission_file_`), Canvas (`name_12345_67890_file.ipynb`) and others (`12345_name_homework.zip`)
@@ -91,7 +96,8 @@ def find_submissions(folder: Path) -> list[Submission]:
             f"{folder}: {problem}. Expected a folder of submissions: .ipynb, .py, .zip or subfolders. "
             "Unpack the archive of a class; grade one submission with --single."
         )
-    paths = [path for path in _visible(folder) if _is_submission(path)]
+    grades = out.resolve() if out else None
+    paths = [p for p in _visible(folder) if _is_submission(p) and p.resolve() != grades]
     if not paths:
         raise UserError(f"{folder}: holds no submission. Expected .ipynb, .py, .zip or subfolders.")
     taken: dict[str, Path] = {}
@@ -112,16 +118,20 @@ def find_submissions(folder: Path) -> list[Submission]:
 
 def left_out(folder: Path) -> list[str]:
     """Return the names of files that `find_submissions` does not take: a .rar, a report in .pdf."""
-    return [path.name for path in _visible(folder) if not _is_submission(path)]
+    return [shown(path.name) for path in _visible(folder) if not _is_submission(path)]
+
+
+def shown(name: str) -> str:
+    """Return a file name that files and terminals take: U+FFFD where a character cannot be printed."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def student_id(name: str) -> str:
     """Return the id in a file or folder name: its first number of four digits or more, else all of the name."""
     number = re.search(r"(?<!\d)\d{4,}(?!\d)", name)
-    if number:
-        return number.group()
-    first = re.split(r"_assignsubmission|_onlinetext", name)[0]
-    return re.sub(r"[^\w.-]+", "-", first).strip("-") or "unnamed"
+    first = number.group() if number else re.split(r"_assignsubmission|_onlinetext", name)[0]
+    name = re.sub(r"[^\w.-]+", "-", first).strip("-")
+    return name.encode()[:_LONGEST_ID].decode(errors="ignore") or "unnamed"
 
 
 def read_code(path: Path) -> str:
@@ -201,7 +211,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _is_submission(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in (*_ENDINGS, ".zip")
+    if path.suffix.lower() not in (*_ENDINGS, ".zip"):
+        return path.is_dir()
+    return path.is_file() or path.is_dir() or path.is_symlink()  # reading a pipe would not end
 
 
 def _of_zip(path: Path) -> str:
@@ -239,7 +251,8 @@ def _read_best(files: Iterable[tuple[str, object]]) -> str:
         size += len(data)
         if size > MOST_BYTES:
             raise UnreadableError("too_large", name=name, megabytes=MOST_BYTES >> 20)
-        codes.append(code_of(PurePosixPath(name).name, data))
+        mark = f"{SOURCE}{shown(name)}\n" if len(chosen) > 1 else ""
+        codes.append(mark + code_of(PurePosixPath(name).name, data))
     return "\n\n".join(codes)
 
 
@@ -249,6 +262,9 @@ def _bytes(file: object) -> bytes:
             raise UnreadableError("too_large", name=file.name, megabytes=MOST_BYTES >> 20)
         return file.read_bytes()
     archive, info = cast("tuple[zipfile.ZipFile, zipfile.ZipInfo]", file)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # `zipfile` unpacks bzip2 and LZMA at once, whatever is read of it: 1 kB may be gigabytes.
+        raise UnreadableError("bad_archive")
     with archive.open(info) as member:
         # What the archive says of its size is not believed.
         return bytes(member.read(MOST_BYTES + 1))

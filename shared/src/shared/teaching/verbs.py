@@ -31,6 +31,7 @@ from shared.teaching.submissions import (
     find_submissions,
     left_out,
     read_code,
+    shown,
 )
 
 _SECONDS = 10.0
@@ -111,7 +112,7 @@ def grade(package: str, options: GradeOptions) -> int:
     submissions: list[Submission] = []
     if options.submissions is not None and not options.single:
         _require_new(Path(options.out or ""), resume=options.resume)
-        submissions = find_submissions(Path(options.submissions))
+        submissions = find_submissions(Path(options.submissions), out=Path(options.out or ""))
     sandbox = _sandbox(assignment, options)
     try:
         if options.self_test:
@@ -156,7 +157,7 @@ def _grade(
     for submission in submissions:
         if submission.problem:
             problem = assignment.text(submission.problem, options.language)
-            print(f"not graded, 0 points: {submission.path.name}: {problem}")
+            print(f"not graded, 0 points: {shown(submission.path.name)}: {problem}")
     for line in _unmatched({s.student for s in submissions}, names):
         print(line)
     began = time.monotonic()
