@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_missing_and_cut_tensor_files_are_users_errors(tmp_path):
     (tmp_path / "empty.pt").write_bytes(b"")
     with pytest.raises(UserError, match="is damaged"):
         load_tensors(tmp_path / "empty.pt")
+
+
+def test_damage_that_torch_only_asserts_against_is_a_users_error(tmp_path):
+    torch.save({"a": torch.ones(3)}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pt").read_bytes()
+    key = re.search(rb"\d{8,}", content)[0]  # names the tensor's numbers, twice
+    (tmp_path / "a.pt").write_bytes(content.replace(key, key[::-1], 1))
+    with pytest.raises(UserError, match="is damaged"):
+        load_tensors(tmp_path / "a.pt")
 
 
 def test_full_disk_loses_nothing_and_says_so(tmp_path):
