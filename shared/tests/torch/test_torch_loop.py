@@ -325,6 +325,11 @@ def test_settings_out_of_range_are_all_named_at_once():
         assert name in str(refused.value)
 
 
+def test_time_without_end_is_refused():
+    with pytest.raises(UserError, match="--minutes is inf, expected a number > 0"):
+        ToyConfig(minutes=float("inf"))
+
+
 def test_seed_that_other_libraries_refuse_is_refused():
     with pytest.raises(UserError, match="--seed is 4294967296, expected 0 to 4294967295"):
         ToyConfig(seed=1 << 32)

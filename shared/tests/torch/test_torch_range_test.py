@@ -172,6 +172,7 @@ def test_loss_that_is_not_finite_at_once_is_the_users(tmp_path: Path) -> None:
     "words, message",
     [
         (["--find-learning-rate", "--range-rates", "1,0.1"], "two rising numbers"),
+        (["--find-learning-rate", "--range-rates", "1"], r"is \[1\], expected a list of 2, each a"),
         (["--find-learning-rate", "--range-steps", "2"], ">= 10"),
         (["--find-learning-rate", "--resume", "--out", "x"], "false with --find-learning-rate"),
         (["--range-steps", "20"], "find-learning-rate"),

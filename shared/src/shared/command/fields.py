@@ -184,7 +184,8 @@ def type_in_words(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
     if typing.get_origin(kind) is tuple:
-        return f"a list, each {type_in_words(arguments[0])}"
+        size = "" if arguments[-1] is ... else f" of {len(arguments)}"
+        return f"a list{size}, each {type_in_words(arguments[0])}"
     if arguments:
         return " or ".join(type_in_words(argument) for argument in arguments)
     words = {int: "a whole number", float: "a number", str: "text", type(None): "null (not set)"}

@@ -53,6 +53,9 @@ def typed(cls: type, parser: Any, values: Mapping[str, Any], path: Path) -> dict
         if value is None and type(None) not in typing.get_args(types[name]):
             expected = type_in_words(types[name])
             raise UserError(f"{path}: {flag(name)} is null, expected {expected}.")
+        # Of these the parser does not say which it is.
+        if types[name] is bool and str(value).lower() not in ("true", "false", "yes", "no"):
+            raise UserError(f"{path}: {flag(name)} is {value}, expected true or false.")
     try:
         known = parser.parse_object(dict(values), defaults=False)
     except UserError as error:
@@ -109,6 +112,8 @@ def _one_line(message: str, parser: Any) -> str:
         types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
         got = match[2].strip() or "empty"
         return f"{names.get(match[1], flag(match[1]))} is {got}, expected {type_in_words(types.get(match[1]))}."
+    if match := re.match(r"argument (--\S+)/(--\S+): ignored explicit argument", message):
+        return f"{match[1]} takes no value. Expected {match[1]} or {match[2]}."
     if match := re.match(r"argument (--\S+): expected one argument", message):
         return f"{match[1]} has no value. Expected one after it."
     if match := re.match(r"the following arguments are required: (.+)", message):

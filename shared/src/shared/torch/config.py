@@ -126,9 +126,10 @@ class LoopConfig:
         for name in ("steps", "asgd_window", "patience"):
             value = getattr(self, name)
             problem(value is not None and value < 1, name, value, ">= 1")
-        for name in ("minutes", "clip_norm"):
-            value = getattr(self, name)
-            problem(value is not None and not value > 0, name, value, "> 0")
+        minutes, norm = self.minutes, self.clip_norm
+        is_time = minutes is None or 0 < minutes < float("inf")
+        problem(not is_time, "minutes", minutes, "a number > 0")
+        problem(norm is not None and not norm > 0, "clip_norm", norm, "> 0")
         problem(
             not self.checkpoint_seconds > 0, "checkpoint_seconds", self.checkpoint_seconds, "> 0"
         )
