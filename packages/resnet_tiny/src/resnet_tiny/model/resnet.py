@@ -30,12 +30,6 @@ from shared.torch.evaluation import evaluating
 from shared.torch.torchvision_guard import make_torchvision_importable
 
 
-def architectures() -> list[str]:
-    """Return the names of torchvision's classification models."""
-    models = _torchvision_models()
-    return models.list_models(module=models)
-
-
 def build_model(
     arch: str = "resnet18",
     classes: int = 200,
@@ -64,7 +58,7 @@ def build_model(
         The name is unknown, the model does not take images of this size, or has no such stem.
     """
     models = _torchvision_models()
-    known = architectures()
+    known = models.list_models(module=models)
     if arch not in known:
         raise UserError(
             f"--arch is {arch}, which torchvision does not have{near(arch, known)}. Expected a classification model "
@@ -86,13 +80,14 @@ def build_model(
             model.maxpool = nn.Identity()
         if arch.startswith("mnasnet"):
             model.__class__ = _readable_mnasnet(type(model))  # type: ignore[arg-type]
-    if not is_resnet:
-        require_sizes(model, arch, [image_size])
+        if not is_resnet:
+            with evaluating(model):
+                model(torch.zeros(1, 3, image_size, image_size))
     return model
 
 
 def require_sizes(model: nn.Module, arch: str, sizes: Sequence[int]) -> None:
-    """Refuse sizes of images that a model does not take.
+    """Refuse sizes of progressive resizing that a model does not take.
 
     Raises
     ------
@@ -100,7 +95,7 @@ def require_sizes(model: nn.Module, arch: str, sizes: Sequence[int]) -> None:
         Naming the first of them.
     """
     for size in sizes:
-        with _size_errors(arch, size), evaluating(model):
+        with _size_errors(arch, size, " or --sizes ([]: none but --image-size)"), evaluating(model):
             model(torch.zeros(1, 3, size, size))
 
 
@@ -120,11 +115,6 @@ def model_of(config: TrainConfig, classes: int) -> nn.Module:
         image_size=config.image_size,
         zero_init_residual=config.zero_init_residual,
     )
-    return in_format(model, config)
-
-
-def in_format(model: nn.Module, config: TrainConfig) -> nn.Module:
-    """Put a model's weights into the memory format of a configuration."""
     if config.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
@@ -139,14 +129,14 @@ def memory_format(images: Tensor, config: TrainConfig) -> Tensor:
 
 
 @contextmanager
-def _size_errors(arch: str, size: int) -> Iterator[None]:
+def _size_errors(arch: str, size: int, more: str = "") -> Iterator[None]:
     """Turn what a model raises at images of a size that it does not take into a message."""
     try:
         yield
     except (RuntimeError, ValueError, AssertionError) as error:
         detail = " ".join(str(error).split())[:100]
         raise UserError(
-            f"--arch {arch} does not take images of {size}x{size} pixels ({detail}). Choose another --arch or size."
+            f"--arch {arch} does not take images of {size}x{size} pixels ({detail}). Choose another --arch{more}."
         ) from None
 
 
