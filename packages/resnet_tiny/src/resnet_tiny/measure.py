@@ -91,15 +91,7 @@ def measure(model: nn.Module, subset: Subset, **settings: Any) -> Predictions:
 
 
 def measure_with_flip(
-    model: nn.Module,
-    subset: Subset,
-    *,
-    device: torch.device,
-    crop: float = 1.0,
-    batch_size: int = 256,
-    precision: str = "float32",
-    accelerator: Any = None,
-    progress: Callable[[int], Any] = lambda count: None,
+    model: nn.Module, subset: Subset, **settings: Any
 ) -> tuple[Predictions, Predictions]:
     """Show a model each image and its horizontal flip once.
 
@@ -131,8 +123,6 @@ def measure_with_flip(
     ----------
     Krizhevsky et al. 2012, section 4.1, for predictions averaged over horizontal flips.
     """
-    settings: dict[str, Any] = {"crop": crop, "batch_size": batch_size, "precision": precision}
-    settings |= {"device": device, "accelerator": accelerator, "progress": progress}
     alone, with_flip = _measure(model, subset, views=2, **settings)
     return alone, with_flip
 

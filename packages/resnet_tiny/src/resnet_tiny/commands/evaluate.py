@@ -13,11 +13,10 @@ from typing import Any
 from resnet_tiny.commands.options import EvaluateOptions
 from resnet_tiny.config import DATA_SET
 from resnet_tiny.data import sample
-from resnet_tiny.data.dataset import Subset, on_first
+from resnet_tiny.data.dataset import Subset, open_packs
 from resnet_tiny.data.image_folder import has_split
 from resnet_tiny.data.layout import is_tiny_imagenet, read_classes, val_images
 from resnet_tiny.data.listing import Classes
-from resnet_tiny.data.pack import open_pack
 from resnet_tiny.measure import Predictions, evaluation_of, measure_with_flip, write_evaluation
 from resnet_tiny.model.trained import TrainedModel, load_run
 from shared.data.samples import data_or_sample
@@ -102,14 +101,7 @@ def val_subset(trained: TrainedModel, options: EvaluateOptions, accelerator: Any
             f"{root}: has no val/, so a fifth of each class is measured, as in training. To measure all of it, move "
             "the class folders into val/."
         )
-    (pack,) = on_first(
-        accelerator,
-        lambda verify: [
-            open_pack(listing, settings, say=say, quiet=options.json)
-            if verify
-            else open_pack(listing, settings, verify=False)
-        ],
-    )
+    (pack,) = open_packs([listing], settings, accelerator, say=say, quiet=options.json)
     rows = pack.rows[pack.labels[pack.rows] < len(trained.classes)]
     if not len(rows):
         raise UserError(

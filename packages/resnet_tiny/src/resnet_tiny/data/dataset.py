@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from resnet_tiny.config import DATA_SET, TrainConfig
+from resnet_tiny.config import DATA_SET, PackSettings, TrainConfig
 from resnet_tiny.data import sample
 from resnet_tiny.data.layout import (
     read_classes,
@@ -19,7 +19,7 @@ from resnet_tiny.data.layout import (
     train_images,
     val_images,
 )
-from resnet_tiny.data.listing import Classes, few
+from resnet_tiny.data.listing import Classes, ImageFiles, few
 from resnet_tiny.data.mixing import draw_mix
 from resnet_tiny.data.pack import Pack, open_pack
 from resnet_tiny.data.transforms import draw
@@ -126,15 +126,7 @@ def load_images(
     classes = read_classes(root)
     listings = train_images(root, classes), val_images(root, classes)
     require_every_class(listings[1], classes)
-    packs = on_first(
-        accelerator,
-        lambda verify: [
-            open_pack(listing, config, say=say, quiet=quiet, verify=verify)
-            if verify
-            else open_pack(listing, config, verify=False)
-            for listing in listings
-        ],
-    )
+    packs = open_packs(listings, config, accelerator, say=say, quiet=quiet)
     classes, train_rows, val_rows = _limited(classes, packs, config.only_classes)
     for pack, rows in zip(packs, (train_rows, val_rows), strict=True):
         _require_good_images(pack, rows, classes)
@@ -150,26 +142,33 @@ def load_images(
     )
 
 
-def on_first(accelerator: Any, open_packs: Callable[[bool], list[Pack]]) -> list[Pack]:
+def open_packs(
+    listings: Sequence[ImageFiles],
+    settings: PackSettings,
+    accelerator: Any,
+    *,
+    say: Callable[[str], None],
+    quiet: bool,
+) -> list[Pack]:
     """Open packs in all processes; the first makes and verifies them, and an error of it ends all.
 
     Parameters
     ----------
+    listings, settings, say, quiet
+        As for `open_pack`.
     accelerator : Accelerator or None
-    open_packs : callable
-        Takes whether to verify.
     """
     problem, packs = None, []  # type: str | None, list[Pack]
     if accelerator is None or accelerator.is_main_process:
         try:
-            packs = open_packs(True)
+            packs = [open_pack(listing, settings, say=say, quiet=quiet) for listing in listings]
         except UserError as error:
             problem = str(error)
     if accelerator is not None:
         problem = from_first(accelerator, problem)
     if problem:
         raise UserError(problem)
-    return packs or open_packs(False)
+    return packs or [open_pack(listing, settings, verify=False) for listing in listings]
 
 
 def split_holdout(
