@@ -30,6 +30,7 @@ def train(cbow: Caller, tmp_path: Path) -> Callable[..., Path]:
     """Return a function: text, name of the run, options -> the run."""
 
     def train(text: str, out: str, *words: object) -> Path:
+        (tmp_path / f"{out}.txt").parent.mkdir(exist_ok=True)
         (tmp_path / f"{out}.txt").write_text(text)
         settings = ("--dimension", 4, "--window", 2, "--epochs", 2, "--quiet")
         code, _, error = cbow("train", "--data", f"{out}.txt", "--out", out, *settings, *words)
@@ -96,6 +97,14 @@ def test_line_tells_how_many_words_are_known(tmp_path: Path) -> None:
     line = set_trained_weights(config, vocabulary, None, U, V)
     assert line.endswith("v.npz: 1 of 3 words have trained vectors")
     np.testing.assert_array_equal(U[1], [0, 1])
+
+
+def test_run_that_a_folder_of_runs_stands_for_is_named(
+    train: Callable[..., Path], tmp_path: Path
+) -> None:
+    train(TEXT, "runs/one")
+    new = train(TEXT, "runs/two", "--init", "runs")
+    assert "started from runs/one: 10 of 10" in (new / "log.txt").read_text().replace("\\", "/")
 
 
 def test_weights_of_another_size_are_refused(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from cbow.model.trained import TrainedWeights, load_weights
 from cbow.model.vectors import WordVectors
 from cbow.model.weights import input_tables, subwords_of
 from shared.errors import UserError
+from shared.runs.listing import newest_run
 from shared.runs.run_directory import start_from
 from shared.text.vocabulary import Vocabulary
 
@@ -74,7 +75,8 @@ def set_trained_weights(
         known = _from_run(load_weights(path), config, vocabulary, subwords, U, V)
     else:
         known = _from_vectors(path, config, vocabulary, U)
-    return f"started from {path}: {known:,} of {len(vocabulary):,} words have trained vectors"
+    source = newest_run(path, "cbow")  # what a folder of runs stands for
+    return f"started from {source}: {known:,} of {len(vocabulary):,} words have trained vectors"
 
 
 def _from_run(
