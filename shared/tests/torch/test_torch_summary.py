@@ -15,7 +15,7 @@ from shared.torch.summary import write_summary
 
 def test_speed_is_what_was_counted_by_the_time_it_took(tmp_path: Path) -> None:
     """Ten steps of 100 examples in a second, then ten of 100 in four: 2,000 in 5 s, not the mean of two speeds."""
-    config, outcome = LoopConfig(), Outcome(20, 1, None, (), False, 5.0)
+    config, outcome = LoopConfig(), Outcome(20, 1, None, (), 5.0)
     with RunDirectory.start(
         "toy", config, out=str(tmp_path / "run"), resume=False, quiet=True
     ) as run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,8 +80,7 @@ def describe(path: str | Path) -> DataListing:
     return DataListing(name, checksum, len(files))
 
 
-def _checksum(path: Path, files: Iterable[_File]) -> str:
-    files = list(files)
+def _checksum(path: Path, files: Sequence[_File]) -> str:
     with ThreadPoolExecutor(_THREADS) as pool:
         digests = list(pool.map(_digest_of, files))
     if not path.is_dir():

@@ -116,8 +116,7 @@ def save_figure(path: str | Path, figure: Figure) -> Path:
     path = Path(path)
     _use_chinese_fonts(figure)
     buffer = io.BytesIO()
-    with _matplotlib(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with _matplotlib():
         figure.savefig(
             buffer, format="png", dpi=240, facecolor="white", metadata={"Software": None}
         )

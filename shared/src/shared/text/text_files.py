@@ -81,21 +81,13 @@ def read_pieces(
         raise _damaged(path, error) from None
 
 
-def read_lines(
-    path: Path, encoding: str = "utf-8", *, expected: str = "a text file"
-) -> Iterator[str]:
-    """Yield the lines of a file without their ends; a line longer than a megabyte comes in several parts.
-
-    Parameters and errors are those of `read_pieces`.
-    """
-    for part, _ in read_line_parts(path, encoding, expected=expected):
-        yield part
-
-
 def read_line_parts(
     path: Path, encoding: str = "utf-8", *, expected: str = "a text file"
 ) -> Iterator[tuple[str, bool]]:
-    """Yield what `read_lines` does, each with whether the line ends there."""
+    """Yield the lines of a file without their ends, each with True; of one longer than a megabyte parts, with False.
+
+    The last part of a long line has True. Parameters and errors are those of `read_pieces`.
+    """
     rest = ""
     for piece in read_pieces(path, encoding, expected=expected):
         *lines, rest = (rest + piece).split("\n")

@@ -154,7 +154,7 @@ class Training:
                 with profiler(self.run, self.config.profile_steps, is_first) as self._profile:
                     while not self._is_done():
                         self._epoch()
-        return self.at.outcome(self.plan.total_steps, self.seconds(), highest=self.highest)
+        return self.at.outcome(self.seconds(), highest=self.highest)
 
     def progress(self) -> float:
         """Return how much of the run is done, 0 to 1; while updates are only timed, what they are timed for."""

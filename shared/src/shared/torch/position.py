@@ -41,13 +41,11 @@ class Position:
         self.epochs = self.epoch + self.epoch_step / epoch_steps
         return is_epoch_end
 
-    def outcome(self, total_steps: int, seconds: float, *, highest: bool) -> Outcome:
+    def outcome(self, seconds: float, *, highest: bool) -> Outcome:
         """Return the result of a run that ends here.
 
         Parameters
         ----------
-        total_steps : int
-            Updates that were planned.
         seconds : float
             Spent on training.
         highest : bool
@@ -59,7 +57,6 @@ class Position:
             epochs=self.epoch,
             best=history[best_index(history, highest=highest)] if history else None,
             history=tuple(history),
-            is_stopped_early=self.step < total_steps,
             seconds=seconds,
         )
 
@@ -76,8 +73,6 @@ class Outcome:
         The metric of the best evaluation.
     history : tuple of float
         The metric of every evaluation.
-    is_stopped_early : bool
-        `patience` ended it.
     seconds : float
         Spent on training, evaluations included, over all resumptions.
     """
@@ -86,7 +81,6 @@ class Outcome:
     epochs: int
     best: float | None
     history: tuple[float, ...]
-    is_stopped_early: bool
     seconds: float
 
 
