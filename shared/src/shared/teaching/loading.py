@@ -12,7 +12,7 @@ CELL = "# code cell "
 """With its number after it, the line above each cell of a notebook, whose cells are one file here."""
 SOURCE = "# file of the submission: "
 """With its name after it, the line above each file, where there are several."""
-_MARK = re.compile(rf"^(?:{CELL}\d+|{SOURCE}.+)$", re.MULTILINE)
+_MARK = re.compile(rf"^(?:{CELL}\d+|{SOURCE}.+)\n", re.MULTILINE)
 
 
 def load(given: str, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -53,9 +53,8 @@ def parse(code: str) -> tuple[list[ast.stmt], list[dict[str, Any]]]:
     statements: list[ast.stmt] = []
     problems: list[dict[str, Any]] = []
     start = 0
-    for part in _MARK.split(
-        code
-    ):  # the first line of all but the first part is the rest of a mark's: empty
+    for number, part in enumerate(_MARK.split(code)):
+        start += number > 0  # the line that it was split at
         nodes, wrong = _parse_part(part.rstrip())
         statements += [ast.increment_lineno(node, start) for node in nodes]
         problems += [{**entry, "line": entry["line"] and start + entry["line"]} for entry in wrong]
@@ -68,7 +67,7 @@ def place(code: str, line: int) -> dict[str, str | int]:
     marks = [
         (number, text)
         for number, text in enumerate(code.split("\n")[:line], 1)
-        if _MARK.fullmatch(text)
+        if _MARK.match(f"{text}\n")
     ]
     if not marks:
         return {}
