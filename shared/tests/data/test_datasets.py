@@ -98,6 +98,9 @@ def test_given_data_that_is_missing_is_an_error_not_the_sample(root: Path) -> No
     # Without --data, `evaluate` measures on the run's data, and `report` has no such option.
     with pytest.raises(UserError, match=r"--data no/such/folder: not found\..* exists\.$"):
         find_data("cbow", "no/such/folder")
+    # As of `--data "$NAME"` where the variable is not set: not the working folder.
+    with pytest.raises(UserError, match="--data is empty"):
+        find_data("cbow", "")
 
 
 @pytest.fixture

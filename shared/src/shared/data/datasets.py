@@ -172,8 +172,10 @@ def find_data(name: str, given: str | None) -> Path | None:
     Raises
     ------
     UserError
-        `given` does not exist, or `DLTASKS_DATA` is set and the data set is not there.
+        `given` does not exist or is empty, or `DLTASKS_DATA` is set and the data set is not there.
     """
+    if given == "":  # a variable that is not set; its path would be the working folder
+        raise UserError("--data is empty. Expected a file or folder that exists, or no --data.")
     if given is not None:
         path = Path(given).expanduser()
         if not path.exists():
