@@ -169,12 +169,13 @@ def test_damaged_run_folder_is_named(cbow: Caller, small_run: Path, tmp_path: Pa
     [
         ("vocab.txt", -3, "vocab.txt:"),
         ("metrics.jsonl", 0, "metrics.jsonl: lacks the records of training"),
+        ("metrics.jsonl", -3, "metrics.jsonl: lacks the records of training"),
     ],
 )
 def test_damaged_file_of_a_run_is_named_on_resume(
     name: str, kept: int, expected: str, cbow: Caller, sample_folder: Path, tmp_path: Path
 ) -> None:
-    words = ("train", "--data", sample_folder, "--epochs", 1, "--out", tmp_path / "run", "--quiet")
+    words = ("train", "--data", sample_folder, "--epochs", 2, "--out", tmp_path / "run", "--quiet")
     assert cbow(*words)[0] == 0
     (tmp_path / "run" / "summary.json").unlink()
     damaged = tmp_path / "run" / name

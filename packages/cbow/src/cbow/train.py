@@ -274,7 +274,7 @@ class _Training:
             vectors = WordVectors(vectors.tokens, matrix, vectors.counts)
         vectors.save(self.run.path / VECTORS)
         own = [record for record in self.run.metrics.records() if model_of(record) == 0]
-        if not own:
+        if not own or own[-1]["epoch"] != self.state.epoch:
             raise UserError(
                 f"{self.run.metrics.path}: lacks the records of training. Restore it or train again."
             )
