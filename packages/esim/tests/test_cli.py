@@ -143,6 +143,8 @@ def test_bad_use_of_the_other_verbs_is_refused_in_one_line(
         (("inspect", "--json", "--pairs", 3), "--pairs has no effect with --json true"),
         (("predict", small_run, "Two.", " "), "has no words"),
         (("predict", small_run, "--file", "no.jsonl"), "no.jsonl: not found"),
+        (("predict", small_run, "--file", "."), ".: is a folder or a zip. Expected one file"),
+        (("predict", small_run, "--file", "P.ZIP"), "P.ZIP: is a folder or a zip"),
         (("predict", small_run, "--attention", "a.html"), "--attention is a.html"),
         (("export", small_run, "--out", tmp_path), "is not empty"),
         (("bench", "--peer", tmp_path), "holds no esim/model.py"),

@@ -330,6 +330,7 @@ def test_unknown_word_takes_the_vector_of_its_stem_and_matches_itself() -> None:
     a = torch.from_numpy(encode(["zebra", "jumping", "yak"])).long()[None]
     b = torch.from_numpy(encode(["zebras", "jumped", "dog"])).long()[None]
     packing = Packing.of((np.array([3]), np.array([3])), (3, 3))
+    assert encode(["<unk>", "<UNK>"]).tolist() == [0, 0]  # two of them are no match
     first, second = packing.pad(model.encoding.matches(a, b, packing))
     assert first[0].tolist() == [[1, 1], [0, 1], [0, 0]]  # unknown words are told apart by stem
     assert second[0].tolist() == [[1, 1], [0, 1], [0, 0]]

@@ -188,7 +188,6 @@ net = ESIM(4, 3, 10, 3)
 net.train(False)
 p, h = torch.tensor([[2, 3, 4], [5, 6, 1]]), torch.tensor([[7, 8], [9, 1]])
 assert net(p, h).shape == (2, 3)
-longer = torch.cat([p, torch.ones(2, 2, dtype=torch.long)], dim=1)
 assert InputEncodingLayer(3, 4)(torch.zeros(2, 5, 3)).shape == (2, 5, 8)
 # %% [markdown] lang="en"
 # ## Training and measuring

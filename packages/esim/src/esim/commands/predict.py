@@ -59,6 +59,8 @@ def run(options: PredictOptions) -> int:
 
 def _file_batches(trained: TrainedModel, options: PredictOptions) -> Iterator[list[Pair]]:
     source = Source(Path(options.file or ""))
+    if source.path.is_dir() or source.suffix == ".zip":
+        raise UserError(f"{source}: is a folder or a zip. Expected one file with pairs.")
     columns, on_bad_line = options.columns(trained.config), options.on_bad_line
     texts = read_pairs(source, columns, on_bad_line=on_bad_line, labels="ignored")
     kept = with_tokens(texts, split_typed(trained.config.tokenizer), source, on_bad_line)

@@ -25,7 +25,7 @@ def ids_by_stem(vocabulary: Vocabulary) -> Encode:
     """Return a function from tokens to ids that tells unknown words apart.
 
     With V words in the vocabulary, a known word has its id, below V. An unknown word whose stem a known word has too is
-    V plus the stem's number; any other is 2 V plus a hash of its stem.
+    V plus the stem's number; any other is 2 V plus a hash of its stem. `<unk>` that a text has itself stays 0.
     """
     from nltk.stem import PorterStemmer
 
@@ -37,8 +37,11 @@ def ids_by_stem(vocabulary: Vocabulary) -> Encode:
     def of_unknown(word: str) -> int:
         if word not in ids:
             name = stem(word)
-            beyond = 2 * size + crc32(name.encode("utf-8", "surrogatepass")) % _SPELLINGS
-            ids[word] = size + numbers[name] if name in numbers else beyond
+            number = numbers.get(name)
+            if number is None:
+                number = size + crc32(name.encode("utf-8", "surrogatepass")) % _SPELLINGS
+            # The first stem is that of `<unk>`, which a text may have itself.
+            ids[word] = size + number if number else UNKNOWN_ID
         return ids[word]
 
     def encode(tokens: Sequence[str]) -> NDArray[np.int32]:
