@@ -9,6 +9,7 @@ Twice the same input gives the same bytes. Nothing of a solution is in `student/
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from shared.files import require_empty, whole_folder
 from shared.teaching.assignment import Assignment
-from shared.teaching.edition import LANGUAGES, Cell
+from shared.teaching.edition import LANGUAGES, Cell, one_language
 from shared.teaching.formats.gradescope import autograder
 from shared.teaching.formats.nbgrader import nbgrader_cells
 from shared.teaching.formats.otter import otter_cells
@@ -135,8 +136,6 @@ def _package(assignment: Assignment, folder: Path, language: str) -> None:
 
 def _definitions_only(source: str) -> str:
     """Leave out the lines that call something when the module is imported."""
-    import ast
-
     lines = source.split("\n")
     for node in reversed(ast.parse(source).body):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
@@ -183,8 +182,6 @@ def _model_report(
 
 def _marked(assignment: Assignment, language: str) -> list[Cell]:
     """Return the cells of one language with the solution and its markers."""
-    from shared.teaching.edition import one_language
-
     return [
         Cell(
             cell.kind,

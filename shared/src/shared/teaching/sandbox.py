@@ -419,6 +419,7 @@ def _bwrap() -> str | None:
     return shutil.which("bwrap") or shutil.which("bwrap", path=os.pathsep.join(map(str, folders)))
 
 
+@functools.cache
 def _can_disable() -> bool:
     text = subprocess.run(
         [_bwrap() or "bwrap", "--help"], capture_output=True, text=True, check=False
