@@ -325,6 +325,12 @@ def test_table_in_another_encoding_is_told_as_such(tmp_path: Path) -> None:
         read_pairs(Source(tmp_path / "a.tsv"))
 
 
+def test_table_that_is_not_in_its_encoding_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("premise\thypothesis\tlabel\nA man.\tHe eats.\t0\n", "utf-8")
+    with pytest.raises(UserError, match="is not utf-16"):
+        read_pairs(Source(tmp_path / "a.tsv"), replace(Columns(), encoding="utf-16"))
+
+
 def test_first_line_longer_than_any_header_is_told_in_one_line(tmp_path: Path) -> None:
     csv.field_size_limit(1 << 17)  # Python's own, which a table read before has raised
     (tmp_path / "a.csv").write_text("x" * 200_000)

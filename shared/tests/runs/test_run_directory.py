@@ -302,6 +302,13 @@ def test_new_checkpoint_is_never_the_one_that_is_dropped_and_damaged_ones_go_fir
     assert steps_in(resumed) == [63, 64]
 
 
+def test_oldest_checkpoint_goes_first_where_names_get_longer(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (99_999_998, 99_999_999, 100_000_001, 100_000_002):
+        checkpoints.save(step, write_number(1))
+    assert steps_in(checkpoints) == [100_000_001, 100_000_002]
+
+
 def test_whole_checkpoint_stays_while_a_damaged_later_one_goes(tmp_path: Path) -> None:
     before = Checkpoints(tmp_path, keep=2)
     for step in (1, 2):

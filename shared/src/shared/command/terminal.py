@@ -12,7 +12,16 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-_SIZES = ("batch_size", "batch_tokens", "batch", "bptt", "max_length", "max_tokens", "hidden_size")
+_SIZES = (
+    "dimension",
+    "batch_size",
+    "batch_tokens",
+    "batch",
+    "bptt",
+    "max_length",
+    "max_tokens",
+    "hidden_size",
+)
 """Options that memory depends on, the most likely first."""
 
 

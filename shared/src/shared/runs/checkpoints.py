@@ -204,7 +204,8 @@ class Checkpoints:
         others = [path for path in self.folder.glob("step-*") if path != newest]
         if len(others) < self.keep:
             return
-        ranked = sorted(others, key=lambda path: (self._is_whole(path), path.name))
+        # By length first: from a hundred million steps on, names have more digits.
+        ranked = sorted(others, key=lambda path: (self._is_whole(path), len(path.name), path.name))
         for folder in ranked[: len(others) + 1 - self.keep]:
             shutil.rmtree(folder)
 

@@ -359,8 +359,10 @@ def _text_lines(file: IO[bytes], source: str, encoding: str) -> Iterator[str]:
     with decoded as text:
         try:
             yield from text
-        except UnicodeDecodeError as error:
-            raise UserError(f"{source}: is not {encoding} ({error.reason}).") from None
+        except UnicodeError as error:
+            raise UserError(
+                f"{source}: is not {encoding} ({getattr(error, 'reason', error)})."
+            ) from None
 
 
 def _cells(line: str, separator: str) -> list[str]:
