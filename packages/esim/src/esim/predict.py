@@ -94,9 +94,7 @@ class LoadedModel(TrainedModel):
         """
         if isinstance(pairs, str):
             raise UserError("a single string is not a pair. Expected (premise, hypothesis).")
-        if hasattr(
-            pairs, "columns"
-        ):  # of pandas or polars, which would give the names of its columns
+        if hasattr(pairs, "columns"):  # pandas or polars: it would give the names of its columns
             raise UserError(
                 "a table is not a list of pairs. Expected (premise, hypothesis) of each row: "
                 'zip(table["premise"], table["hypothesis"]).'

@@ -35,9 +35,8 @@ def folder_classes(root: Path) -> Classes:
         There are fewer than two.
     """
     folder = root
-    if has_split(
-        root
-    ):  # to evaluate on, val/ alone is enough; `folder_images` names a train/ that is missed
+    if has_split(root):
+        # To evaluate on, val/ alone is enough; `folder_images` names a train/ that is missed.
         folder = next(root / name for name in ("train", *VAL_NAMES) if (root / name).is_dir())
     names = tuple(subfolders(folder))
     if len(names) < 2:
