@@ -104,7 +104,7 @@ def writable():
     return found
 def nest():
     import os
-    for _ in range(2000):
+    for _ in range(1100):
         os.mkdir("d")
         os.chdir("d")
 def tasks():
@@ -227,7 +227,10 @@ def test_nothing_is_written_but_to_small_folders(student: Student) -> None:
         assert calls.value("writable") == ["/tmp", "/dev/shm"]
 
 
-def test_folders_in_each_other_are_removed(sandbox: Sandbox) -> None:
+def test_folders_in_each_other_are_removed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "limits", Limits(seconds=30))
     before = sorted(sandbox.path.iterdir())
     with Student.of_code(sandbox, "", CODE) as student, student.check() as calls:
         calls.value("nest")
