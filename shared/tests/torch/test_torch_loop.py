@@ -314,7 +314,7 @@ def test_profiler_leaves_a_trace_and_a_table(tmp_path):
 
 
 def test_epoch_without_a_whole_update_is_refused(tmp_path):
-    with pytest.raises(UserError, match="6 batches, too few for --accumulation 7"):
+    with pytest.raises(UserError, match="--accumulation 7 is more than the batches of an epoch, 6"):
         train(tmp_path / "a", accumulation=7)
 
 

@@ -32,8 +32,10 @@ def test_words_that_stand_near_the_same_words_get_similar_vectors() -> None:
 @pytest.mark.filterwarnings("error")
 def test_words_without_neighbors_have_random_vectors() -> None:
     sentences = [np.array([word], dtype=np.int32) for word in range(2, 5)]
-    vectors = cooccurrence_vectors(sentences, 5, 40, seed=1, window=8, deviation=0.1)
-    assert vectors.std() == pytest.approx(0.1, rel=0.3) and abs(vectors.mean()) < 0.03
+    for words in (sentences, [np.array([2, 2, 2], dtype=np.int32)]):  # or only themselves as such
+        vectors = cooccurrence_vectors(words, 5, 40, seed=1, window=8, deviation=0.1)
+        assert vectors.std() == pytest.approx(0.1, rel=0.3) and abs(vectors.mean()) < 0.03
+        assert np.abs(vectors).sum(1).min() > 1
 
 
 def test_vectors_are_the_truncated_svd_of_the_positive_pmi_of_a_window() -> None:

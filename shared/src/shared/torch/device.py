@@ -141,9 +141,9 @@ def choose_precision(name: str, device: torch.device) -> str:
         return "bf16" if has_bf16(device) else "float32"
     if name == "fp16":
         why = (
-            "torch's LSTM fails in it on a CPU"
+            "torch's LSTM cannot compute with on a CPU"
             if device.type == "cpu"
-            else "it needs loss scaling, which is not built in"
+            else "needs loss scaling, which is not built in"
         )
         raise UserError(f"--precision is fp16, which {why}. Take bf16 or float32.")
     if name == "bf16" and device.type == "cuda" and not has_bf16(device):

@@ -101,7 +101,7 @@ class Planner:
         training, config = self._training, self._training.config
         if training.epoch_steps(0) < 1:
             raise UserError(
-                f"An epoch has {training.order.steps(0)} batches, too few for --accumulation {config.accumulation}."
+                f"--accumulation {config.accumulation} is more than the batches of an epoch, {training.order.steps(0)}."
             )
         if config.minutes is not None:
             if not self._records:

@@ -56,9 +56,9 @@ def cooccurrence_vectors(
     vectors = np.random.default_rng(seed).standard_normal((words, size), dtype=np.float32)
     vectors *= deviation
     counts = cooccurrence_counts(sequences, words, window=window)
-    if not counts.nnz:
-        return vectors
     information = positive_pmi(counts).tocoo()  # (V, V)
+    if not information.nnz:
+        return vectors
     matrix = torch.sparse_coo_tensor(
         torch.from_numpy(np.stack([information.row, information.col])),
         torch.from_numpy(information.data),
