@@ -104,7 +104,7 @@ BAD = {
     "latin-1": ("a b\nc\ncafé\n".encode("latin-1"), "utf-8", "a.txt:3: is not utf-8"),
     "cut": ("a b\nc\ncafé".encode()[:-1], "utf-8", "a.txt:3: is not utf-8"),
     "gb18030": (b"a\nb \xff\xff c", "gb18030", "a.txt:2: is not gb18030"),
-    "no mark": (b"plain text", "utf-16", "a.txt: is not utf-16"),
+    "no mark": (b"plain text", "utf-16", ": is not utf-16 ("),
     "encoding": (b"a", "utf-99", "--encoding utf-99 is not known"),
     "no text": (b"a", "hex", "--encoding hex is not known"),
 }
