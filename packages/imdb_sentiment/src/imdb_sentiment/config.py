@@ -185,7 +185,8 @@ class TrainConfig(LoopConfig):
     task: Task = "polarity"
     """polarity: negative or positive, or your own classes; rating: which of 1, 2, 3, 4, 7, 8, 9, 10 stars."""
     limit: int | None = None
-    """Training reviews to use, as many of each class, >= 2; null: all."""
+    """Training reviews to use, as many of each class, >= 2, beside those for validation (which --refit adds); null:
+    all."""
     test_limit: int | None = None
     """Test reviews to measure on, as many of each class, >= 2; null: all."""
     valid_fraction: float = 0.1

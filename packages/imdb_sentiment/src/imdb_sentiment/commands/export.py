@@ -39,8 +39,8 @@ def run(options: ExportOptions) -> int:
     classifier = trained.classifier
     if not isinstance(classifier, NetworkClassifier):
         raise UserError(
-            f"{trained.path}: is a linear model, which has no ONNX form here. Its words and weights are in "
-            f"{trained.path / 'checkpoints' / 'best'} as words.txt and linear.safetensors."
+            f"{trained.path}: is a linear model, which is not exported. Its words and weights are in "
+            f"{trained.path / 'checkpoints' / 'best'}, as text and as safetensors."
         )
     out = Path(options.out) if options.out else trained.path / options.format
     if options.format == "pretrained":
