@@ -22,7 +22,7 @@ from shared.text.vocabulary import Vocabulary
 
 TIMING_SECONDS = 1.0
 EPOCH_SECONDS = 0.003
-"""Of an epoch besides training and recall: its bar, its line, its record. With a tiny text that is most of it."""
+"""Overhead of an epoch besides training and recall: progress bar and logging, most of the time of a tiny text."""
 
 
 def learning_rate(config: TrainConfig, epoch: int, block: int, length: int) -> tuple[float, float]:

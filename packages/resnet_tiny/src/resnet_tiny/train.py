@@ -39,7 +39,7 @@ ENOUGH_HELD_OUT = 30
 WHITENING_IMAGES = 2000
 """Images whose patches `--whiten-stem` looks at, at most; they have 32,000 patches of 7x7 at 32x32 pixels."""
 WHITENING_SIZE = 64
-"""Of images of more pixels a side fewer are looked at, with as many patches in all, or they would not fit in memory."""
+"""Pixels a side up to which all of them are used; of larger images fewer, so that the patches fit in memory."""
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
