@@ -181,7 +181,7 @@ def _pieces(
                 f"{path}:{line}: is not {encoding} ({error.reason}). Expected {encoding} text; name its encoding if "
                 "the command has --encoding, or convert it, for example with iconv."
             ) from None
-        except UnicodeError as error:  # before Python 3.13, of UTF-16 without the mark it begins with
+        except UnicodeError as error:  # before Python 3.13, UTF-16 without its byte order mark
             raise UserError(f"{path}: is not {encoding} ({error}). Try --encoding utf-8.") from None
         if "\0" in text:
             raise _nul(path, line + text[: text.index("\0")].count("\n"))
