@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def test_three_classes_from_a_table_and_their_names(imdb: Caller, tmp_path: Path
     assert "classes: bad, good, neither" in printed
     for text in (printed, (tmp_path / "run/report.html").read_text()):
         assert "test has only 12 reviews, too few" in text
+    for name, word in (("bad", "dull"), ("good", "fine"), ("neither", "so")):
+        assert re.search(rf"<tr><td>{name}</td><td>[^<]*\b{word} \+", text)
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["data"]["reviews"] == {"train": 96, "valid": 12, "test": 12}
     assert summary["metrics"]["test_accuracy"] == 1

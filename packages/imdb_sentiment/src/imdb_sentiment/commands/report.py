@@ -165,21 +165,30 @@ def _strongest(page: Report, path: Path) -> None:
 
     model = load(path).classifier
     assert isinstance(model, LinearClassifier)
-    low, high = model.strongest(STRONGEST)
-    last = model.classes[-1]
-    first = model.classes[0] if len(model.classes) == 2 else f"other than {last}"
     page.heading("The n-grams with the strongest effects")
-    page.bars(
-        f"Effect of an n-gram on the log-odds of {last}",
-        dict([*low[:DRAWN], *reversed(high[:DRAWN])]),
-    )
-    page.table(
-        [f"most {first}", "effect", f"most {last}", "effect "],
-        [[*a, *b] for a, b in zip(low, high, strict=False)],
-    )
-    if any(name.endswith("-") for name, _ in [*low, *high]):
+    classes = model.classes
+    if len(classes) == 2:
+        low, high = lists = model.strongest(STRONGEST)
+        page.bars(
+            f"Effect of an n-gram on the log-odds of {classes[1]}",
+            dict([*low[:DRAWN], *reversed(high[:DRAWN])]),
+        )
+        page.table(
+            [f"most {classes[0]}", "effect", f"most {classes[1]}", "effect"],
+            [[*a, *b] for a, b in zip(low, high, strict=False)],
+        )
+    else:
+        lists = [model.strongest(DRAWN, fit)[1] for fit in range(min(len(classes), MOST_CLASSES))]
+        page.table(
+            ["class", "n-grams and their effects on the log-odds of the class against the rest"],
+            [
+                [name, ", ".join(f"{ngram} {effect:+.2f}" for ngram, effect in one)]
+                for name, one in zip(classes, lists, strict=False)
+            ],
+        )
+    if any(name.endswith("-") for one in lists for name, _ in one):
         page.text("A hyphen at the end marks the first letters of a longer word.")
-    if any(name.startswith("[") for name, _ in [*low, *high]):
+    if any(name.startswith("[") for one in lists for name, _ in one):
         page.text(
             "Brackets mark words that stand for clusters: [good] for it and the words with similar neighbors."
         )

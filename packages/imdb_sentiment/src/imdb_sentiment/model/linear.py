@@ -98,12 +98,21 @@ class LinearClassifier(Classifier):
             parts.append(self.weights.probabilities(term_frequency(self.config, counts)))
         return np.concatenate(parts)
 
-    def strongest(self, count: int) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Return the n-grams with the strongest effect against and for the last class, with their effects.
+    def strongest(
+        self, count: int, fit: int = -1
+    ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+        """Return the n-grams with the strongest effect against and for a class, with their effects.
 
         A word that is shorter than a prefix has two columns, its own and that of its prefix; their effects are added.
+
+        Parameters
+        ----------
+        count : int
+            N-grams of each direction.
+        fit : int
+            Which of the K fits. Of two classes the only one is for the last class.
         """
-        effect = self.weights.scales[-1] * self.weights.weights[-1]
+        effect = self.weights.scales[fit] * self.weights.weights[fit]
         order = np.argsort(effect)
         ends = []
         for sign, columns in ((1, order[: 4 * count]), (-1, order[::-1][: 4 * count])):
