@@ -124,7 +124,7 @@ class TrainConfig(PackSettings, LoopConfig):
     """Smallest area of `--crop resized` as a fraction of the image, above 0 and at most 1."""
     evaluation_crop: float = 1.0
     """Side of the center crop in evaluation as a fraction of the image's, scaled back to full size, above 0 and at most
-    1; 0.875 suits `--crop resized`, which shows objects larger than they are."""
+    1; 0.875 to 0.94 suit `--crop resized`, which shows objects larger than they are."""
     flip: Literal["none", "random", "alternate"] = "none"
     """Horizontal flips; alternate: each image in every second epoch instead of at random."""
     mixup: float = 0.0
