@@ -168,7 +168,8 @@ def _strongest(page: Report, path: Path) -> None:
     page.heading("The n-grams with the strongest effects")
     classes = model.classes
     if len(classes) == 2:
-        low, high = lists = model.strongest(STRONGEST)
+        low, high = model.strongest(STRONGEST)
+        lists = [low, high]
         page.bars(
             f"Effect of an n-gram on the log-odds of {classes[1]}",
             dict([*low[:DRAWN], *reversed(high[:DRAWN])]),
