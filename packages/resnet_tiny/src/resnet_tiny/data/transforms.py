@@ -172,13 +172,13 @@ def _resized_crop(images: Tensor, box: Tensor, flip: Tensor | None, size: int) -
     """Crop a box of each image and scale it to `size`, flipped where asked for."""
     x, y, width, height = box.unbind(1)
     across = width if flip is None else torch.where(flip, -width, width)
-    zero = torch.zeros_like(x)
-    # Output position (u, v) in -1..1 reads input position (across u + 2x - 1, height v + 2y - 1).
-    rows = torch.stack([across, zero, 2 * x - 1, zero, height, 2 * y - 1], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(rows, [len(images), 3, size, size], align_corners=False)
-    return F.grid_sample(
-        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    center = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # of each pixel, -1 to 1
+    # Output position (u, v) reads input position (across u + 2x - 1, height v + 2y - 1). `F.affine_grid` makes the same
+    # by a matrix product for each image, which takes as long as all the rest.
+    grid = images.new_empty(len(images), size, size, 2)
+    grid[..., 0] = torch.outer(across, center).add_((2 * x - 1)[:, None])[:, None, :]
+    grid[..., 1] = torch.outer(height, center).add_((2 * y - 1)[:, None])[:, :, None]
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _boxes(count: int, least: float) -> Tensor:
