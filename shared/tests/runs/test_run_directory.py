@@ -3,14 +3,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from shared.command.fields import OnlyWith
 from shared.command.options import RunOptions
 from shared.errors import UserError
 from shared.files import sha256_of, whole_file, whole_folder, write_json
@@ -25,6 +28,18 @@ class DemoConfig:
 
     epochs: int = 3
     """Passes over the data."""
+
+
+@dataclass(frozen=True)
+class WithInit(DemoConfig):
+    """Settings of a run that may start from another's weights."""
+
+    ONLY_WITH: ClassVar[OnlyWith] = {"init": {"model": ("network",)}}
+
+    init: str | None = None
+    """Run to start from."""
+    model: str = "network"
+    """Model."""
 
 
 def start(path: Path, config: DemoConfig | None = None, *, resume: bool = False) -> RunDirectory:
@@ -65,11 +80,16 @@ def test_resume_with_other_settings_names_old_and_new(tmp_path: Path) -> None:
         start(tmp_path / "run", replace(DemoConfig(), epochs=5), resume=True)
 
 
-def test_ended_run_with_other_settings_says_how_to_go_on_from_its_weights(tmp_path: Path) -> None:
-    with start(tmp_path / "run") as run:
+@pytest.mark.parametrize("model", ["network", "linear"])
+def test_ended_run_with_other_settings_says_how_to_go_on_from_its_weights_if_it_can(
+    tmp_path: Path, model: str
+) -> None:
+    with start(tmp_path / "run", WithInit(model=model)) as run:
         run.write_summary({})
-    with pytest.raises(UserError, match=r"--epochs: 3 -> 5.*--config .*config.yaml --init .*run"):
-        start(tmp_path / "run", DemoConfig(epochs=5), resume=True)
+    with pytest.raises(UserError, match="--epochs: 3 -> 5") as error:
+        start(tmp_path / "run", WithInit(epochs=5, model=model), resume=True)
+    from_weights = re.search("--config .*config.yaml --init .*run", str(error.value))
+    assert bool(from_weights) is (model == "network")
 
 
 def test_run_that_is_refused_before_it_begins_leaves_its_folder_free(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.command import config as configuration
+from shared.command import fields
 from shared.errors import UserError
 from shared.files import remove_leftovers, shell_quoted, whole_file, write_json
 from shared.locks import Busy, NoLocks, acquire
@@ -263,7 +264,8 @@ class RunDirectory:
         changed = configuration.differences(saved, config, may_change)
         if changed:
             advice = "Leave them out, or choose another --out."
-            if (self.path / "summary.json").exists():
+            has_init = hasattr(saved, "init") and not fields.unused(saved, ["init"])
+            if has_init and (self.path / "summary.json").exists():
                 advice = f"It has ended; to go on from its weights: {start_from(self.path)} with another --out."
             raise UserError(
                 f"{self.path}: cannot resume with other settings ({'; '.join(changed)}). {advice}"
