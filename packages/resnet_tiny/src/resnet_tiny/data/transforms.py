@@ -75,7 +75,7 @@ def apply(pixels: Tensor, draws: Mapping[str, Tensor], size: int) -> Tensor:
     Returns
     -------
     float32 tensor (B, 3, size, size)
-        Normalized, channels last in memory.
+        Normalized.
     """
     if "box" in draws:
         return _resized_crop(normalize(pixels), draws["box"], draws.get("flip"), size)
