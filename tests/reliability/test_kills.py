@@ -40,7 +40,8 @@ def test_killed_at_random_moments_and_resumed_ends_as_if_undisturbed(
             is_begun = bool(checkpoints(run))
             runs_gone_on_with += is_begun and not (run / "summary.json").exists()
             # The machine may be slower, or faster, than when the whole run was timed.
-            latest *= 1.1 if attempts.training.goes_on and not is_begun else 1
+            if attempts.training.goes_on and not is_begun:
+                latest *= 1.1
             problems += [] if is_silent_or_says_how_to_go_on(outcome) else [f"killed: {outcome}"]
             continue
         latest *= 0.9
